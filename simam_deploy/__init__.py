@@ -1,3 +1,61 @@
-"""Take a trained SimAM network from a checkpoint to a verified ONNX file."""
+"""Take a trained SimAM network from a checkpoint to a verified ONNX file.
+
+The public names are imported when they are first used: importing the package is instant and
+does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from simam_deploy.artifacts import OnnxArtifact, ValidationReport
+    from simam_deploy.errors import (
+        CheckpointError,
+        InputError,
+        NetworkError,
+        SimamError,
+        UsageError,
+        ValidationError,
+    )
+    from simam_deploy.models.simam import SimAM
+    from simam_deploy.models.zoo import NETWORKS
+    from simam_deploy.pipeline import export_onnx
+
+_HOMES = {
+    "NETWORKS": "models.zoo",
+    "CheckpointError": "errors",
+    "InputError": "errors",
+    "NetworkError": "errors",
+    "OnnxArtifact": "artifacts",
+    "SimAM": "models.simam",
+    "SimamError": "errors",
+    "UsageError": "errors",
+    "ValidationError": "errors",
+    "ValidationReport": "artifacts",
+    "export_onnx": "pipeline",
+}
+
+__all__ = [
+    "NETWORKS",
+    "CheckpointError",
+    "InputError",
+    "NetworkError",
+    "OnnxArtifact",
+    "SimAM",
+    "SimamError",
+    "UsageError",
+    "ValidationError",
+    "ValidationReport",
+    "export_onnx",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module it lives in (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

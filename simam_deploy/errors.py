@@ -5,7 +5,7 @@
     │   ├── CheckpointError   1   the file is no usable checkpoint
     │   └── NetworkError      1   the weights fit no network that is known here
     ├── UsageError            2   the options contradict each other or the input
-    └── ValidationFailed      3   the exported file does not compute what the source does
+    └── ValidationError      3   the exported file does not compute what the source does
 
 Every message is one line: what was found, what was wanted, what to do.
 """
@@ -37,7 +37,7 @@ class UsageError(SimamError):
     exit_code = 2
 
 
-class ValidationFailed(SimamError):
+class ValidationError(SimamError):
     """The exported file does not compute what the source computes."""
 
     exit_code = 3

@@ -11,7 +11,7 @@ from simam_deploy import op
 
 
 def simam(x: Tensor, e_lambda: float) -> Tensor:
-    """Apply SimAM to `x` of shape (N, C, H, W), a floating dtype; the result is x's shape and dtype.
+    """Apply SimAM to `x` of shape (N, C, H, W), any floating dtype, which the result keeps.
 
     The formula and its source stand in `simam_deploy.op`.
     """

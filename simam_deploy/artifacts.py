@@ -1,0 +1,136 @@
+"""The facts that travel between rooms: frozen, without torch, and ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A graph input or output; a string in `shape` is a dynamic dimension's name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        """Render as `name float32 batch x 3 x 224 x 224`."""
+        return f"{self.name} {self.dtype} {' x '.join(map(str, self.shape))}"
+
+
+@dataclass(frozen=True)
+class SimamSite:
+    """One SimAM in the exported graph: where it is and what it sees, (N, C, H, W)."""
+
+    name: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One output of one validation case.
+
+    `max_abs` is the largest difference, `max_rel` that difference over the reference's largest
+    magnitude; both are NaN where `reason` says why nothing could be compared.
+    """
+
+    case: str
+    output: str
+    max_abs: float
+    max_rel: float
+    passed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What the comparison of two runners found; `tolerance` bounds every `max_rel`."""
+
+    reference: str
+    candidate: str
+    precision: str
+    tolerance: float
+    results: tuple[CaseResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True when there was something to compare and all of it agreed."""
+        return bool(self.results) and all(r.passed for r in self.results)
+
+    @property
+    def worst(self) -> CaseResult:
+        """The first failure, or else the result with the largest relative difference."""
+        failures = [r for r in self.results if not r.passed]
+        return failures[0] if failures else max(self.results, key=lambda r: r.max_rel)
+
+    def summary(self) -> dict[str, Any]:
+        """Give the figures that a manifest keeps."""
+        compared = [r for r in self.results if not r.reason]
+        return {
+            "passed": self.passed,
+            "reference": self.reference,
+            "candidate": self.candidate,
+            "precision": self.precision,
+            "tolerance": self.tolerance,
+            "max_abs": max((r.max_abs for r in compared), default=None),
+            "max_rel": max((r.max_rel for r in compared), default=None),
+            "cases": len({r.case for r in self.results}),
+        }
+
+    def details(self) -> dict[str, Any]:
+        """Give the summary and every result; what a failed export leaves behind."""
+        return {**self.summary(), "results": [_finite(asdict(r)) for r in self.results]}
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """Replace NaN by None: JSON has no NaN, and strict readers refuse the file."""
+    return {k: None if isinstance(v, float) and v != v else v for k, v in record.items()}
+
+
+@dataclass(frozen=True)
+class OnnxArtifact:
+    """A validated ONNX file, its manifest beside it, and the facts both state."""
+
+    path: Path
+    manifest_path: Path
+    arch: str
+    e_lambda: float
+    e_lambda_source: str
+    sites: tuple[SimamSite, ...]
+    opset: int
+    size: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    validation: ValidationReport
+    notes: tuple[str, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document that `simam export --json` prints."""
+        return {
+            "artifact": str(self.path),
+            "manifest": str(self.manifest_path),
+            "arch": self.arch,
+            "e_lambda": self.e_lambda,
+            "e_lambda_source": self.e_lambda_source,
+            "simam_sites": len(self.sites),
+            "opset": self.opset,
+            "size": self.size,
+            "input": specs_json(self.inputs)[0],
+            "outputs": specs_json(self.outputs),
+            "validation": self.validation.summary(),
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def specs_json(specs: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
+    """Turn specs into JSON-able dictionaries."""
+    return [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in specs]
+
+
+Manifest = Mapping[str, Any]
+"""The sidecar's document; `simam_deploy.manifest` writes it."""

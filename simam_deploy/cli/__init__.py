@@ -1,0 +1,41 @@
+"""The `simam` command: its subcommands are modules, imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from simam_deploy import __version__
+
+COMMANDS = {
+    "export": "take a checkpoint to a validated ONNX file",
+}
+
+_HELP = """usage: simam COMMAND [OPTION ...]
+
+From a trained SimAM network to a verified ONNX file.
+
+commands (each is also a program of its own, `simam-COMMAND`):
+{commands}
+
+`simam COMMAND --help` says more. Exit codes: 0 done, 1 the input cannot be used,
+2 usage, 3 validation failed, 130 interrupted."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand; the result is the process's exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if args and args[0] in COMMANDS:
+        command = importlib.import_module(f"simam_deploy.cli.{args[0]}")
+        return int(command.main(args[1:]))
+    if args == ["--version"]:
+        print(f"simam-deploy {__version__}")
+        return 0
+    listing = "\n".join(f"  {name:10} {about}" for name, about in COMMANDS.items())
+    text = _HELP.format(commands=listing)
+    if not args or args[0] in ("-h", "--help"):
+        print(text)
+        return 0
+    print(f"simam: error: no command {args[0]!r}; there is {', '.join(COMMANDS)}", file=sys.stderr)
+    return 2

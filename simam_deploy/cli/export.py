@@ -1,0 +1,119 @@
+"""`simam export`: a checkpoint in, a validated ONNX file out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
+from simam_deploy.errors import UsageError
+
+_EPILOG = """examples:
+  simam-export model.pth --format onnx
+  simam-export run/model_best.pth.tar -o resnet50.onnx --dynamic hw --lambda 0.1
+  simam-export avg_model.pt --input-shape 1x300x80
+
+Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
+outputs agreed with PyTorch's; otherwise NAME.failed.json holds the figures.
+Exit codes: 0 done, 1 the input cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    p = argparse.ArgumentParser(
+        prog="simam-export",
+        description="Export a trained SimAM network to ONNX and validate the result.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("source", nargs="?", help="checkpoint: .pth, .pth.tar, .pt, .safetensors")
+    p.add_argument("--format", choices=["onnx"], default="onnx", help="what to write (%(default)s)")
+    p.add_argument("-o", "--output", help="file or folder (default: beside the checkpoint)")
+    p.add_argument("--list", action="store_true", help="print the known networks and stop")
+    _network_options(p)
+    _graph_options(p)
+    p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    return p
+
+
+def _network_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("the network")
+    group.add_argument("--arch", help="its name, where the keys show no SimAM (see --list)")
+    group.add_argument(
+        "--lambda", dest="e_lambda", type=float, metavar="L",
+        help="SimAM's lambda (default: what the file or its folder says, else the published one)",
+    )  # fmt: skip
+    group.add_argument(
+        "--trust-pickle", action="store_true",
+        help="let the checkpoint run code while it loads: only for files you made yourself",
+    )  # fmt: skip
+
+
+def _graph_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("the graph")
+    group.add_argument(
+        "--dynamic", choices=["none", "batch", "hw"],
+        help="free dimensions: none, the batch, or batch and height and width "
+        "(frames for audio) (default: batch; hw for audio)",
+    )  # fmt: skip
+    group.add_argument(
+        "--input-shape", type=_shape, metavar="SHAPE", help="e.g. 1x3x224x224 or 3x224x224"
+    )
+    group.add_argument("--opset", type=int, default=18, help="13 to 23 (%(default)s)")
+    group.add_argument("--input-names", type=_names, metavar="NAME", help="the input's name")
+    group.add_argument("--output-names", type=_names, metavar="A,B", help="the outputs' names")
+    group.add_argument("--no-simplify", action="store_true", help="leave onnx-simplifier out")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    """Read `1x3x224x224`; commas do as well."""
+    try:
+        return tuple(int(n) for n in text.lower().replace(",", "x").split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a shape like 1x3x224x224: {text!r}") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the result is the process's exit code."""
+    args = parser().parse_args(argv)
+    return exit_code(lambda: _list() if args.list else _export(args))
+
+
+def _list() -> None:
+    from simam_deploy.report.text import network_table
+
+    print(network_table())
+
+
+def _export(args: argparse.Namespace) -> None:
+    if args.source is None:
+        raise UsageError("no checkpoint given; `simam-export --help` shows how")
+    return_freed_memory()
+    from simam_deploy.pipeline import export_onnx
+    from simam_deploy.report.text import export_table
+
+    with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
+        artifact = export_onnx(
+            Path(args.source),
+            args.output,
+            arch=args.arch,
+            e_lambda=args.e_lambda,
+            dynamic=args.dynamic,
+            input_shape=args.input_shape,
+            opset=args.opset,
+            input_names=args.input_names,
+            output_names=args.output_names,
+            simplify=not args.no_simplify,
+            trust_pickle=args.trust_pickle,
+            progress=Steps(args.quiet),
+        )
+    print(json.dumps(artifact.to_json(), indent=2) if args.json else export_table(artifact))

@@ -1,0 +1,87 @@
+"""The sidecar JSON beside an artifact, and the same facts inside the .onnx."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simam_deploy.artifacts import Manifest
+from simam_deploy.graph.write import append_metadata
+
+SCHEMA = 1
+_TOOLS = (
+    "simam-deploy",
+    "torch",
+    "onnx",
+    "onnxscript",
+    "onnxsim",
+    "onnxruntime",
+    "onnxruntime-gpu",
+)
+
+
+def tool_versions() -> dict[str, str]:
+    """List the installed packages that took part, with their versions."""
+    versions = {}
+    for package in _TOOLS:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file, as 64 hexadecimal digits, in pieces of 1 MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def as_metadata(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten facts to ONNX metadata_props: `simam.<key>`, JSON except for plain strings."""
+    return {
+        f"simam.{key}": value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in facts.items()
+    }
+
+
+def parts(artifact: Path) -> list[Path]:
+    """List the files that make up an .onnx: itself and its external data, if it has any."""
+    data = artifact.with_name(f"{artifact.name}.data")
+    return [artifact, data] if data.exists() else [artifact]
+
+
+def seal(artifact: Path, facts: Mapping[str, Any]) -> None:
+    """Put the facts, with the tools' versions, into a written .onnx and into its manifest.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written to.
+    """
+    facts = {**facts, "tools": tool_versions()}
+    append_metadata(artifact, as_metadata(facts))
+    files = [
+        {"name": p.name, "size": p.stat().st_size, "sha256": sha256_of(p)} for p in parts(artifact)
+    ]
+    write_json(manifest_path(artifact), {"schema": SCHEMA, "kind": "onnx", "files": files, **facts})
+
+
+def manifest_path(artifact: Path) -> Path:
+    """Say where an artifact's manifest lies: `model.onnx` has `model.json`."""
+    return artifact.with_suffix(".json")
+
+
+def write_json(path: Path, document: Manifest) -> None:
+    """Write an indented JSON document.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written to.
+        ValueError: The document holds a NaN, which JSON does not know.
+    """
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,49 @@
+"""Plain tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simam_deploy.artifacts import OnnxArtifact
+from simam_deploy.models.zoo import NETWORKS
+
+
+def rows(pairs: Sequence[tuple[str, str]]) -> str:
+    """Align labels and values in two columns."""
+    width = max(len(label) for label, _ in pairs)
+    return "\n".join(f"  {label:{width}}  {value}" for label, value in pairs)
+
+
+def export_table(artifact: OnnxArtifact) -> str:
+    """Sum up an export: what it is, what was assumed, how far it is off."""
+    v = artifact.validation.summary()
+    outputs = "; ".join(map(str, artifact.outputs))
+    return f"{artifact.path}\n" + rows(
+        [
+            ("network", artifact.arch),
+            ("SimAM sites", str(len(artifact.sites))),
+            ("lambda", f"{artifact.e_lambda:g} ({artifact.e_lambda_source})"),
+            ("input", "; ".join(map(str, artifact.inputs))),
+            ("output", outputs),
+            ("opset", str(artifact.opset)),
+            ("size", f"{artifact.size / 1e6:.1f} MB"),
+            (
+                "validated",
+                f"{v['cases']} cases against {v['reference']}: worst difference "
+                f"{v['max_rel']:.1e} of the largest output (allowed {v['tolerance']:.0e})",
+            ),
+            ("manifest", artifact.manifest_path.name),
+            *(("note", note) for note in artifact.notes),
+            ("time", f"{artifact.seconds:.1f} s"),
+        ]
+    )
+
+
+def network_table() -> str:
+    """List the known networks with what is published of them."""
+    lines = [f"{'network':34} {'lambda':>7}  {'input':16} from"]
+    for network in NETWORKS.values():
+        family = network.family
+        shape = "x".join(map(str, ("N", *family.input_shape)))
+        lines.append(f"{network.name:34} {family.e_lambda:7g}  {shape:16} {family.title}")
+    return "\n".join(lines)

@@ -1,0 +1,81 @@
+"""Runs an ONNX file in ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy.typing as npt
+
+from simam_deploy.artifacts import TensorSpec
+from simam_deploy.errors import InputError
+from simam_deploy.runtime.protocol import Arrays
+
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+
+
+def require_onnxruntime() -> None:
+    """Check, before any long work, that ONNX Runtime is there.
+
+    Raises:
+        InputError: It is not; the message says which package to install.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise InputError(
+            "ONNX Runtime is missing: pip install 'simam-deploy[cpu]', or 'simam-deploy[gpu]' "
+            "where there is an NVIDIA GPU (one of the two, never both)"
+        )
+
+
+class OnnxRunner:
+    """An ONNX Runtime session.
+
+    Args:
+        path: The .onnx file; its external data, if any, lies beside it.
+        providers: Execution providers in order of preference.
+
+    Raises:
+        InputError: ONNX Runtime is missing or does not take the file.
+    """
+
+    def __init__(self, path: Path, providers: tuple[str, ...] = ("CPUExecutionProvider",)) -> None:
+        require_onnxruntime()
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=list(providers))
+        except Exception as error:  # its error types derive from Exception alone
+            first_line = str(error).strip().splitlines()[0]
+            raise InputError(f"ONNX Runtime does not take {path.name}: {first_line}") from error
+        self.name = f"ONNX Runtime {ort.__version__} ({self._session.get_providers()[0]})"
+        self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
+        self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
+
+    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+        """Compute every output, keyed by name."""
+        names = [spec.name for spec in self.outputs]
+        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+    def __enter__(self) -> OnnxRunner:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Free the session and its copy of the weights."""
+        del self._session
+
+
+def _spec(arg: Any) -> TensorSpec:
+    """Read a session's input or output; an unnamed dynamic dimension becomes `?`."""
+    element = arg.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple("?" if dim is None else dim for dim in arg.shape)
+    return TensorSpec(arg.name, _NUMPY_NAMES.get(element, element), shape)
