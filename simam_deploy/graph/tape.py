@@ -19,6 +19,8 @@ SHAPE_SLICES_SINCE = 15
 class Tape:
     """Collects nodes named after the one they replace; `replace` puts them in its stead.
 
+    Values are named after its output, whose name, unlike a node's, is unique in any valid graph.
+
     Args:
         graph: The graph to change; constants become its initializers, shared by value.
         node: The node that will be replaced; its name prefixes those of the new ones.
@@ -27,7 +29,8 @@ class Tape:
 
     def __init__(self, graph: ir.Graph, node: ir.Node, opset: int) -> None:
         self._graph = graph
-        self._prefix = node.name or node.op_type
+        self._output = node.outputs[0].name
+        self._prefix = node.name or self._output
         self._dtype = node.outputs[0].dtype or ir.DataType.FLOAT
         self._opset = opset
         self._nodes: list[ir.Node] = []
@@ -37,9 +40,10 @@ class Tape:
     ) -> ir.Value:
         """Append one node with one output and return that output."""
         count = sum(n.op_type == op_type for n in self._nodes)
-        name = f"{self._prefix}/{op_type}{f'_{count}' if count else ''}"
+        role = f"{op_type}{f'_{count}' if count else ''}"
+        name = f"{self._prefix}/{role}"
         node = ir.node(op_type, list(inputs), attributes=dict(attributes or {}), name=name)
-        node.outputs[0].name = f"{name}:0"
+        node.outputs[0].name = f"{self._output}/{role}"
         self._nodes.append(node)
         return node.outputs[0]
 

@@ -1,0 +1,115 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from simam_deploy.artifacts import TensorSpec, ValidationReport
+from simam_deploy.validate import KINDS, TOLERANCE, Case, cases_for, compare, compare_output, record
+
+
+class Scaled:
+    """A runner that multiplies its input and lets a test bend the result."""
+
+    inputs = (TensorSpec("x", "float32", ("n", 3, 4, 4)),)
+    outputs = (TensorSpec("y", "float32", ("n", 3, 4, 4)),)
+    name = "scaled"
+
+    def __init__(self, factor, bend=lambda y: y):
+        self.factor, self.bend = factor, bend
+
+    def run(self, feeds):
+        return {"y": self.bend(feeds["x"] * np.float32(self.factor))}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+
+CASES = cases_for([(1, 3, 4, 4), (3, 3, 4, 4)])
+
+
+def check(candidate) -> ValidationReport:
+    return compare(record(Scaled(2.0), CASES), candidate)
+
+
+def set_first(value):
+    def bend(y):
+        y.flat[0] = value
+        return y
+
+    return bend
+
+
+def test_equal_runners_agree_exactly():
+    report = check(Scaled(2.0))
+    assert report.passed
+    assert report.summary()["max_rel"] == 0.0
+    assert report.summary()["cases"] == len(CASES) == 6
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(2 + 1.8e-4, True), (2 + 2.2e-4, False)])
+def test_the_tolerance_is_relative_to_the_largest_value(factor, passes):
+    report = check(Scaled(factor))
+    assert report.passed is passes
+    assert report.summary()["max_rel"] == pytest.approx(abs(factor - 2) / 2, rel=1e-2)
+    assert TOLERANCE["fp32"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("bend", "reason"),
+    [
+        (set_first(np.nan), "1 of 48 values of the candidate are NaN"),
+        (set_first(np.inf), "1 of 48 values of the candidate are NaN or infinite"),
+        (lambda y: y[:, :2], r"shape \(1, 2, 4, 4\), expected \(1, 3, 4, 4\)"),
+    ],
+)
+def test_what_cannot_be_compared_fails(bend, reason):
+    report = check(Scaled(2.0, bend))
+    assert not report.passed
+    assert report.worst.reason
+    assert re.match(reason, report.worst.reason)
+
+
+def test_a_reference_of_nan_fails_even_against_itself():
+    nan = np.full(3, np.nan)
+    result = compare_output("c", "y", nan, nan, 1e-4)
+    assert not result.passed
+    assert "reference" in result.reason
+
+
+def test_a_missing_output_fails():
+    assert not compare_output("c", "y", np.ones(3), None, 1e-4).passed
+
+
+def test_a_zero_reference_is_compared_absolutely():
+    assert not compare_output("c", "y", np.zeros(3), np.full(3, 1e-3), 1e-4).passed
+    assert compare_output("c", "y", np.zeros(3), np.zeros(3), 1e-4).passed
+
+
+def test_no_cases_is_no_pass():
+    assert not ValidationReport("a", "b", "fp32", 1e-4, ()).passed
+
+
+def test_details_are_json_without_nan():
+    report = check(Scaled(2.0, set_first(np.nan)))
+    json.dumps(report.details(), allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_case_makes_the_same_input_each_time(kind):
+    case = Case(kind, ((2, 3, 4, 4),))
+    first, second = case.feeds(Scaled.inputs)["x"], case.feeds(Scaled.inputs)["x"]
+    np.testing.assert_array_equal(first, second)
+    assert first.dtype == np.float32
+
+
+def test_the_kinds_are_what_they_say():
+    spec, shape = Scaled.inputs, (2, 3, 8, 8)
+    made = {kind: Case(kind, (shape,)).feeds(spec)["x"] for kind in KINDS}
+    assert 0.8 < made["normal"].std() < 1.2
+    assert 80 < made["large"].std() < 120
+    assert np.ptp(made["constant"], axis=(2, 3)).max() == 0
+    assert len(np.unique(made["constant"])) == 6
