@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-SAMPLES = Path(__file__).parent / "digits_samples.npz"
+SAMPLES = Path(__file__).parent.parent / "examples" / "digits_samples.npz"
 INK = " .:-=+*#%@"
 
 

@@ -160,7 +160,8 @@ def _trace(subject: Subject, opset: int, simplify: bool) -> tuple[ir.Model, tupl
 
     plan = subject.plan
     graph = trace(subject.model, (plan.spec,), subject.output_names, plan.trace_sizes, opset)
-    return prepare(graph, opset, simplify), describe_sites(graph)
+    sites = describe_sites(graph)
+    return prepare(graph, opset, simplify), sites
 
 
 def _write(

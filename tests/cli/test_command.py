@@ -1,0 +1,81 @@
+"""The commands as processes: what a shell sees of them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import simam_deploy
+
+
+def simam(*args, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "simam_deploy", *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+def test_help_names_every_command_and_exit_code():
+    done = simam("--help")
+    assert done.returncode == 0
+    assert "export" in done.stdout
+    assert "3 validation failed" in done.stdout
+    assert simam().stdout == done.stdout
+
+
+def test_version():
+    assert simam("--version").stdout.strip() == f"simam-deploy {simam_deploy.__version__}"
+
+
+def test_an_unknown_command_is_one_line_and_exit_2():
+    done = simam("exprot")
+    assert done.returncode == 2
+    assert done.stderr.startswith("simam: error: no command 'exprot'")
+
+
+def test_list_prints_every_network():
+    printed = simam("export", "--list").stdout
+    assert all(name in printed for name in simam_deploy.NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "no checkpoint given"),
+        (["m.pth", "--opset", "12"], "--opset must be 13 to 23"),
+        (["m.pth", "--input-shape", "3xax3"], "not a shape"),
+        (["m.pth", "--dynamic", "all"], "invalid choice"),
+        (["m.pth", "-o", "m.pb"], "must be named .onnx"),
+        (["m.pth", "--lambda", "big"], "invalid float"),
+    ],
+)
+def test_usage_errors_exit_2_before_any_work(options, says, tmp_path):
+    done = simam("export", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_the_only_thing_on_stdout(digits, tmp_path):
+    done = simam("export", digits, "-o", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document) >= {
+        "artifact", "manifest", "arch", "e_lambda", "e_lambda_source", "simam_sites", "opset",
+        "input", "validation", "seconds",
+    }  # fmt: skip
+    assert set(document["validation"]) >= {"passed", "max_abs", "max_rel", "cases"}
+    assert document["simam_sites"] == 9
+    assert document["e_lambda"] == 1e-4
+    assert "folder" in document["e_lambda_source"]
+
+
+def test_quiet_prints_no_progress(digits, tmp_path):
+    done = simam("export", digits, "-o", tmp_path, "-q")
+    assert done.stderr == ""
+    assert "SimAM sites  9" in done.stdout

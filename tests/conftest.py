@@ -1,0 +1,14 @@
+"""Fixtures that several rooms' tests share."""
+
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(scope="session")
+def digits() -> Path:
+    """The trained digits checkpoint that the repository ships."""
+    (path,) = EXAMPLES.glob("digits-*/model_best.pth.tar")
+    return path
