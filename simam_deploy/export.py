@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 import onnx_ir as ir
+import onnxscript.optimizer
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ from simam_deploy.artifacts import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.graph.opset import NATIVE
 from simam_deploy.graph.sites import simam_nodes
+from simam_deploy.graph.weights import without_weights
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Node metadata under which torch keeps the path of modules a node came from."""
@@ -27,7 +29,7 @@ def trace(
     sizes: Mapping[str, int],
     opset: int,
 ) -> ir.Model:
-    """Export `model` with torch.onnx's dynamo exporter, convolutions' BN folded.
+    """Export `model` with torch.onnx's dynamo exporter and onnxscript's optimiser.
 
     Args:
         model: In eval mode; it takes its inputs by position.
@@ -49,7 +51,7 @@ def trace(
     dynamic = tuple({i: d for i, d in enumerate(s.shape) if isinstance(d, str)} for s in inputs)
     with _quiet():
         program = _export(model, example, dynamic, inputs, output_names, max(opset, NATIVE))
-    graph = program.model
+        graph = without_weights(program.model, onnxscript.optimizer.optimize)
     _name_sites(graph)
     _forget_origin(graph)
     return graph
@@ -73,6 +75,7 @@ def _export(
             input_names=[s.name for s in inputs],
             output_names=list(output_names),
             opset_version=opset,
+            optimize=False,  # done by the caller, without the weights
             verbose=False,
         )
     except torch.onnx.OnnxExporterError as error:

@@ -98,7 +98,7 @@ def export_onnx(
         del subject, graph
         gc.collect()
         progress("validating in ONNX Runtime")
-        with OnnxRunner(file) as runner:
+        with OnnxRunner(file, as_written=True) as runner:
             report = compare(recording, runner)
             inputs, outputs = runner.inputs, runner.outputs
         _reject_failed(report, target)

@@ -72,15 +72,7 @@ def report(network: str, checkpoint: Path, rounds: int) -> None:
     simam = (sys.executable, "-m", "simam_deploy")
     commands = {
         "bare": (sys.executable, "-c", BARE, network, str(checkpoint), out),
-        "simam-export": (
-            sys.executable,
-            "-m",
-            "simam_deploy",
-            "export",
-            str(checkpoint),
-            "-o",
-            out,
-        ),
+        "simam-export": (*simam, "export", str(checkpoint), "-o", out),
         "import torch": (sys.executable, "-c", "import torch"),
         "simam --help": (*simam, "--help"),
     }

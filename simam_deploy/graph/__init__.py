@@ -6,7 +6,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from simam_deploy.graph.fold_bn import fold_bn_forward
+from simam_deploy.graph.fold_bn import fold_bn
 from simam_deploy.graph.opset import lower_opset
 from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.simplify import simplify as run_onnxsim
@@ -29,7 +29,7 @@ def prepare(model: ir.Model, opset: int, simplify: bool = True) -> ir.Model:
         UsageError: A node cannot be written in that opset.
         InputError: onnx-simplifier failed.
     """
-    fold_bn_forward(model)
+    fold_bn(model)
     lower_portable(model)
     lower_opset(model, opset)
     if simplify:

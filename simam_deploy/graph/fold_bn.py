@@ -1,88 +1,157 @@
-"""Fold a BatchNormalization forward into the convolution that reads it.
+"""Fold BatchNormalization into the convolution before or behind it.
 
-Where BN stands *behind* a convolution the exporter's own optimiser has folded it already. This is
-the other direction: y = conv(a * x + b) = conv'(x) with w' = w * a and bias' = bias + sum(w * b),
-found behind the ReLU of WeSpeaker's attentive pooling.
+With a = gamma / sqrt(var + epsilon) and b = beta - mean * a, BN is y = a * x + b per channel:
+
+    behind a Conv:     w' = w * a per filter,        bias' = bias * a + b
+    in front of one:   w' = w * a per input channel, bias' = bias + sum(w * b)
+
+Behind SimAM neither applies: the gate stands between. The new weights are computed in float64
+when they are written, so that no second set of weights is held (98 MB for a ResNet-50).
 
 Rules:
-    1. The BN's output has one reader, an ungrouped Conv, and is no graph output.
-    2. The Conv pads nothing: padding stands for zeros of the BN's output, not of its input.
-    3. The BN's statistics and the Conv's weights are initializers.
+    1. BN's statistics and the Conv's weights are initializers.
+    2. Behind: nothing but the BN reads the Conv's output, and it is no graph output.
+    3. In front: nothing but an ungrouped Conv that pads nothing reads the BN's output, and it is
+       no graph output. (Padding stands for zeros of the BN's output, not of its input.) This is
+       the BN behind the ReLU of WeSpeaker's attentive pooling.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from simam_deploy.graph.values import add_initializer
-
 Array = npt.NDArray[Any]
 
 
-def fold_bn_forward(model: ir.Model) -> int:
-    """Fold every BN that the rules allow.
+def fold_bn(model: ir.Model) -> int:
+    """Fold every BN of the main graph that the rules allow.
 
     Returns:
         How many were folded.
     """
     count = 0
     for bn in [n for n in model.graph if n.domain == "" and n.op_type == "BatchNormalization"]:
-        conv = _reader(bn)
-        if conv is not None and _constant(bn.inputs[1:]) and _constant(conv.inputs[1:]):
-            _fold(model.graph, bn, conv)
-            count += 1
+        before, behind = _conv_before(bn), _conv_behind(bn)
+        if before is not None and _constant(bn, before):
+            _refill(model.graph, before, partial(_filters, *_affine(bn)))
+            _take_over(bn.outputs[0], before.outputs[0])
+        elif behind is not None and _constant(bn, behind):
+            _refill(model.graph, behind, partial(_channels, *_affine(bn)))
+            behind.replace_input_with(0, bn.inputs[0])
+        else:
+            continue
+        model.graph.remove(bn, safe=True)
+        count += 1
     return count
 
 
-def _reader(bn: ir.Node) -> ir.Node | None:
-    """Give the Conv that alone reads the BN, where folding into it is exact."""
-    out = bn.outputs[0]
-    uses = list(out.uses())
-    if out.is_graph_output() or len(uses) != 1 or uses[0].idx != 0:
+def _take_over(old: ir.Value, new: ir.Value) -> None:
+    """Let `new` be read wherever `old` was; where that is a graph output, under its name."""
+    name, was_output = old.name, old.is_graph_output()
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+    if was_output:
+        old.name, new.name = None, name
+
+
+def _conv_before(bn: ir.Node) -> ir.Node | None:
+    """Rule 2."""
+    source = bn.inputs[0]
+    conv = source.producer() if source is not None else None
+    if source is None or conv is None or not _is_conv(conv) or not _read_once(source):
         return None
-    conv = uses[0].node
-    if conv.op_type != "Conv" or conv.domain != "":
+    return conv
+
+
+def _conv_behind(bn: ir.Node) -> ir.Node | None:
+    """Rule 3."""
+    if not _read_once(bn.outputs[0]):
         return None
-    pads = conv.attributes.get("pads")
-    group = conv.attributes.get("group")
+    (use,) = bn.outputs[0].uses()
+    conv = use.node
+    return conv if _is_conv(conv) and use.idx == 0 and _plain(conv) else None
+
+
+def _is_conv(node: ir.Node) -> bool:
+    return node.op_type == "Conv" and node.domain == ""
+
+
+def _read_once(value: ir.Value) -> bool:
+    return len(value.uses()) == 1 and not value.is_graph_output()
+
+
+def _plain(conv: ir.Node) -> bool:
+    """Tell whether a Conv pads nothing and has one group."""
+    pads, group = conv.attributes.get("pads"), conv.attributes.get("group")
     auto_pad = conv.attributes.get("auto_pad")
-    plain = (
+    return (
         (pads is None or not any(pads.as_ints()))
         and (group is None or group.as_int() == 1)
         and (auto_pad is None or auto_pad.as_string() in ("NOTSET", "VALID"))
     )
-    return conv if plain else None
 
 
-def _constant(values: Any) -> bool:
-    """Tell whether every value that is given is an initializer."""
+def _constant(bn: ir.Node, conv: ir.Node) -> bool:
+    """Rule 1."""
+    values = (*bn.inputs[1:], *conv.inputs[1:])
     return all(v is None or v.const_value is not None for v in values)
 
 
-def _numpy(value: ir.Value | None) -> Array:
-    assert value is not None and value.const_value is not None
-    return value.const_value.numpy().astype(np.float64)
-
-
-def _fold(graph: ir.Graph, bn: ir.Node, conv: ir.Node) -> None:
-    """Rewrite the Conv's weights in float64 and take the BN out."""
-    gamma, beta, mean, var = (_numpy(v) for v in bn.inputs[1:5])
+def _affine(bn: ir.Node) -> tuple[Array, Array]:
+    """Give a and b, float64, one per channel."""
+    gamma, beta, mean, var = (_tensor(v).numpy().astype(np.float64) for v in bn.inputs[1:5])
     epsilon = bn.attributes["epsilon"].as_float() if "epsilon" in bn.attributes else 1e-5
-    scale = gamma / np.sqrt(var + epsilon)
-    shift = beta - mean * scale
-    weight = _numpy(conv.inputs[1])
-    per_input = (1, -1) + (1,) * (weight.ndim - 2)
-    bias = _numpy(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] else 0.0
-    added = (weight * shift.reshape(per_input)).reshape(len(weight), -1).sum(axis=1)
-    name = conv.name or bn.name or "conv"
+    a = gamma / np.sqrt(var + epsilon)
+    return a, beta - mean * a
+
+
+def _tensor(value: ir.Value | None) -> ir.TensorProtocol:
+    assert value is not None and value.const_value is not None
+    return value.const_value
+
+
+def _filters(a: Array, b: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
+    """Scale what comes out of the convolution; all float64."""
+    return weight * a.reshape(-1, *[1] * (weight.ndim - 1)), bias * a + b
+
+
+def _channels(a: Array, b: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
+    """Scale what goes into the convolution; all float64."""
+    per_input = (1, -1, *[1] * (weight.ndim - 2))
+    added = (weight * b.reshape(per_input)).reshape(len(weight), -1).sum(axis=1)
+    return weight * a.reshape(per_input), bias + added
+
+
+def _refill(
+    graph: ir.Graph, conv: ir.Node, fold: Callable[[Array, Array], tuple[Array, Array]]
+) -> None:
+    """Give a Conv folded weights and a folded bias, computed when they are asked for."""
+    weight = _tensor(conv.inputs[1])
+    bias = _tensor(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] else None
+    filters = weight.shape[0]
+    assert isinstance(filters, int)
+
+    def folded(which: int) -> ir.TensorProtocol:
+        old = np.zeros(filters) if bias is None else bias.numpy().astype(np.float64)
+        array = fold(weight.numpy().astype(np.float64), old)[which]
+        return ir.tensor(array.astype(weight.dtype.numpy()))
+
     conv.resize_inputs(3)
-    conv.replace_input_with(0, bn.inputs[0])
-    folded = {1: ("weight", weight * scale.reshape(per_input)), 2: ("bias", bias + added)}
-    for index, (role, array) in folded.items():
-        initializer = add_initializer(graph, f"{name}/folded_{role}", array.astype(np.float32))
-        conv.replace_input_with(index, initializer)
-    graph.remove(bn, safe=True)
+    name = weight.name or conv.name or "conv"
+    for index, role, shape in ((1, "weight", weight.shape.numpy()), (2, "bias", (filters,))):
+        compute = partial(folded, index - 1)
+        value = _lazy(f"{name}/folded_{role}", weight.dtype, shape, compute)
+        graph.register_initializer(value)
+        conv.replace_input_with(index, value)
+
+
+def _lazy(
+    name: str, dtype: ir.DataType, shape: Sequence[int], compute: Callable[[], ir.TensorProtocol]
+) -> ir.Value:
+    tensor = ir.LazyTensor(compute, dtype=dtype, shape=ir.Shape(shape), name=name)
+    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype), const_value=tensor)

@@ -1,18 +1,16 @@
-"""Run onnx-simplifier (onnxsim) over the graph without its weights.
+"""Run onnx-simplifier (onnxsim) over the structure of a graph.
 
-The weights stand in as graph inputs meanwhile: what there is to fold is in shapes and small
-constants, BN is folded elsewhere, and so a 2.5 GB model costs no more than its nodes and is not
-stopped by protobuf's 2 GB.
+Its folding is about shapes and small constants; BN is folded elsewhere, so it need not see the
+weights.
 """
 
 from __future__ import annotations
 
+import onnx
 import onnx_ir as ir
 
 from simam_deploy.errors import InputError
-
-SMALL = 1024
-"""Elements up to which an initializer takes part in constant folding."""
+from simam_deploy.graph.weights import without_weights
 
 
 def simplify(model: ir.Model) -> ir.Model:
@@ -21,37 +19,18 @@ def simplify(model: ir.Model) -> ir.Model:
     Raises:
         InputError: onnxsim reports that its result differs from what it was given.
     """
-    import onnxsim
-
-    weights = _detach_weights(model.graph)
-    proto, same = onnxsim.simplify(ir.to_proto(model))
-    if not same:
-        raise InputError("onnx-simplifier changed what the graph computes; use --no-simplify")
-    simplified: ir.Model = ir.from_proto(proto)
+    simplified = without_weights(model, _onnxsim)
     for key in [k for k in simplified.metadata_props if k.startswith("onnxsim.")]:
         del simplified.metadata_props[key]  # a log of its own work, up to 10 kB
-    _attach_weights(simplified.graph, weights)
     return simplified
 
 
-def _detach_weights(graph: ir.Graph) -> dict[str, ir.TensorProtocol]:
-    """Turn large initializers into graph inputs."""
-    weights = {}
-    for name, value in list(graph.initializers.items()):
-        tensor = value.const_value
-        if tensor is not None and tensor.size > SMALL:
-            weights[name] = tensor
-            del graph.initializers[name]
-            value.const_value = None
-            value.type = ir.TensorType(tensor.dtype)
-            graph.inputs.append(value)
-    return weights
+def _onnxsim(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Call onnxsim and insist on its own verdict."""
+    import onnxsim
 
-
-def _attach_weights(graph: ir.Graph, weights: dict[str, ir.TensorProtocol]) -> None:
-    """Turn the stand-in inputs back into initializers; one that nothing reads is dropped."""
-    for value in [v for v in graph.inputs if v.name in weights]:
-        graph.inputs.remove(value)
-        if value.uses():
-            value.const_value = weights[value.name or ""]
-            graph.register_initializer(value)
+    simplified, same = onnxsim.simplify(proto)
+    if not same:
+        raise InputError("onnx-simplifier changed what the graph computes; use --no-simplify")
+    result: onnx.ModelProto = simplified
+    return result

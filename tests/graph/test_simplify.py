@@ -1,8 +1,8 @@
 import numpy as np
 import onnx_ir as ir
 
-from simam_deploy.graph import simplify as room
 from simam_deploy.graph.simplify import simplify
+from simam_deploy.graph.weights import SMALL
 from tests.graph.onnx_text import model, ops, run
 
 X = np.ones((2, 2000), np.float32)
@@ -38,7 +38,7 @@ def test_weights_are_not_copied():
     graph = redundant()
     weight = graph.graph.initializers["w"].const_value
     assert simplify(graph).graph.initializers["w"].const_value is weight
-    assert weight.size > room.SMALL
+    assert weight.size > SMALL
 
 
 def test_its_own_log_is_left_out():
