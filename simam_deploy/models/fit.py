@@ -1,0 +1,104 @@
+"""How well a checkpoint's keys and shapes fit each network of the zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from simam_deploy.models.layout import COUNTER, Rows, Shapes, expected_shapes
+from simam_deploy.models.sizes import shown_outputs, shown_widths
+from simam_deploy.models.spelling import SPELLINGS, Spelling
+from simam_deploy.models.zoo import Network
+
+_NAMED_PER_KIND = 2
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One network, at one size and in one spelling, held against a checkpoint.
+
+    Attributes:
+        network: The network.
+        spelling: How the checkpoint would name its tensors.
+        widths: Base widths.
+        num_outputs: Classes or embedding size; None for a backbone.
+        names: Spelt key -> key in the authors' layout.
+        rows: Spelt key -> shape.
+        distance: How many keys are missing, unexpected or misshapen.
+    """
+
+    network: Network
+    spelling: Spelling
+    widths: tuple[int, ...]
+    num_outputs: int | None
+    names: dict[str, str]
+    rows: Rows
+    distance: int
+
+
+def closest_fit(shapes: Shapes, networks: Iterable[Network]) -> Fit:
+    """Find the network, size and spelling that `shapes` differ least from.
+
+    Args:
+        shapes: Key -> shape of the checkpoint, any prefix removed.
+        networks: The networks to try, at least one; earlier ones win ties.
+    """
+    best: Fit | None = None
+    for fit in _fits(shapes, tuple(networks)):
+        if best is None or fit.distance < best.distance:
+            best = fit
+        if not best.distance:
+            break
+    assert best is not None
+    return best
+
+
+def _fits(shapes: Shapes, networks: tuple[Network, ...]) -> Iterator[Fit]:
+    for spelling in SPELLINGS:
+        for network in networks:
+            num_outputs = shown_outputs(network, shapes)
+            # A damaged stem must not hide a network that is otherwise whole: try both sizes.
+            for widths in dict.fromkeys((shown_widths(network, shapes), network.widths)):
+                yield _fit(shapes, network, spelling, widths, num_outputs)
+
+
+def _fit(
+    shapes: Shapes,
+    network: Network,
+    spelling: Spelling,
+    widths: tuple[int, ...],
+    num_outputs: int | None,
+) -> Fit:
+    official = expected_shapes(network, widths, num_outputs)
+    names = {spelling.respell(key): key for key in official}
+    rows = {spelt: official[key] for spelt, key in names.items()}
+    absent = sum(key not in shapes and not key.endswith(COUNTER) for key in rows)
+    present = [key for key in rows if key in shapes]
+    misshapen = sum(shapes[key] != rows[key] for key in present)
+    distance = absent + misshapen + len(shapes) - len(present)
+    return Fit(network, spelling, widths, num_outputs, names, rows, distance)
+
+
+def describe_differences(fit: Fit, shapes: Shapes) -> str:
+    """Count the keys that fit, name the first differences of each kind, say how many more."""
+    fitting = sum(shapes.get(key) == row for key, row in fit.rows.items())
+    misshapen = [key for key, row in fit.rows.items() if shapes.get(key, row) != row]
+    missing = [key for key in fit.rows if key not in shapes and not key.endswith(COUNTER)]
+    unexpected = [key for key in shapes if key not in fit.rows]
+    named = [
+        *(
+            f"{show(key)} is {shapes[key]}, not {fit.rows[key]}"
+            for key in misshapen[:_NAMED_PER_KIND]
+        ),
+        *(f"{show(key)} is missing" for key in missing[:_NAMED_PER_KIND]),
+        *(f"{show(key)} is unexpected" for key in unexpected[:_NAMED_PER_KIND]),
+    ]
+    more = fit.distance - len(named)
+    named += [f"and {more} more"] * bool(more)
+    return f"{fitting} of {len(fit.rows)} keys fit: {'; '.join(named)}"
+
+
+def show(key: str) -> str:
+    """Make a key from a file fit to print: one line, at most 80 characters."""
+    text = key if key.isprintable() and key else ascii(key)
+    return text if len(text) <= 80 else f"{text[:50]}...{text[-27:]}"

@@ -1,0 +1,91 @@
+"""The sizes of the maps that reach SimAM, computed on the meta device: no weights are touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from simam_deploy.errors import UsageError
+from simam_deploy.models.simam import SimAM
+
+_LARGEST = 1 << 14
+"""Where the search for a workable size gives up, in pixels or frames."""
+
+
+def simam_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Tell the shape of the map at every SimAM site.
+
+    Args:
+        model: The network, in eval mode.
+        input_shape: Shape of its input, batch included.
+
+    Returns:
+        Module name -> (N, C, H, W), in forward order.
+
+    Raises:
+        UsageError: The network cannot run on an input of that shape.
+    """
+    seen: dict[str, tuple[int, ...]] = {}
+    names: dict[nn.Module, str] = {
+        module: name for name, module in model.named_modules() if isinstance(module, SimAM)
+    }
+
+    def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        seen[names[module]] = tuple(args[0].shape)
+
+    hooks = [module.register_forward_pre_hook(note) for module in names]
+    state = {name: tensor.to("meta") for name, tensor in model.state_dict().items()}
+    dtype = next(model.parameters()).dtype
+    try:
+        torch.func.functional_call(
+            model, state, torch.empty(input_shape, dtype=dtype, device="meta")
+        )
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the network cannot run on an input of {input_shape}: {reason}") from None
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def smallest_input(
+    model: nn.Module, input_shape: tuple[int, ...], axes: Sequence[int]
+) -> tuple[int, ...]:
+    """Find the smallest input at which every SimAM site sees at least two pixels.
+
+    Args:
+        model: The network, in eval mode.
+        input_shape: An input shape, batch included.
+        axes: Axes of it that may change; all of them get the same size.
+
+    Returns:
+        `input_shape` with the smallest workable size along `axes`.
+
+    Raises:
+        UsageError: No size up to 16384 works, so the trouble lies in another axis.
+    """
+
+    def resized(size: int) -> tuple[int, ...]:
+        return tuple(size if axis in axes else old for axis, old in enumerate(input_shape))
+
+    low, high = 1, _LARGEST
+    if not _works(model, resized(high)):
+        raise UsageError(f"no size along axes {tuple(axes)} makes the input {input_shape} workable")
+    while low < high:
+        middle = (low + high) // 2
+        if _works(model, resized(middle)):
+            high = middle
+        else:
+            low = middle + 1
+    return resized(low)
+
+
+def _works(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
+    try:
+        shapes = simam_shapes(model, input_shape)
+    except UsageError:
+        return False
+    return all(shape[2] * shape[3] >= 2 for shape in shapes.values())
