@@ -34,25 +34,31 @@ class CaseResult:
     """One output of one validation case.
 
     `max_abs` is the largest difference, `max_rel` that difference over the reference's largest
-    magnitude; both are NaN where `reason` says why nothing could be compared.
+    magnitude, and `allowed` the bound on it; the first two are NaN where `reason` says why
+    nothing could be compared.
     """
 
     case: str
     output: str
     max_abs: float
     max_rel: float
-    passed: bool
+    allowed: float
     reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True within the bound; NaN is not."""
+        return self.max_rel <= self.allowed
 
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What the comparison of two runners found; `tolerance` bounds every `max_rel`."""
+    """What the comparison of two runners found, and the rule that its bounds follow."""
 
     reference: str
     candidate: str
     precision: str
-    tolerance: float
+    rule: str
     results: tuple[CaseResult, ...]
 
     @property
@@ -62,27 +68,31 @@ class ValidationReport:
 
     @property
     def worst(self) -> CaseResult:
-        """The first failure, or else the result with the largest relative difference."""
+        """The first failure, or else the result that comes nearest to its bound."""
         failures = [r for r in self.results if not r.passed]
-        return failures[0] if failures else max(self.results, key=lambda r: r.max_rel)
+        return failures[0] if failures else max(self.results, key=lambda r: r.max_rel / r.allowed)
 
     def summary(self) -> dict[str, Any]:
-        """Give the figures that a manifest keeps."""
+        """Give the figures that a manifest keeps; `allowed` is the bound of the worst result."""
         compared = [r for r in self.results if not r.reason]
         return {
             "passed": self.passed,
             "reference": self.reference,
             "candidate": self.candidate,
             "precision": self.precision,
-            "tolerance": self.tolerance,
+            "rule": self.rule,
             "max_abs": max((r.max_abs for r in compared), default=None),
             "max_rel": max((r.max_rel for r in compared), default=None),
+            "allowed": self.worst.allowed,
             "cases": len({r.case for r in self.results}),
         }
 
     def details(self) -> dict[str, Any]:
         """Give the summary and every result; what a failed export leaves behind."""
-        return {**self.summary(), "results": [_finite(asdict(r)) for r in self.results]}
+        return {
+            **self.summary(),
+            "results": [{**_finite(asdict(r)), "passed": r.passed} for r in self.results],
+        }
 
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:

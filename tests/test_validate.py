@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from simam_deploy.artifacts import TensorSpec, ValidationReport
-from simam_deploy.validate import KINDS, TOLERANCE, Case, cases_for, compare, compare_output, record
+from simam_deploy.validate import KINDS, TOLERANCES, Case, Recording, cases_for, compare, record
 
 
 class Scaled:
@@ -31,8 +31,8 @@ class Scaled:
 CASES = cases_for([(1, 3, 4, 4), (3, 3, 4, 4)])
 
 
-def check(candidate) -> ValidationReport:
-    return compare(record(Scaled(2.0), CASES), candidate)
+def check(candidate, spread=0.0) -> ValidationReport:
+    return compare(record(Scaled(2.0), Scaled(2.0 * (1 + spread)), CASES), candidate)
 
 
 def set_first(value):
@@ -50,12 +50,18 @@ def test_equal_runners_agree_exactly():
     assert report.summary()["cases"] == len(CASES) == 6
 
 
-@pytest.mark.parametrize(("factor", "passes"), [(2 + 1.8e-4, True), (2 + 2.2e-4, False)])
-def test_the_tolerance_is_relative_to_the_largest_value(factor, passes):
-    report = check(Scaled(factor))
-    assert report.passed is passes
-    assert report.summary()["max_rel"] == pytest.approx(abs(factor - 2) / 2, rel=1e-2)
-    assert TOLERANCE["fp32"] == 1e-4
+@pytest.mark.parametrize(
+    ("spread", "bound"),
+    [(0.0, 5e-6), (1e-7, 5e-6), (1e-5, 1.6e-4), (1e-2, 1e-3)],
+    ids=["floor", "still the floor", "16 x rounding", "cap"],
+)
+def test_the_bound_follows_the_networks_own_rounding(spread, bound):
+    within, beyond = check(Scaled(2 + 1.8 * bound), spread), check(Scaled(2 + 2.2 * bound), spread)
+    assert within.passed
+    assert not beyond.passed
+    assert beyond.summary()["max_rel"] == pytest.approx(1.1 * bound, rel=0.05)
+    assert beyond.summary()["allowed"] == pytest.approx(bound, rel=0.02)
+    assert "16 x" in beyond.rule
 
 
 @pytest.mark.parametrize(
@@ -69,33 +75,42 @@ def test_the_tolerance_is_relative_to_the_largest_value(factor, passes):
 def test_what_cannot_be_compared_fails(bend, reason):
     report = check(Scaled(2.0, bend))
     assert not report.passed
-    assert report.worst.reason
     assert re.match(reason, report.worst.reason)
+
+
+def compared(expected, outputs):
+    class Fixed(Scaled):
+        def run(self, feeds):
+            return outputs
+
+    case = CASES[0]
+    return compare(Recording("r", {case: {"y": expected}}, {"y": 0.0}), Fixed(1.0))
 
 
 def test_a_reference_of_nan_fails_even_against_itself():
     nan = np.full(3, np.nan)
-    result = compare_output("c", "y", nan, nan, 1e-4)
-    assert not result.passed
-    assert "reference" in result.reason
+    report = compared(nan, {"y": nan})
+    assert not report.passed
+    assert "reference" in report.worst.reason
 
 
 def test_a_missing_output_fails():
-    assert not compare_output("c", "y", np.ones(3), None, 1e-4).passed
+    assert not compared(np.ones(3), {"z": np.ones(3)}).passed
 
 
 def test_a_zero_reference_is_compared_absolutely():
-    assert not compare_output("c", "y", np.zeros(3), np.full(3, 1e-3), 1e-4).passed
-    assert compare_output("c", "y", np.zeros(3), np.zeros(3), 1e-4).passed
+    assert not compared(np.zeros(3), {"y": np.full(3, 1e-3)}).passed
+    assert compared(np.zeros(3), {"y": np.zeros(3)}).passed
 
 
 def test_no_cases_is_no_pass():
-    assert not ValidationReport("a", "b", "fp32", 1e-4, ()).passed
+    assert not ValidationReport("a", "b", "fp32", "rule", ()).passed
 
 
 def test_details_are_json_without_nan():
     report = check(Scaled(2.0, set_first(np.nan)))
     json.dumps(report.details(), allow_nan=False)
+    assert TOLERANCES["fp32"].cap == 1e-3
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -54,6 +54,7 @@ def fold_bn(model: ir.Model) -> int:
 def _take_over(old: ir.Value, new: ir.Value) -> None:
     """Let `new` be read wherever `old` was; where that is a graph output, under its name."""
     name, was_output = old.name, old.is_graph_output()
+    new.shape, new.type = old.shape, old.type
     old.replace_all_uses_with(new, replace_graph_outputs=True)
     if was_output:
         old.name, new.name = None, name

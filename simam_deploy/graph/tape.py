@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from simam_deploy.graph.values import add_initializer
-
 AXES_AS_INPUT_SINCE = 18
 """ReduceMean (like ReduceMax, ReduceProd, ...) takes its axes as an input from this opset on."""
 SHAPE_SLICES_SINCE = 15
@@ -70,7 +68,13 @@ class Tape:
             array = np.asarray(value, dtype=np.int64)
         name = f"const_{array.dtype}_{'_'.join(str(v) for v in array.reshape(-1))}"
         if name not in self._graph.initializers:
-            return add_initializer(self._graph, name, array)
+            initializer = ir.Value(
+                name=name,
+                shape=ir.Shape(array.shape),
+                type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
+                const_value=ir.tensor(array, name=name),
+            )
+            self._graph.register_initializer(initializer)
         return self._graph.initializers[name]
 
     def replace(self, node: ir.Node, output: ir.Value) -> None:

@@ -30,7 +30,8 @@ def export_table(artifact: OnnxArtifact) -> str:
             (
                 "validated",
                 f"{v['cases']} cases against {v['reference']}: worst difference "
-                f"{v['max_rel']:.1e} of the largest output (allowed {v['tolerance']:.0e})",
+                f"{artifact.validation.worst.max_rel:.1e} of the largest output "
+                f"(allowed {v['allowed']:.0e})",
             ),
             ("manifest", artifact.manifest_path.name),
             *(("note", note) for note in artifact.notes),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -10,24 +12,41 @@ import torch
 from torch import nn
 
 from simam_deploy.artifacts import TensorSpec
+from simam_deploy.models.simam import SimAM
 from simam_deploy.runtime.protocol import Arrays
+
+_ROUNDING_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, SimAM)
 
 
 class TorchRunner:
-    """A module on the CPU in its weights' own dtype, which takes its inputs by position."""
+    """A module on the CPU in its weights' own dtype, which takes its inputs by position.
+
+    Args:
+        model: In eval mode.
+        inputs: The names and dtypes of its inputs, in order.
+        outputs: The names of its outputs, in order.
+        rounding_noise: Multiplies every output of a layer by 1 + u, u drawn evenly from
+            [-rounding_noise, rounding_noise]; 2^-23 stands for one unit in float32's last place.
+            The draws are the same in every runner.
+    """
 
     def __init__(
-        self, model: nn.Module, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+        self,
+        model: nn.Module,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        rounding_noise: float = 0.0,
     ) -> None:
         self.name = f"PyTorch {torch.__version__}"
         self.inputs = inputs
         self.outputs = outputs
         self._model: nn.Module | None = model
+        self._noise = rounding_noise
 
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
         """Compute every output, keyed by name."""
         assert self._model is not None, "the runner is closed"
-        with torch.inference_mode():
+        with torch.inference_mode(), _shaken(self._model, self._noise):
             result = self._model(*(torch.from_numpy(feeds[spec.name]) for spec in self.inputs))
         tensors = result if isinstance(result, (tuple, list)) else (result,)
         names = (spec.name for spec in self.outputs)
@@ -45,3 +64,21 @@ class TorchRunner:
     ) -> None:
         """Let go of the module."""
         self._model = None
+
+
+@contextlib.contextmanager
+def _shaken(model: nn.Module, noise: float) -> Iterator[None]:
+    """Disturb what every layer that rounds (convolution, linear, SimAM) hands on."""
+    generator = torch.Generator().manual_seed(0)
+
+    def disturb(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        draw = torch.rand(output.shape, generator=generator, dtype=output.dtype)
+        return output * (1 + noise * (2 * draw - 1))
+
+    layers = [m for m in model.modules() if isinstance(m, _ROUNDING_LAYERS)] if noise else []
+    hooks = [layer.register_forward_hook(disturb) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
