@@ -14,7 +14,6 @@ from simam_deploy.models.cifar_resnet import CifarResNet
 from simam_deploy.models.cifar_wideresnet import CifarWideResNet
 from simam_deploy.models.fit import show
 from simam_deploy.models.identify import Identity
-from simam_deploy.models.layout import COUNTER
 from simam_deploy.models.mobilenet_v2 import MobileNetV2
 from simam_deploy.models.resnet import Backbone, ResNet
 from simam_deploy.models.wespeaker import WeSpeakerResNet
@@ -37,9 +36,9 @@ def create(
     """
     lam = network.family.e_lambda if e_lambda is None else e_lambda
     sizes = network.widths if widths is None else widths
-    outputs = network.num_outputs if num_outputs is None else num_outputs
-    if outputs is None:
+    if network.num_outputs is None:
         return Backbone(network, sizes[0], lam)
+    outputs = network.num_outputs if num_outputs is None else num_outputs
     match network.body:
         case "resnet":
             return ResNet(network, sizes[0], outputs, lam)
@@ -77,10 +76,8 @@ def build(identity: Identity, weights: Mapping[str, Tensor], e_lambda: float) ->
     state = {name: weights[key] for key, name in identity.renames.items() if key in weights}
     with torch.device("meta"):
         model = create(identity.network, e_lambda, identity.widths, identity.num_outputs)
-    for name in model.state_dict():
-        if name.endswith(COUNTER):
-            state.setdefault(name, torch.zeros((), dtype=torch.int64))
     try:
+        # torch itself sets missing counters of batch norm to 0: `state` carries no version.
         model.load_state_dict(state, strict=True, assign=True)
     except RuntimeError as error:
         raise NetworkError(" ".join(str(error).split())) from None

@@ -37,11 +37,8 @@ def simam_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, tu
 
     hooks = [module.register_forward_pre_hook(note) for module in names]
     state = {name: tensor.to("meta") for name, tensor in model.state_dict().items()}
-    dtype = next(model.parameters()).dtype
     try:
-        torch.func.functional_call(
-            model, state, torch.empty(input_shape, dtype=dtype, device="meta")
-        )
+        torch.func.functional_call(model, state, torch.empty(input_shape, device="meta"))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"the network cannot run on an input of {input_shape}: {reason}") from None

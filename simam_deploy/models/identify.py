@@ -89,8 +89,8 @@ def _take_network(shapes: Shapes) -> tuple[dict[str, str], tuple[str, ...]]:
     strangers = [key for key in kept if not key.startswith(prefix)]
     if strangers:
         raise NetworkError(
-            f"beside {prefix}* stand {len(strangers)} keys of no known detector part, "
-            f"the first {show(strangers[0])}; the parts are {', '.join(DETECTOR_PARTS)}"
+            f"{show(strangers[0])} stands beside {prefix}* and is no known part of a detector "
+            f"({', '.join(DETECTOR_PARTS)}), nor are {len(strangers) - 1} other keys"
         )
     return {key: key.removeprefix(prefix) for key in kept}, dropped
 

@@ -134,6 +134,4 @@ def _merge_bins(maps: Tensor) -> Tensor:
     if not torch.onnx.is_in_onnx_export():
         return merged
     target = torch.tensor([0, maps.shape[1] * maps.shape[2], -1])
-    return torch.onnx.ops.symbolic(
-        "Reshape", (maps, target), dtype=maps.dtype, shape=merged.shape, version=14
-    )
+    return torch.onnx.ops.symbolic("Reshape", (maps, target), dtype=maps.dtype, shape=merged.shape)

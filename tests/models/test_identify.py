@@ -90,10 +90,15 @@ def test_a_detectors_backbone(name: str) -> None:
 
 def test_strange_keys_beside_a_backbone() -> None:
     shapes = {f"backbone.{key}": shape for key, shape in shapes_of("resnet18_backbone").items()}
-    assert "1 keys of no known detector part, the first foo.weight" in refusal(
-        shapes | {"foo.weight": (3,)}
-    )
+    message = refusal(shapes | {"foo.weight": (3,), "foo.bias": (3,)})
+    assert message.startswith("foo.weight stands beside backbone.* and is no known part")
+    assert message.endswith("nor are 1 other keys")
     assert "nearest is resnet18_backbone" in refusal(shapes | {"backbone.foo": (3,)})
+
+
+def test_only_backbones_stand_under_the_prefix() -> None:
+    shapes = {f"backbone.{key}": shape for key, shape in shapes_of("cifar_resnet20").items()}
+    assert "fit no known network" in refusal(shapes)
 
 
 def test_the_classifier_of_the_training_speakers_is_left_out() -> None:
@@ -224,6 +229,7 @@ HOSTILE: dict[str, Shapes] = {
     "absurd classes": shapes_of("resnet18") | {"fc.weight": (10**15, 512), "fc.bias": (10**15,)},
     "scalars": dict.fromkeys(shapes_of("resnet18"), ()),
     "no elements": dict.fromkeys(shapes_of("resnet18"), (0,)),
+    "no channel in a group": expected_shapes(NETWORKS["resnext50_32x4d"], (8,), 10),
     "one empty": shapes_of("resnet18") | {"fc.bias": (0,)},
     "rank 64": dict.fromkeys(shapes_of("resnet18"), (1,) * 64),
     "deep index": {"layer1.999999999.conv1.weight": (64, 64, 3, 3)},
