@@ -46,10 +46,10 @@ class Forge:
         return Forge.name(name) + b"(" + b"".join(arguments) + b"tR"
 
     @staticmethod
-    def storage(items: int, key: str = "0", kind: str = "Float", more: bytes = b"") -> bytes:
+    def storage(items: int, key: str = "0", kind: str = "Float") -> bytes:
         return (
             b"(" + Forge.text("storage") + Forge.name(f"torch.{kind}Storage") + Forge.text(key)
-            + Forge.text("cpu") + Forge.number(items) + more + b"tQ"
+            + Forge.text("cpu") + Forge.number(items) + b"tQ"
         )  # fmt: skip
 
     @staticmethod
@@ -88,6 +88,8 @@ class Forge:
     @staticmethod
     def legacy(path: Path, body: bytes, data: dict[str, tuple[int, bytes]] | None = None) -> Path:
         data = data or {}
+        if b"storage" in body:  # its id has one more field here, always None
+            body = body.replace(b"tQ", b"NtQ")
         parts = [MAGIC, Forge.pickle(Forge.number(1001)), Forge.pickle(b"}"), Forge.pickle(body)]
         parts += [Forge.pickle(b"](" + b"".join(map(Forge.text, data)) + b"e")]
         parts += [struct.pack("<q", items) + raw for items, raw in data.values()]
