@@ -94,7 +94,7 @@ def _shared_prefix(names: Iterable[str]) -> str | None:
 
 
 def _tensor(key: str, value: object) -> Tensor:
-    found = f"a {type(value).__name__}"
+    found = f"a value of type {type(value).__name__}"
     if isinstance(value, Tensor) and type(value) in (Tensor, nn.Parameter):
         if value.layout is torch.strided and not value.is_meta and value.dtype in _TARGETS:
             return value.detach()

@@ -99,6 +99,8 @@ def _load(path: Path, *, mmap: bool, weights_only: bool) -> Contents:
         try:
             tree = torch.load(source, map_location="cpu", mmap=mmap, weights_only=weights_only)
         except (ImportError, AttributeError) as error:
+            if weights_only:
+                raise
             raise CheckpointError(
                 f"needs code that cannot be imported here ({reason(error)}): run where it can be, "
                 f"or {ADVICE}"

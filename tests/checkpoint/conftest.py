@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+
+from simam_deploy.checkpoint import load_checkpoint
+from simam_deploy.errors import CheckpointError
 
 MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 ORDERED_DICT = b"ccollections\nOrderedDict\n)R"
@@ -46,10 +50,10 @@ class Forge:
         return Forge.name(name) + b"(" + b"".join(arguments) + b"tR"
 
     @staticmethod
-    def storage(items: int, key: str = "0", kind: str = "Float", more: bytes = b"") -> bytes:
+    def storage(items: int, key: str = "0", kind: str = "Float") -> bytes:
         return (
             b"(" + Forge.text("storage") + Forge.name(f"torch.{kind}Storage") + Forge.text(key)
-            + Forge.text("cpu") + Forge.number(items) + more + b"tQ"
+            + Forge.text("cpu") + Forge.number(items) + b"tQ"
         )  # fmt: skip
 
     @staticmethod
@@ -88,6 +92,8 @@ class Forge:
     @staticmethod
     def legacy(path: Path, body: bytes, data: dict[str, tuple[int, bytes]] | None = None) -> Path:
         data = data or {}
+        if b"storage" in body:  # its id has one more field here, always None
+            body = body.replace(b"tQ", b"NtQ")
         parts = [MAGIC, Forge.pickle(Forge.number(1001)), Forge.pickle(b"}"), Forge.pickle(body)]
         parts += [Forge.pickle(b"](" + b"".join(map(Forge.text, data)) + b"e")]
         parts += [struct.pack("<q", items) + raw for items, raw in data.values()]
@@ -120,3 +126,25 @@ def save(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         return path
 
     return write
+
+
+@pytest.fixture(params=["zip", "legacy"])
+def refused(request: pytest.FixtureRequest, forge: type[Forge], tmp_path: Path) -> Any:
+    """Write a pickle into each container, and return what is said against it."""
+
+    def check(body: bytes, says: str, data: bytes = bytes(16)) -> None:
+        path = tmp_path / "model.pth"
+        if request.param == "zip":
+            forge.zip(path, body, {"0": data})
+        else:
+            forge.legacy(path, body, {"0": (len(data) // 4, data)} if b"storage" in body else {})
+        start = time.perf_counter()
+        with pytest.raises(CheckpointError, match=says) as caught:
+            load_checkpoint(path)
+        assert time.perf_counter() - start < 1
+        message = str(caught.value)
+        assert message.startswith("model.pth: ")
+        assert message.isprintable()
+        assert caught.value.__cause__ is None
+
+    return check

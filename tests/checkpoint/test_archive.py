@@ -1,4 +1,3 @@
-import io
 import warnings
 import zipfile
 
@@ -48,7 +47,7 @@ def test_old_names_and_empty_tensors(tmp_path, weights):
 
 def test_compressed(path):
     rewrite(path, compression=zipfile.ZIP_DEFLATED)
-    with pytest.raises(CheckpointError, match="compressed"):
+    with pytest.raises(CheckpointError, match=r"compressed"):
         load_checkpoint(path)
 
 
@@ -56,7 +55,7 @@ def test_encrypted_flag(path):
     raw = bytearray(path.read_bytes())
     raw[raw.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(raw)
-    with pytest.raises(CheckpointError, match="encrypted"):
+    with pytest.raises(CheckpointError, match=r"encrypted"):
         load_checkpoint(path)
 
 
@@ -66,39 +65,39 @@ def test_record_sizes_over_the_file(path, field):
     at = raw.index(b"PK\x01\x02", raw.index(b"PK\x01\x02") + 1) + field
     raw[at : at + 4] = (10**9).to_bytes(4, "little")
     path.write_bytes(raw)
-    with pytest.raises(CheckpointError, match="claims 1,000,.* bytes of records in a file of"):
+    with pytest.raises(CheckpointError, match=r"claims 1,000,.* bytes of records in a file of"):
         load_checkpoint(path)
 
 
 @pytest.mark.parametrize("name", ["model/data.pkl", "model/DATA.PKL", "model/Data/0"])
 def test_doubled_names(path, name):
     rewrite(path, first=[(name, b"\x80\x02}.")])
-    with pytest.raises(CheckpointError, match="doubled names"):
+    with pytest.raises(CheckpointError, match=r"doubled names"):
         load_checkpoint(path)
 
 
 def test_bytes_before_the_archive(path):
     path.write_bytes(b"PK\x03\x04" + bytes(60) + path.read_bytes())
-    with pytest.raises(CheckpointError, match="bytes before it"):
+    with pytest.raises(CheckpointError, match=r"bytes before it"):
         load_checkpoint(path)
 
 
 def test_bytes_after_the_archive(path):
     path.write_bytes(path.read_bytes() + b"PK\x03\x04")
-    with pytest.raises(CheckpointError, match="bytes after it"):
+    with pytest.raises(CheckpointError, match=r"bytes after it"):
         load_checkpoint(path)
 
 
 def test_a_comment_that_holds_another_archive(path, forge, tmp_path):
     inner = forge.zip(tmp_path / "inner.pth", b"}").read_bytes()
     path.write_bytes(path.read_bytes()[:-2] + len(inner).to_bytes(2, "little") + inner)
-    with pytest.raises(CheckpointError, match="bytes before it"):
+    with pytest.raises(CheckpointError, match=r"bytes before it"):
         load_checkpoint(path)
 
 
 def test_a_comment(path):
     path.write_bytes(path.read_bytes()[:-2] + b"\x04\0text")
-    with pytest.raises(CheckpointError, match="bytes after it"):
+    with pytest.raises(CheckpointError, match=r"bytes after it"):
         load_checkpoint(path)
 
 
@@ -108,7 +107,7 @@ def test_torchscript(tmp_path):
         warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is
         torch.jit.trace(torch.nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 2, 2)).save(path)
     for trust in (False, True):
-        with pytest.raises(CheckpointError, match="TorchScript archive.*state_dict"):
+        with pytest.raises(CheckpointError, match=r"TorchScript archive.*state_dict"):
             load_checkpoint(path, trust_pickle=trust)
 
 
@@ -128,20 +127,19 @@ def test_other_zip(tmp_path):
     path = tmp_path / "model.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("weights/resnet18.pth", b"")
-    with pytest.raises(CheckpointError, match="holds weights/resnet18.pth.*unpack it"):
+    with pytest.raises(CheckpointError, match=r"holds weights/resnet18.pth.*unpack it"):
         load_checkpoint(path)
 
 
 def test_oversized_pickle(path, monkeypatch):
     monkeypatch.setattr("simam_deploy.checkpoint.archive.MAX_PICKLE_BYTES", 100)
-    with pytest.raises(CheckpointError, match="has a pickle of .* more than the 100"):
+    with pytest.raises(CheckpointError, match=r"has a pickle of .* more than the 100"):
         load_checkpoint(path)
 
 
 def test_flipped_bytes_in_the_pickle(path):
     raw = bytearray(path.read_bytes())
-    raw[raw.index(b"OrderedDict") + 2 if b"OrderedDict" in raw else 200] ^= 1
+    raw[raw.index(b"_rebuild_tensor_v2")] ^= 1
     path.write_bytes(raw)
-    assert zipfile.is_zipfile(io.BytesIO(raw))
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(CheckpointError, match=r"damaged"):
         load_checkpoint(path)

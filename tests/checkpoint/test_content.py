@@ -64,7 +64,7 @@ def test_a_real_onnx_file_is_named(tmp_path):
     node = onnx.helper.make_node("Relu", ["x"], ["y"])
     x, y = (onnx.helper.make_tensor_value_info(n, 1, [1]) for n in "xy")
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y])), tmp_path / "m")
-    with pytest.raises(CheckpointError, match="ONNX model"):
+    with pytest.raises(CheckpointError, match=r"ONNX model"):
         load_checkpoint(tmp_path / "m")
 
 
@@ -93,7 +93,7 @@ def test_what_is_no_file(tmp_path, name, says):
 def test_a_device(device):
     if not Path(device).exists():
         pytest.skip(f"no {device} here")
-    with pytest.raises(CheckpointError, match="pipe or a device"):
+    with pytest.raises(CheckpointError, match=r"pipe or a device"):
         load_checkpoint(device)
 
 
@@ -108,7 +108,7 @@ def test_no_permission(weights):
         try:
             if user == 0:
                 os.seteuid(65534)
-            with pytest.raises(CheckpointError, match="cannot be read: Permission denied"):
+            with pytest.raises(CheckpointError, match=r"cannot be read: Permission denied"):
                 load_checkpoint(path)
         finally:
             os.seteuid(user)
