@@ -10,12 +10,13 @@ import argparse
 from pathlib import Path
 
 import torch
-from predict_digits import network_input
-from simam_deploy.models.build import create
-from simam_deploy.models.zoo import NETWORKS
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
+
+from predict_digits import network_input
+from simam_deploy.models.build import create
+from simam_deploy.models.zoo import NETWORKS
 
 NETWORK = NETWORKS["cifar_preresnet20"]
 E_LAMBDA = 1e-4

@@ -6,14 +6,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from simam_deploy.models.build import create
-from train_digits import accuracy, split
 
 import simam_deploy
 from simam_deploy import ValidationError, export_onnx
 from simam_deploy.graph import portable
 from simam_deploy.manifest import sha256_of
+from simam_deploy.models.build import create
 from simam_deploy.runtime.onnx_runner import OnnxRunner
+from train_digits import accuracy, split
 
 SIMAM_OPS = {"ReduceMean", "Sub", "Pow", "Div", "Sigmoid", "Mul", "Add"}
 

@@ -31,6 +31,7 @@ torch.onnx.export(model, (example,), sys.argv[3], dynamo=True, external_data=Fal
 
 def save_checkpoint(network: str, path: str) -> None:
     import torch
+
     from simam_deploy.models.build import create
     from simam_deploy.models.zoo import NETWORKS
 

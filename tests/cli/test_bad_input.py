@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from simam_deploy.models.build import create
-from simam_deploy.models.zoo import NETWORKS
 
 from simam_deploy.cli.export import main
+from simam_deploy.models.build import create
+from simam_deploy.models.zoo import NETWORKS
 
 
 class Evil:
