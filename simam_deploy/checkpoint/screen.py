@@ -148,12 +148,10 @@ class _Machine:
         self.push(Container())
 
     def build(self, _: object) -> None:
-        target, state = self.take(2)
-        if not (isinstance(target, Container) and isinstance(state, Container)):
-            raise ValueError("only an argparse.Namespace or OrderedDict has attributes")
+        (state,) = self.take(1)
         self.claims.copy(state)
+        target: Container = self.stack[-1]  # a tensor has no size: torch would call its set_
         target.size += state.size
-        self.push(target)
 
 
 def _constant(make: Callable[[], object]) -> Callable[[_Machine, Any], None]:

@@ -145,6 +145,7 @@ def refused(request: pytest.FixtureRequest, forge: type[Forge], tmp_path: Path) 
         message = str(caught.value)
         assert message.startswith("model.pth: ")
         assert message.isprintable()
+        assert "CheckpointError" not in message
         assert caught.value.__cause__ is None
 
     return check
