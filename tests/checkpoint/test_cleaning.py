@@ -98,10 +98,10 @@ def test_parameters_become_tensors_in_order():
 
 
 def test_a_pending_minus_sign_is_applied(save):
-    imaginary = torch.complex(torch.zeros(3), torch.ones(3)).conj().imag
+    imaginary = torch.complex(torch.zeros(1), torch.ones(1)).conj().imag
     assert imaginary.is_neg()
     loaded = load_checkpoint(save({"a": imaginary, "room": torch.zeros(9)})).weights["a"]
-    assert loaded.numpy().tolist() == [-1, -1, -1]
+    assert loaded.numpy().tolist() == [-1]
 
 
 def test_clean_float32_is_not_copied(weights):
