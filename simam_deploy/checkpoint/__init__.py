@@ -4,7 +4,8 @@ A file passes these modules, in this order:
 
     content     what kind of file is this, by its bytes
     archive     the zip container of torch.save: plain, complete, unambiguous
-    screen      the pickle read without running it: no code, no size beyond the file's
+    screen      the pickle's opcodes walked without running them
+    claims      what they ask for: no code, no size beyond the file's
     reading     torch.load(weights_only=True) or safetensors, behind one error boundary
     wrappers    where in the loaded tree the weights are
     cleaning    prefixes, counters, dtypes, NaN

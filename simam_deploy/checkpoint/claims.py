@@ -16,7 +16,7 @@ from simam_deploy.checkpoint.content import ADVICE
 from simam_deploy.errors import CheckpointError
 
 MAX_PICKLE_BYTES = 8 * 2**20
-"""3,000 tensors need 0.3 MB of pickle; five bytes can call for an object of 600."""
+"""3,000 tensors need 0.3 MB of pickle. Five bytes may call for an object of 600: at most 1 GB."""
 MAX_DIMENSIONS = 64
 NAMESPACE = "argparse Namespace"
 

@@ -25,6 +25,7 @@ _STRANGERS = (
     (b"\x93NUMPY", f"a NumPy array file: {ADVICE}"),
 )
 _ONNX_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42"
+"""An ONNX model starts with its IR version (field 1); one of these fields comes next."""
 
 
 class Kind(enum.Enum):
@@ -91,7 +92,7 @@ def _describe(head: bytes) -> str:
             return what
     if head[257:262] == b"ustar":
         return f"a tar archive: unpack it first, or {ADVICE}"
-    if head[:1] == b"\x08" and head[1:2] < b"\x20" and head[2:3] in _ONNX_FIELDS and head[2:3]:
+    if len(head) > 2 and head[0] == 8 and head[1] < 32 and head[2] in _ONNX_FIELDS:
         return f"an ONNX model already: {ADVICE}"
     if head.lstrip()[:1] == b"<":
         return "an HTML or XML page, so a download that went wrong: fetch the file itself"

@@ -97,6 +97,13 @@ def test_parameters_become_tensors_in_order():
     assert not cleaned.requires_grad
 
 
+def test_a_pending_minus_sign_is_applied(save):
+    imaginary = torch.complex(torch.zeros(1), torch.ones(1)).conj().imag
+    assert imaginary.is_neg()
+    loaded = load_checkpoint(save({"a": imaginary, "room": torch.zeros(9)})).weights["a"]
+    assert loaded.numpy().tolist() == [-1]
+
+
 def test_clean_float32_is_not_copied(weights):
     cleaned = clean(weights, ROOM).weights
     assert all(cleaned[key].data_ptr() == weights[key].data_ptr() for key in weights)

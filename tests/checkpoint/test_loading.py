@@ -29,13 +29,13 @@ def peaks():
 
 load_checkpoint(sys.argv[1])  # what the first load imports is not counted
 for path in sys.argv[2:]:
-    before, start = peaks(), time.perf_counter()
+    before, start = peaks(), time.process_time()
     try:
         kept = load_checkpoint(path)
         message = ""
     except CheckpointError as error:
         message = str(error)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     resident, virtual = (after - first for after, first in zip(peaks(), before))
     print(json.dumps([message, seconds, resident, virtual]))
 """
@@ -133,22 +133,22 @@ def hostile(forge, folder):
     view = forge.tensor(forge.storage(4), (claim,), (0,))
     grow = forge.tensor(forge.storage(4), (4,), (claim,))
     double = b"c_codecs\nencode\n" + forge.text("A" * 64) + forge.text("latin1") + b"\x86Rq\x01"
-    for index in range(1, 26):
+    for index in range(1, 22):
         double += b"c_codecs\nencode\n" + bytes([ord("h"), index]) + forge.text("hex")
         double += b"\x86R" + bytes([ord("q"), index + 1])
     bodies = {
         "storage": forge.state_dict(tensor),
         "view": forge.state_dict(view),
         "stride": forge.state_dict(grow),
-        "untyped": forge.call("torch.storage.UntypedStorage", forge.number(1 << 35)),
-        "bytearray": forge.call("__builtin__.bytearray", forge.number(1 << 35)),
-        "float": forge.call("torch.FloatTensor", forge.number(1 << 35)),
+        "untyped": forge.call("torch.storage.UntypedStorage", forge.number(1 << 28)),
+        "bytearray": forge.call("__builtin__.bytearray", forge.number(1 << 28)),
+        "float": forge.call("torch.FloatTensor", forge.number(1 << 26)),
         "double": double,
         "key": b"}" + b")" + b"\x85" * 100_000 + b"Ns",
         "copies": b"]("
-        + b"K\x01" * 100_000
+        + b"K\x01" * 3000
         + b"e\x85q\x01c__builtin__\nset\nq\x02"
-        + b"h\x02h\x01R" * 90_000,
+        + b"h\x02h\x01R" * 3000,
     }
     for name, body in bodies.items():
         yield forge.zip(folder / f"{name}.zip.pth", body, {"0": bytes(16)})

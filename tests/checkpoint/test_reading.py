@@ -187,7 +187,10 @@ def test_interrupt_passes(save, weights, monkeypatch, where):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), RuntimeError("a\nb")])
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RecursionError("deep"), RuntimeError("a\nb"), AttributeError(), ImportError()],
+)
 def test_whatever_the_unpickler_raises_is_one_line(save, weights, monkeypatch, error):
     def fail(*_, **__):
         raise error
