@@ -63,11 +63,11 @@ def choose_lambda(option: float | None, checkpoint: Checkpoint, family: Family) 
     """Take the option's lambda, else the file's or its folder's, else the published one.
 
     Raises:
-        UsageError: The option is no positive finite number.
+        UsageError: The option is no finite number >= 0.
     """
     if option is not None:
-        if not (math.isfinite(option) and option > 0):
-            raise UsageError(f"--lambda must be a positive number, got {option}")
+        if not (math.isfinite(option) and option >= 0):
+            raise UsageError(f"--lambda must be a finite number >= 0, got {option}")
         return Lambda(option, "--lambda")
     if checkpoint.e_lambda is not None:
         return Lambda(checkpoint.e_lambda, checkpoint.e_lambda_source or "file")

@@ -54,7 +54,7 @@ def load_subject(
     from simam_deploy.models.build import build
     from simam_deploy.models.identify import identify
 
-    checkpoint = load_checkpoint(source, trust_pickle=trust_pickle)
+    checkpoint = load_checkpoint(source, trust_pickle=trust_pickle, seek_lambda=e_lambda is None)
     identity = identify({k: tuple(v.shape) for k, v in checkpoint.weights.items()}, arch)
     family = identity.network.family
     chosen = choose_lambda(e_lambda, checkpoint, family)

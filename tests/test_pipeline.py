@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import simam_deploy
-from simam_deploy import ValidationError, export_onnx
+from simam_deploy import CheckpointError, ValidationError, export_onnx
 from simam_deploy.graph import portable
 from simam_deploy.manifest import sha256_of
 from simam_deploy.models.build import create
@@ -158,3 +158,13 @@ def test_an_unstated_lambda_is_called_assumed(digits, tmp_path):
     artifact = export_onnx(tmp_path / "weights.pth")
     assert artifact.e_lambda_source.startswith("assumed")
     assert artifact.path == tmp_path / "weights.onnx"
+
+
+def test_the_option_settles_a_dispute(digits, tmp_path):
+    folder = tmp_path / "x-simam-param0.5"
+    folder.mkdir()
+    file = torch.load(digits, weights_only=True) | {"e_lambda": 0.1}
+    torch.save(file, folder / "m.pth")
+    with pytest.raises(CheckpointError, match="0.1, file.*0.5, folder.*--lambda"):
+        export_onnx(folder / "m.pth")
+    assert export_onnx(folder / "m.pth", e_lambda=0.1).e_lambda == 0.1

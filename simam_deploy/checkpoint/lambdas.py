@@ -54,7 +54,7 @@ def find_lambda(tree: object, metadata: Mapping[str, str], path: Path) -> Lambda
         if not math.isclose(found[0].value, other.value, rel_tol=1e-6):
             raise CheckpointError(
                 f"has two values of lambda: {found[0].value:g}, {found[0].source}, and "
-                f"{other.value:g}, {other.source}: correct the wrong one"
+                f"{other.value:g}, {other.source}: say which with --lambda"
             )
     return found[0] if found else None
 
@@ -102,5 +102,5 @@ def _number(value: object, source: str) -> float:
     except (ValueError, OverflowError, RuntimeError):  # RuntimeError: a tensor of many values
         pass
     raise CheckpointError(
-        f"has {shown} for lambda, {source}, where a finite number >= 0 is wanted: correct it"
+        f"has {shown} for lambda, {source}, where a finite number >= 0 is wanted: say it with --lambda"
     )

@@ -41,7 +41,9 @@ class Checkpoint:
     """What was stripped, converted or preferred, as "prefix module." or "50 thop counters"."""
 
 
-def load_checkpoint(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> Checkpoint:
+def load_checkpoint(
+    path: str | os.PathLike[str], *, trust_pickle: bool = False, seek_lambda: bool = True
+) -> Checkpoint:
     """Load the weights of a .pth, .pt or .safetensors file, whatever its name is.
 
     Pickles are read by `torch.load(weights_only=True)`, after their opcodes have been screened for
@@ -52,6 +54,8 @@ def load_checkpoint(path: str | os.PathLike[str], *, trust_pickle: bool = False)
         path: The file.
         trust_pickle: Run the code of a pickle that cannot be read without; never for a file from
             a stranger.
+        seek_lambda: Look for lambda in the file and in names; not where it is known already, for
+            two places that disagree are an error.
 
     Raises:
         CheckpointError: The file is missing, damaged, unsafe or holds no usable weights; one line
@@ -59,7 +63,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, trust_pickle: bool = False)
     """
     path = Path(path)
     try:
-        return _load(path, trust_pickle=trust_pickle)
+        return _load(path, trust_pickle=trust_pickle, seek_lambda=seek_lambda)
     except CheckpointError as error:
         raise CheckpointError(_one_line(f"{path.name or path}: {error}")) from None
 
@@ -69,12 +73,12 @@ def _one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:_MAX_LINE])
 
 
-def _load(path: Path, *, trust_pickle: bool) -> Checkpoint:
+def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
     size = file_size(path)
     tree, metadata = read_contents(path, identify(path), size, trust_pickle=trust_pickle)
     found = find_weights(tree)
     weights, notes = clean(found.state_dict, size)
-    e_lambda = find_lambda(tree, metadata, path)
+    e_lambda = find_lambda(tree, metadata, path) if seek_lambda else None
     return Checkpoint(
         path=path,
         sha256=_sha256(path),
