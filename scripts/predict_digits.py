@@ -28,10 +28,11 @@ def main() -> None:
     logits = session.run(None, {name: batch})[0]
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)
-    for rows in samples["images"].transpose(1, 0, 2):
-        print("  ".join("".join(INK[int(v * 9 / 16)] * 2 for v in row) for row in rows))
     guesses = [f"{p.argmax()} ({p.max():.1%})" for p in odds]
-    print("  ".join(f"{guess:16}" for guess in guesses))
+    for four in (slice(0, 4), slice(4, 8)):
+        for rows in samples["images"][four].transpose(1, 0, 2):
+            print("  ".join("".join(INK[int(v * 9 / 16)] * 2 for v in row) for row in rows))
+        print("  ".join(f"{guess:16}" for guess in guesses[four]))
     right = int((odds.argmax(axis=1) == samples["labels"]).sum())
     print(f"{right} of {len(guesses)} right")
 

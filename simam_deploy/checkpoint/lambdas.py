@@ -102,5 +102,6 @@ def _number(value: object, source: str) -> float:
     except (ValueError, OverflowError, RuntimeError):  # RuntimeError: a tensor of many values
         pass
     raise CheckpointError(
-        f"has {shown} for lambda, {source}, where a finite number >= 0 is wanted: say it with --lambda"
+        f"has {shown} for lambda, {source}, where a finite number >= 0 is wanted: "
+        "say the right one with --lambda"
     )
