@@ -117,7 +117,7 @@ def _sum(
         if isinstance(one, Flawed):
             return one
         if isinstance(one, Map) and isinstance(other, Average):
-            return _centred(node, one, other) if scene.aligned(*values) else None
+            return _centred(one, other) if scene.aligned(*values) else None
         if isinstance(one, Term) and isinstance(other, Interval):
             return forms.shift(one, other) if _keeps_shape(node, value, scene) else None
         if isinstance(one, Term) and isinstance(other, Map):
@@ -141,12 +141,12 @@ def _product(
     return None
 
 
-def _centred(node: ir.Node, feature_map: Map, average: Average) -> Form | None:
+def _centred(feature_map: Map, average: Average) -> Form | None:
     """Return d = x - mean(x), where the sum of `feature_map` and `average` is that."""
     mean = average.share * Interval.exactly(average.count)
     if feature_map.root is not average.root or not mean.contains(-1.0):
         return None
-    return Term(average.root, node.outputs[0], average.axes)
+    return Term(average.root, average.axes)
 
 
 def _scaled(form: Term | Average, factor: Interval, value: ir.Value, scene: Scene) -> Form:

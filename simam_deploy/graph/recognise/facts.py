@@ -14,8 +14,6 @@ from simam_deploy.graph.recognise.constant import Array, Constant
 from simam_deploy.graph.recognise.signature import Signature, Types
 from simam_deploy.graph.recognise.sizes import Sizes
 
-_LARGEST_STORED = 8192
-"""Elements: a vector of one number a channel is read, a weight is not."""
 _LARGEST_COMPUTED = 64
 """Elements: a shape or a scalar."""
 
@@ -61,8 +59,8 @@ class Facts:
         """Return the small constant that `value` is, None if it is none."""
         if value not in self._constants:
             tensor = self._tensor(value)
-            small = tensor is not None and tensor.size <= _LARGEST_STORED
-            self._constants[value] = Constant.stored(tensor) if tensor and small else None
+            readable = tensor is not None and Constant.is_readable(tensor)
+            self._constants[value] = Constant.stored(tensor) if tensor and readable else None
         return self._constants[value]
 
     def observe(self, node: ir.Node) -> None:
@@ -76,9 +74,10 @@ class Facts:
         types = types or [None] * len(node.outputs)
         for value, kind in zip(node.outputs, types, strict=True):
             self._learn(value, kind, guess)
-        sources = [constant for constant in constants if constant is not None]
-        for value, array in zip(node.outputs, self._compute(node, types, data), strict=False):
-            self._constants[value] = Constant.made_from(array, sources)
+        for value, constant in zip(
+            node.outputs, self._compute(node, types, constants), strict=False
+        ):
+            self._constants[value] = constant
 
     def unite(self, value: ir.Value, outcomes: Sequence[ir.Value]) -> None:
         """Learn that `value` is one of `outcomes`: those of the branches of an If."""
@@ -102,25 +101,25 @@ class Facts:
         return signature.infer([None if v is None else self._type(v) for v in node.inputs], data)
 
     def _compute(
-        self, node: ir.Node, types: Types, data: Sequence[Array | None]
-    ) -> Sequence[Array]:
+        self, node: ir.Node, types: Types, operands: Sequence[Constant | None]
+    ) -> list[Constant]:
         """Return the outputs if they are small and follow from constants or from a shape."""
         signature = self._signatures.get(node)
         if signature is None or not all(_is_small(kind) for kind in types):
             return []
         if node.op_type in ("Shape", "Size"):
             return self._measure(node)
-        known = all(a is not None or v is None for a, v in zip(data, node.inputs, strict=True))
-        return signature.compute(data) if signature.computable and known else []
+        pairs = zip(operands, node.inputs, strict=True)
+        known = all(operand or value is None for operand, value in pairs)
+        return signature.compute(operands) if signature.computable and known else []
 
-    def _measure(self, node: ir.Node) -> Sequence[Array]:
+    def _measure(self, node: ir.Node) -> list[Constant]:
         shape = self.shape(node.inputs[0]) if node.inputs and node.inputs[0] else None
         if shape is None:
             return []
-        if node.op_type == "Size":
-            return [np.array(math.prod(shape), np.int64)]
-        start = node.attributes.get_int("start", 0)
-        return [np.array(shape[start : node.attributes.get_int("end", len(shape))], np.int64)]
+        start, end = (node.attributes.get_int(n, d) for n, d in (("start", 0), ("end", len(shape))))
+        size = math.prod(shape) if node.op_type == "Size" else shape[start:end]
+        return [Constant(np.array(size, np.int64), np.array(size, np.int64))]
 
     def _tensor(self, value: ir.Value) -> ir.TensorProtocol | None:
         # From IR 4 on an initializer that is an input too is a default that a caller may replace.

@@ -91,6 +91,9 @@ def _verdict(candidate: Candidate, scene: Scene, sizes: Sizes) -> Verdict | None
     verdict = judge(candidate.gate, shape)
     if verdict.e_lambda is not None and candidate.foreign:
         return Verdict(None, "gate of another tensor")
+    shapes = {scene.shape(value) for value in candidate.node.inputs if value is not None}
+    if verdict.e_lambda is not None and len(shapes) > 1:
+        return Verdict(None, "the gate is of another shape than x")
     return verdict
 
 
@@ -182,7 +185,4 @@ def _form(gate: Gate | None) -> str:
     if gate is None:
         return "function"
     assert isinstance(gate.energy, Term) and gate.energy.plane is not None  # It was proved.
-    plane = gate.energy.plane
-    # Exporters write x.var() out with a d of its own.
-    is_var = plane.form != "flattened" and plane.d is not gate.energy.d
-    return "var" if is_var else plane.form
+    return gate.energy.plane.form

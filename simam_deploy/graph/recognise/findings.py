@@ -22,8 +22,9 @@ class Site:
         shape: Of x.
         dtype: Of x.
         gate_only: The gate is used, but not to scale x.
-        form: How it is written: "reduce-sum", "reduce-mean", "var", "flattened",
-            "instance-norm", or "function" for a node that is `simam::SimAM` already.
+        form: How it is written: "reduce-sum"; "var", the mean of d^2 put right by a factor, as
+            x.var() is exported; "flattened", to (N, C, H*W); "instance-norm"; or "function", a
+            node that is `simam::SimAM` already.
         island: There are Casts around it: it is computed in another dtype than x's.
         nodes: What y is computed with and nothing else needs: they die with it.
     """

@@ -45,14 +45,12 @@ class Plane:
     """`slope` * S + `bias` with S = sum(d^2) over `axes`.
 
     Attributes:
-        d: The value that was squared and summed, None where one operator does it all.
         form: How the sum was taken, as a site reports it.
     """
 
     slope: Interval
     bias: Interval
     axes: Axes
-    d: ir.Value | None = field(compare=False)
     form: str = field(compare=False)
 
 
@@ -61,7 +59,6 @@ class Term:
     """`gain` * d^`power` * `plane`^`order` + `offset`; `mean_axes` are those of the mean in d."""
 
     root: ir.Value
-    d: ir.Value | None
     mean_axes: Axes
     gain: Interval = ONE
     power: int = 1
@@ -158,7 +155,7 @@ def total(term: Term, axes: Axes, count: int, mean: bool, form: str) -> Term | F
     if term.power != 2 or term.offset != ZERO:
         return None
     slope = term.gain * Interval.exactly(1 / count) if mean else term.gain
-    plane = Plane(slope, ZERO, axes, term.d, form)
+    plane = Plane(slope, ZERO, axes, form)
     return replace(term, gain=ONE, power=0, plane=plane, order=Fraction(1))
 
 

@@ -1,15 +1,16 @@
 """Constants as the intervals of reals that they may stand for.
 
-A stored constant is the rounding of the number its author meant: 3135 is 3136 in fp16. So every
-constant is read as the interval of reals that round to it in the coarsest format it has passed
-through, and a number is accepted where it lies in the interval that the arithmetic yields.
+A stored constant is the rounding of the number that its author meant: 3135 is 3136 in fp16. So it
+is read as the interval of reals that round to it, and a number is accepted if it lies in the
+interval which the arithmetic yields.
 
 - fp32: n = H*W - 1 is told from H*W up to H*W = 4e6 (`SLACK` limits it).
 - fp16, bf16: above H*W = 2048 and 256, H*W - 1 and H*W may round to the same constant n. The file
   of the one is then the file of the other, bit for bit, and the constant is taken for H*W - 1;
   the two differ in v by 1/(H*W), which is less than the rounding of the constant.
-- A power of two from 1/8 to 8 is exact in every format: no author's 4, 0.5 or 2 is a rounding.
-  So the mean of d^2 (no constant carries H*W) is still a biased variance in fp16.
+- That holds for stored constants only. What a graph computes from a shape is exact, and so is a
+  power of two from 1/8 to 8: no author's 4 is a rounding. The mean of d^2, where no constant
+  carries H*W, is a biased variance in fp16 as well.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from fractions import Fraction
 
 SLACK = 2.0**-22
 """Relative: two roundings of constants folded in fp32 (2^-24 each), and as much again."""
-
-_SURELY_EXACT = frozenset(2.0**k for k in range(-3, 4)) | {0.0}
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Interval:
             roundoff: The unit roundoff of its format, 2^-11 for fp16; 0 for integers.
             smallest: The smallest subnormal of the format.
         """
-        if not math.isfinite(value) or roundoff == 0 or abs(value) in _SURELY_EXACT:
+        if not math.isfinite(value) or roundoff == 0 or value == 0:
             return cls.exactly(value)
         mantissa, exponent = math.frexp(abs(value))
         outward = max(math.ldexp(roundoff, exponent - 1), smallest / 2)

@@ -49,8 +49,8 @@ def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
         return None
     count = math.prod(root[axis] for axis in axes)
     epsilon = Interval.of_float32(node.attributes.get_float("epsilon", 1e-5))
-    plane = Plane(Interval.exactly(1 / count), epsilon, axes, None, "instance-norm")
-    term = Term(form.root, None, axes, plane=plane, order=Fraction(-1, 2))
+    plane = Plane(Interval.exactly(1 / count), epsilon, axes, "instance-norm")
+    term = Term(form.root, axes, plane=plane, order=Fraction(-1, 2))
     return forms.shift(forms.scale(term, factor), summand)
 
 
@@ -85,5 +85,5 @@ def _reduce(
     count = math.prod(root[axis] for axis in axes)
     if isinstance(form, Map):
         return Average(form.root, axes, count, Interval.exactly(1 / count) if mean else ONE)
-    name = "flattened" if len(shape) < len(root) else "reduce-mean" if mean else "reduce-sum"
+    name = "flattened" if len(shape) < len(root) else "var" if mean else "reduce-sum"
     return forms.total(form, axes, count, mean, name)

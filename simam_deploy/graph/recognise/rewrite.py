@@ -25,20 +25,23 @@ def to_nodes(model: ir.Model, findings: Findings | None = None) -> int:
     """
     sites = (findings or recognise(model)).sites
     replaced = [site for site in sites if not site.gate_only and site.form != "function"]
+    new: dict[ir.Value, ir.Value] = {}
     for site in replaced:
-        _replace(model.graph, site)
+        # The x of a site may be the y of the one before.
+        new[site.y] = _replace(model.graph, site, new.get(site.x, site.x))
     if replaced:
         model.opset_imports[op.DOMAIN] = op.OP_VERSION
     return len(replaced)
 
 
-def _replace(graph: ir.Graph, site: Site) -> None:
+def _replace(graph: ir.Graph, site: Site, x: ir.Value) -> ir.Value:
+    """Put a node from `x` in the place of `site` and return its output."""
     last = site.y.producer()
-    if last is None:
+    if last is None or last.graph is not graph:
         raise ValueError(f"site {site.name} is not of this model")
     node = ir.node(
         op.OP_TYPE,
-        [site.x],
+        [x],
         {op.LAMBDA_ATTRIBUTE: site.e_lambda},
         domain=op.DOMAIN,
         name=site.name,
@@ -50,6 +53,7 @@ def _replace(graph: ir.Graph, site: Site) -> None:
     graph.insert_before(last, node)
     site.y.replace_all_uses_with(y, replace_graph_outputs=True)
     _remove(graph, last)
+    return y
 
 
 def _remove(graph: ir.Graph, node: ir.Node) -> None:

@@ -71,16 +71,9 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
             if gate_value is None or x is None or scene.interval(x) is not None:
                 continue
             if isinstance(gate := scene.forms.get(gate_value), Gate):
-                foreign = not _scales(gate, gate_value, x, scene)
+                foreign = scene.form(x) != Map(gate.root)
                 yield Candidate(node, gate.root, gate, x, foreign, within)
                 return
-
-
-def _scales(gate: Gate, gate_value: ir.Value, x: ir.Value, scene: Scene) -> bool:
-    """Tell whether `x` is the feature map of `gate`, element by element."""
-    form = scene.form(x)
-    same = isinstance(form, Map) and form.root is gate.root
-    return same and scene.shape(x) == scene.shape(gate_value)
 
 
 def _bodies(node: ir.Node) -> list[ir.Graph]:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from simam_deploy.graph.recognise.constant import Array
+from simam_deploy.graph.recognise.constant import Array, Constant
 
 # fmt: off
 _ARITHMETIC = frozenset((
@@ -35,6 +35,7 @@ class Signature:
 
     def __init__(self, node: ir.Node, schema: onnx.defs.OpSchema, opset: int) -> None:
         self.computable = node.op_type in _ARITHMETIC
+        self._is_cast = node.op_type in ("Cast", "CastLike")
         self._schema = schema
         self._proto = ir.serde.serialize_node(node)
         self._inputs = ["" if v is None else f"i{k}" for k, v in enumerate(node.inputs)]
@@ -74,8 +75,20 @@ class Signature:
             return None
         return [inferred.get(name) for name in self._outputs]
 
-    def compute(self, data: Sequence[Array | None]) -> list[Array]:
+    def compute(self, operands: Sequence[Constant | None]) -> list[Constant]:
         """Return the outputs; none of them if the operands do not fit the operator."""
+        sources = [operand for operand in operands if operand is not None]
+        arrays = self._evaluate([None if o is None else o.array for o in operands])
+        if not any(array.dtype.kind in "fV" for array in arrays):
+            meant = arrays
+        elif self._is_cast:
+            meant = [sources[0].meant.astype(np.float64)]
+        else:
+            meant = self._evaluate([None if o is None else o.meant for o in operands])
+        pairs = zip(arrays, meant, strict=False)
+        return [Constant.computed(array, exact, sources) for array, exact in pairs]
+
+    def _evaluate(self, data: Sequence[Array | None]) -> list[Array]:
         feeds = {n: a for n, a in zip(self._inputs, data, strict=True) if n and a is not None}
         function = onnx.helper.make_function(
             "recognise", "Node", list(feeds), self._outputs, [self._proto], self._opsets
