@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 HW = (2, 3)
 Function = Callable[[Tensor, float], Tensor]
@@ -111,7 +111,7 @@ def standardised_half(x: Tensor, e_lambda: float) -> Tensor:
 
 def global_pool(x: Tensor, e_lambda: float) -> Tensor:
     n = x.shape[2] * x.shape[3] - 1
-    d2 = (x - F.adaptive_avg_pool2d(x, 1)).pow(2)
+    d2 = (x - functional.adaptive_avg_pool2d(x, 1)).pow(2)
     return x * torch.sigmoid(d2 / (4 * (d2.sum(HW, keepdim=True) / n + e_lambda)) + 0.5)
 
 
@@ -289,11 +289,11 @@ def tanh_gate(x: Tensor, e_lambda: float) -> Tensor:
 
 
 def hard_gate(x: Tensor, e_lambda: float) -> Tensor:
-    return _official(x, e_lambda, activation=F.hardsigmoid)
+    return _official(x, e_lambda, activation=functional.hardsigmoid)
 
 
 def silu_gate(x: Tensor, e_lambda: float) -> Tensor:
-    return _official(x, e_lambda, activation=F.silu)
+    return _official(x, e_lambda, activation=functional.silu)
 
 
 def below_zero(x: Tensor, e_lambda: float) -> Tensor:
@@ -344,12 +344,12 @@ def swish(x: Tensor, e_lambda: float) -> Tensor:
 
 
 def squeeze_excite(x: Tensor, e_lambda: float) -> Tensor:
-    squeezed = F.relu(x.mean(HW, keepdim=True) * 0.3 + e_lambda)
+    squeezed = functional.relu(x.mean(HW, keepdim=True) * 0.3 + e_lambda)
     return x * torch.sigmoid(squeezed)
 
 
 def swish_of_norm(x: Tensor, e_lambda: float) -> Tensor:
-    return F.silu(F.instance_norm(x, eps=e_lambda))
+    return functional.silu(functional.instance_norm(x, eps=e_lambda))
 
 
 VARIANTS = (
