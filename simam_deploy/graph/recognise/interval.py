@@ -4,7 +4,7 @@ A stored constant is the rounding of the number that its author meant: 3135 is 3
 is read as the interval of reals that round to it, and a number is accepted if it lies in the
 interval which the arithmetic yields.
 
-- fp32: n = H*W - 1 is told from H*W up to H*W = 4e6 (`SLACK` limits it).
+- fp32: n = H*W - 1 is told from H*W up to H*W = 5e6 (`SLACK` limits it).
 - fp16, bf16: above H*W = 2048 and 256, H*W - 1 and H*W may round to the same constant n. The file
   of the one is then the file of the other, bit for bit, and the constant is taken for H*W - 1;
   the two differ in v by 1/(H*W), which is less than the rounding of the constant.
@@ -19,8 +19,14 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-SLACK = 2.0**-22
-"""Relative: two roundings of constants folded in fp32 (2^-24 each), and as much again."""
+SLACK = 2.0**-23
+"""Relative: two roundings more, of a constant that was folded from others in fp32."""
+
+_TIE = 2.0**-9
+"""Of half a unit in the last place: in fp16 and bf16 more than `SLACK`."""
+
+_NOISE = 2.0**-40
+"""Relative: what the float64 arithmetic on intervals may have added to them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,9 @@ class Interval:
         mantissa, exponent = math.frexp(abs(value))
         outward = max(math.ldexp(roundoff, exponent - 1), smallest / 2)
         inward = max(outward / 2, smallest / 2) if mantissa == 0.5 else outward
-        low, high = abs(value) - inward, abs(value) + outward
+        # A tie goes to the even neighbour: 2519 is 2520 in fp16 and not 2518.
+        share = 1.0 if abs(value) / (2 * outward) % 2 == 0 else 1.0 - _TIE
+        low, high = abs(value) - share * inward, abs(value) + share * outward
         return cls(low, high) if value > 0 else cls(-high, -low)
 
     @classmethod
@@ -101,10 +109,10 @@ class Interval:
 
     def shortest(self) -> float:
         """Return the shortest decimal number in it, as Python's repr does for a float64."""
-        slack = SLACK * abs(self.middle)
+        noise = _NOISE * abs(self.middle)
         for digits in range(1, 17):
             decimal = float(f"{self.middle:.{digits}g}")
-            if self.low - slack <= decimal <= self.high + slack:
+            if self.low - noise <= decimal <= self.high + noise:
                 return decimal
         return self.middle
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import parser
@@ -52,6 +53,20 @@ def formula(
     lines = "\n".join({**BASE, **steps}.values())
     stored = ", ".join({**CONSTANTS, **(constants or {})}.values())
     return parsed(f"({source}) => ({results}) <{stored}> {{ {lines} }}", opset)
+
+
+def in_dtype(model: ir.Model, dtype: ir.DataType) -> ir.Model:
+    """Return `model` with every float32 of it made `dtype`: the text format has no other floats."""
+    graph = model.graph
+    for value in graph.initializers.values():
+        if value.dtype == ir.DataType.FLOAT and value.const_value is not None:
+            with np.errstate(over="ignore"):
+                array = value.const_value.numpy().astype(dtype.numpy())
+            value.const_value = ir.tensor(array)
+            value.dtype = dtype
+    for value in [*graph.inputs, *graph.outputs]:
+        value.dtype = dtype
+    return model
 
 
 def parsed(graph: str, opset: int = 13, ir_version: int = 8) -> ir.Model:
