@@ -151,8 +151,7 @@ class Facts:
             dims, guess = (2, 3, self._sizes.fresh(), self._sizes.fresh()), True
         dtype = tensor.elem_type or value.dtype or ir.DataType.FLOAT
         self._types[value] = onnx.helper.make_tensor_type_proto(int(dtype), dims)
-        if guess:
-            self._guessed.add(value)
+        (self._guessed.add if guess else self._guessed.discard)(value)
 
     def _dims(self, value: ir.Value, tensor: onnx.TypeProto.Tensor) -> Dims | None:
         """Return the shape as inferred; where that is open as declared, else a fresh number."""

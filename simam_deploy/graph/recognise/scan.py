@@ -47,12 +47,12 @@ def scan(graph: ir.Graph, scene: Scene) -> list[Candidate]:
 
 def _walk(graph: ir.Graph, scene: Scene, within: str | None, depth: int) -> Iterator[Candidate]:
     for node in graph:
-        bodies = _bodies(node) if depth < _DEEPEST else []
-        for body in bodies:
+        bodies = _bodies(node) if depth < _DEEPEST else {}
+        for body in bodies.values():
             yield from _walk(body, scene, node.op_type, depth + 1)
         scene.facts.observe(node)
-        if node.op_type == "If" and bodies:
-            _unite(node, scene.facts)
+        if node.op_type == "If" and node.domain == "":
+            _unite(node, bodies, scene.facts)
         form = read(node, scene)
         if form is not None:
             scene.forms[node.outputs[0]] = form
@@ -64,8 +64,9 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
     form = scene.forms.get(node.outputs[0]) if node.outputs else None
     if isinstance(form, Gate) and form.node is node:
         yield Candidate(node, form.root, form, None, False, within)
-    elif (node.domain, node.op_type) == (op.DOMAIN, op.OP_TYPE) and node.inputs[0] is not None:
-        yield Candidate(node, node.inputs[0], None, node.inputs[0], False, within)
+    elif (node.domain, node.op_type) == (op.DOMAIN, op.OP_TYPE):
+        if node.inputs and (x := node.inputs[0]) is not None:
+            yield Candidate(node, x, None, x, False, within)
     elif form is None and node.domain == "" and node.op_type == "Mul" and len(node.inputs) == 2:
         for gate_value, x in (node.inputs, node.inputs[::-1]):
             if gate_value is None or x is None or scene.interval(x) is not None:
@@ -76,16 +77,17 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
                 return
 
 
-def _bodies(node: ir.Node) -> list[ir.Graph]:
+def _bodies(node: ir.Node) -> dict[str, ir.Graph]:
     attributes = node.attributes.values()
-    return [a.as_graph() for a in attributes if a.type == ir.AttributeType.GRAPH]
+    return {a.name: a.as_graph() for a in attributes if a.type == ir.AttributeType.GRAPH}
 
 
-def _unite(node: ir.Node, facts: Facts) -> None:
+def _unite(node: ir.Node, bodies: dict[str, ir.Graph], facts: Facts) -> None:
     """Learn the outputs of an If from the branch that it takes, or from both."""
-    branches = [node.attributes[name].as_graph() for name in ("then_branch", "else_branch")]
-    condition = facts.constant(node.inputs[0]) if node.inputs[0] else None
+    branches = [bodies[name] for name in ("then_branch", "else_branch") if name in bodies]
+    condition = facts.constant(node.inputs[0]) if node.inputs and node.inputs[0] else None
     if condition is not None:
         branches = branches[:1] if condition.array.all() else branches[1:]
     for position, value in enumerate(node.outputs):
-        facts.unite(value, [branch.outputs[position] for branch in branches])
+        outcomes = [branch.outputs[position : position + 1] for branch in branches]
+        facts.unite(value, [outcome for outputs in outcomes for outcome in outputs])

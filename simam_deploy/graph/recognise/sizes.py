@@ -24,7 +24,7 @@ _SPATIAL = (
     (192, 320),
     (256, 128),
 )
-"""H, W of each reading. H*W stays below 65505, where an n in fp16 would be inf."""
+"""H and W at each reading. H*W stays below 65505, where an n in fp16 would be inf."""
 
 _FUNCTIONS = {"max": max, "min": min}
 _LONGEST_EXPRESSION = 200
@@ -75,7 +75,7 @@ def readings(graph: ir.Graph) -> Iterator[Sizes]:
                 names = dict.fromkeys(_names(dim.value))
                 (batch if position == 0 else spatial).update(names)
     for reading, pair in enumerate(_SPATIAL):
-        symbols = {name: pair[i % 2] + 64 * (i // 2) for i, name in enumerate(spatial)}
+        symbols = {name: pair[i % 2] + 32 * (i // 2) for i, name in enumerate(spatial)}
         symbols |= {name: 1 + reading % NEEDED + i for i, name in enumerate(batch)}
         yield Sizes(symbols, reading)
 

@@ -48,7 +48,7 @@ def formula(
         results: The declared outputs.
         opset: Of the ONNX operators.
         constants: Declarations that replace or add to `CONSTANTS`.
-        steps: What to write instead of a line of `BASE`, or the end of one that is not in it.
+        steps: What to write instead of a line of `BASE`, or behind them all.
     """
     lines = "\n".join({**BASE, **steps}.values())
     stored = ", ".join({**CONSTANTS, **(constants or {})}.values())
