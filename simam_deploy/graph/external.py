@@ -91,7 +91,10 @@ def _located(name: str, location: str, root: Path) -> Path:
             f"its external data {location!r} are missing: put that file beside the model"
         ) from None
     except (OSError, ValueError, RuntimeError) as error:  # a NUL, a name too long, a loop of links
-        raise InputError(f"its external data {location[:80]!r} cannot be found: {error}") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"its external data {location[:80]!r} cannot be found: {reason[:100]}"
+        ) from error
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"its external data {location!r} are no regular file")
     if found.st_nlink > 1:

@@ -14,7 +14,7 @@ from onnx import checker, shape_inference
 
 from simam_deploy import op
 from simam_deploy.errors import InputError
-from simam_deploy.graph.tensors import all_graphs, all_nodes, all_tensors, is_external
+from simam_deploy.graph.tensors import all_graphs, all_nodes, all_tensors, is_external, nbytes
 
 OLDEST_OPSET, NEWEST_OPSET = 11, onnx.defs.onnx_opset_version()
 
@@ -26,6 +26,9 @@ make 10^9."""
 
 _SMALL = 1024
 """Elements up to which a tensor is shown to ONNX's checks: shapes and axes take part in them."""
+
+_PASSED_ON = (RuntimeError, UnicodeDecodeError)
+"""What else ONNX's checks raise: of broken nodes, and of names that are no UTF-8."""
 
 _Key = tuple[str, str, str]
 
@@ -130,7 +133,7 @@ def _judge(model: onnx.ModelProto) -> None:
         checker.check_model(model)
         declared = _forget_types(model.graph)
         inferred = shape_inference.infer_shapes(model, check_type=True).graph
-    except (checker.ValidationError, shape_inference.InferenceError) as error:
+    except (checker.ValidationError, shape_inference.InferenceError, *_PASSED_ON) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise InputError(f"no valid graph, export it again: {' '.join(lines)[:300]}") from error
     for value in (*inferred.value_info, *inferred.output):
@@ -158,9 +161,10 @@ def _type_name(elem_type: int) -> str:
 
 
 def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Copy a model less its large and external data; such a tensor gets one byte instead.
+    """Copy a model, with one element in the place of each large or external tensor.
 
-    ONNX's checks do not look at a weight, but serialise what they are given, twice.
+    ONNX's checks serialise what they are given, twice. Shapes that follow from a weight's are
+    lost with it; the checks are of types, which are kept.
     """
     light = _copy_but(model, "graph")
     light.graph.CopyFrom(_copy_but(model.graph, "initializer"))
@@ -191,13 +195,16 @@ def _is_heavy(tensor: onnx.TensorProto) -> bool:
 
 
 def _stub(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    """Return a small tensor as it is, any other with a byte for its data."""
+    """Return a small tensor as it is, else one element of its type and rank."""
     if not _is_heavy(tensor):
         return tensor
-    kind = {"dims": tensor.dims, "data_type": tensor.data_type, "name": tensor.name}
+    stub = onnx.TensorProto(dims=[1] * len(tensor.dims), data_type=tensor.data_type)
+    stub.name = tensor.name
     if tensor.data_type == onnx.TensorProto.STRING:
-        return onnx.TensorProto(**kind, string_data=[b""])
-    return onnx.TensorProto(**kind, raw_data=b"\0" if math.prod(tensor.dims) else b"")
+        stub.string_data.append(b"")
+    else:
+        stub.raw_data = bytes(nbytes(stub))
+    return stub
 
 
 def _key(item: onnx.NodeProto | onnx.FunctionProto) -> _Key:

@@ -74,8 +74,8 @@ def is_external(tensor: onnx.TensorProto) -> bool:
 
 def nbytes(tensor: onnx.TensorProto) -> int:
     """Return how many bytes the shape and type of a checked tensor ask for."""
-    bits: int = ir.DataType(tensor.data_type).bitwidth
-    return -(-math.prod(tensor.dims) * bits // 8)
+    bits: int = math.prod(tensor.dims) * ir.DataType(tensor.data_type).bitwidth
+    return (bits + 7) // 8
 
 
 def check_tensors(tensors: Iterable[onnx.TensorProto]) -> None:
