@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from simam_deploy.errors import InputError
 from simam_deploy.graph.external import check_external
 from simam_deploy.graph.soundness import check_header, check_nodes
-from simam_deploy.graph.tensors import all_tensors, check_tensors
+from simam_deploy.graph.tensors import all_nodes, all_tensors, check_tensors
 
 _LARGEST_MESSAGE = 2**31 - 1
 """Bytes: protobuf's own limit, for the file without its external data."""
@@ -58,8 +58,11 @@ def read_model(path: Path) -> ir.Model:
         check_external(tensors, path.parent)
         check_nodes(proto)
         return _converted(proto, path.parent.resolve())
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot use {path}: it is damaged: a name is not UTF-8") from error
     except InputError as error:
-        raise InputError(f"cannot use {path}: {error}") from error
+        # In one line: the names in a file may hold anything.
+        raise InputError(f"cannot use {path}: {' '.join(str(error).split())}") from error
 
 
 def _content(path: Path) -> bytes:
@@ -115,6 +118,7 @@ def _parsed(content: bytes) -> onnx.ModelProto:
 
 def _converted(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     """Turn a checked message into a model whose external tensors know their folder."""
+    _rename_default_domain(proto)
     try:
         model: ir.Model = ir.from_proto(proto)
     except (ir.serde.SerdeError, ValueError, NotImplementedError) as error:
@@ -123,3 +127,12 @@ def _converted(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     # An absolute folder: onnx_ir checks nothing where the base is "".
     ir.external_data.set_base_dir(model.graph, folder)
     return model
+
+
+def _rename_default_domain(proto: onnx.ModelProto) -> None:
+    """Write the default domain as "", never by its other name."""
+    imports = [*proto.opset_import, *(o for f in proto.functions for o in f.opset_import)]
+    nodes = (proto.graph.node, *(function.node for function in proto.functions))
+    for item in (*imports, *(node for inner in nodes for node in all_nodes(inner))):
+        if item.domain == "ai.onnx":
+            item.domain = ""

@@ -27,8 +27,8 @@ make 10^9."""
 _SMALL = 1024
 """Elements up to which a tensor is shown to ONNX's checks: shapes and axes take part in them."""
 
-_PASSED_ON = (RuntimeError, UnicodeDecodeError)
-"""What else ONNX's checks raise: of broken nodes, and of names that are no UTF-8."""
+_PASSED_ON = (RuntimeError, ValueError)
+"""What else ONNX's checks raise: of broken nodes, unknown types, names that are not UTF-8."""
 
 _Key = tuple[str, str, str]
 

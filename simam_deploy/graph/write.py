@@ -2,7 +2,7 @@
 
 `onnx.save` builds the whole file in memory twice (message and bytes: 320 MB more for a 98 MB
 ResNet-50). Here the message without weights is written first and each initializer after it, so
-the cost is the largest single tensor.
+the cost is the largest single tensor; what lies in an external file is copied by the kernel.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ def write_model(model: ir.Model, path: Path, single_file_limit: int = SINGLE_FIL
     Raises:
         OSError: The disk is full or the folder cannot be written to.
     """
+    _embed_nested(model.graph)
     tensors = [v.const_value for v in model.graph.initializers.values()]
     if sum(t.nbytes for t in tensors if t is not None) > single_file_limit:
         ir.save(model, path, external_data=f"{path.name}.data")
@@ -45,7 +46,7 @@ def write_model(model: ir.Model, path: Path, single_file_limit: int = SINGLE_FIL
             _write_tag(file, _INITIALIZER, _tensor_size(header, tensor))
             file.write(header)
             _write_tag(file, _RAW_DATA, tensor.nbytes)
-            file.write(tensor.tobytes())
+            _write_data(file, tensor)
 
 
 def append_metadata(path: Path, entries: Mapping[str, str]) -> None:
@@ -62,6 +63,37 @@ def append_metadata(path: Path, entries: Mapping[str, str]) -> None:
             entry = onnx.StringStringEntryProto(key=key, value=value).SerializeToString()
             _write_tag(file, _METADATA, len(entry))
             file.write(entry)
+
+
+def _write_data(file: BinaryIO, tensor: ir.TensorProtocol) -> None:
+    if not isinstance(tensor, ir.ExternalTensor):
+        file.write(tensor.tobytes())
+    elif tensor.nbytes:  # onnx_ir cannot map nothing
+        tensor.tofile(file)
+
+
+def _embed_nested(graph: ir.Graph) -> None:
+    """Let external tensors of attributes and nested graphs be written into the message.
+
+    Only the main graph's initializers are moved by onnx_ir and here; any other would go on
+    pointing to a file that is not beside the new one. The arrays stay mapped until they are
+    written.
+    """
+    for inner in graph.subgraphs():
+        for value in inner.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = _mapped(value.const_value)
+    for node in graph.all_nodes():
+        for attribute in list(node.attributes.values()):
+            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
+                tensor = attribute.as_tensor()
+                if isinstance(tensor, ir.ExternalTensor):
+                    replaced = ir.AttrTensor(attribute.name, _mapped(tensor))
+                    node.attributes[attribute.name] = replaced
+
+
+def _mapped(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
+    return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, shape=tensor.shape, name=tensor.name)
 
 
 def _weights(graph: ir.Graph) -> list[tuple[bytes, ir.TensorProtocol]]:

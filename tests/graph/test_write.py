@@ -3,6 +3,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from simam_deploy.graph.read import read_model
 from simam_deploy.graph.write import append_metadata, write_model
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.graph.onnx_text import model, run
@@ -62,6 +63,51 @@ def test_metadata_is_added_to_what_is_there(tmp_path):
         "third": "",
     }
     onnx.checker.check_model(read)
+
+
+def with_external_data(folder):
+    """The Gemm with its data beside it, and a Constant and an If with external data of their own.
+
+    `nothing` is a tensor without elements in that file, which cannot be mapped.
+    """
+    graph = gemm()
+    ir.save(graph, folder / "m.onnx", external_data="w.bin", size_threshold_bytes=-1)
+    proto = onnx.load(folder / "m.onnx", load_external_data=False)
+    weight = next(t for t in proto.graph.initializer if t.name == "b")
+    inner = onnx.parser.parse_graph("t () => (float[40] v) { v = Identity(inner) }")
+    inner.initializer.add().CopyFrom(weight)
+    inner.initializer[0].name = "inner"
+    other = onnx.parser.parse_graph("e () => (float[40] u) { u = Identity(k) }")
+    proto.graph.node[0].output[0] = "z"
+    proto.graph.node.extend(
+        [
+            onnx.helper.make_node("Constant", [], ["k"], value=weight),
+            onnx.helper.make_node(
+                "Constant", [], ["flag"], value=onnx.helper.make_tensor("", 9, [], [True])
+            ),
+            onnx.helper.make_node("If", ["flag"], ["a"], then_branch=inner, else_branch=other),
+            onnx.helper.make_node("Add", ["z", "a"], ["s"]),
+            onnx.helper.make_node("Add", ["s", "k"], ["y"]),
+        ]
+    )
+    (folder / "m.onnx").write_bytes(proto.SerializeToString())
+    return folder / "m.onnx"
+
+
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_external_data_come_along_wherever_they_are(limit, tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    source, path = with_external_data(tmp_path / "old"), tmp_path / "new" / "n.onnx"
+    with OnnxRunner(source) as runner:
+        before = runner.run({"x": X})["y"]
+    write_model(read_model(source), path, single_file_limit=limit)
+    assert len(list(path.parent.iterdir())) == (1 if limit else 2)
+    for file in source.parent.iterdir():
+        file.unlink()
+    onnx.checker.check_model(str(path), full_check=True)
+    with OnnxRunner(path) as runner:
+        np.testing.assert_array_equal(runner.run({"x": X})["y"], before)
 
 
 @pytest.mark.parametrize("length", [0, 127, 128, 16383, 16384, 2**21])
