@@ -56,6 +56,7 @@ def read_model(path: Path) -> ir.Model:
         tensors = list(all_tensors(proto))
         check_tensors(tensors)
         check_external(tensors, path.parent)
+        _rename_default_domain(proto)
         check_nodes(proto)
         return _converted(proto, path.parent.resolve())
     except UnicodeDecodeError as error:
@@ -118,7 +119,6 @@ def _parsed(content: bytes) -> onnx.ModelProto:
 
 def _converted(proto: onnx.ModelProto, folder: Path) -> ir.Model:
     """Turn a checked message into a model whose external tensors know their folder."""
-    _rename_default_domain(proto)
     try:
         model: ir.Model = ir.from_proto(proto)
     except (ir.serde.SerdeError, ValueError, NotImplementedError) as error:
