@@ -1,0 +1,89 @@
+"""Operators that reduce: means, sums, and the normalisation that does both."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import onnx_ir as ir
+
+from simam_deploy.graph.recognise import forms
+from simam_deploy.graph.recognise.forms import Average, Axes, Flawed, Form, Map, Plane, Term
+from simam_deploy.graph.recognise.interval import ONE, Interval
+from simam_deploy.graph.recognise.layout import reduced
+from simam_deploy.graph.recognise.scene import Scene
+
+
+def reduce_mean(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read ReduceMean."""
+    return _reduce(value, scene.form(value), _dims(node, value, scene), scene, mean=True)
+
+
+def reduce_sum(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read ReduceSum."""
+    return _reduce(value, scene.form(value), _dims(node, value, scene), scene, mean=False)
+
+
+def reduce_sum_square(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read ReduceSumSquare."""
+    form = scene.form(value)
+    squared = forms.product(form, form) if isinstance(form, Term) else None
+    return _reduce(value, squared, _dims(node, value, scene), scene, mean=False)
+
+
+def global_average(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read GlobalAveragePool: the mean over all but N and C."""
+    dims = Axes(range(2, len(scene.shape(value))))
+    return _reduce(value, scene.form(value), dims, scene, mean=True)
+
+
+def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read InstanceNormalization, scale * d / sqrt(S / count + epsilon) + B, alike for all C."""
+    form, parameters = scene.form(value), [v for v in node.inputs[1:] if v is not None]
+    if not isinstance(form, Map) or len(parameters) != 2:
+        return None
+    factor, summand = (scene.interval(parameter) for parameter in parameters)
+    shape, root = scene.shape(value), scene.shape(form.root)
+    axes = reduced(root, shape, range(2, len(shape)))
+    if factor is None or summand is None or not axes:
+        return None
+    count = math.prod(root[axis] for axis in axes)
+    epsilon = Interval.of_float32(node.attributes.get_float("epsilon", 1e-5))
+    plane = Plane(Interval.exactly(1 / count), epsilon, axes, "instance-norm")
+    term = Term(form.root, axes, plane=plane, order=Fraction(-1, 2))
+    return forms.shift(forms.scale(term, factor), summand)
+
+
+def _dims(node: ir.Node, value: ir.Value, scene: Scene) -> Axes | None:
+    """Return the dimensions of `value` that a Reduce operator reduces, None if unknown."""
+    rank = len(scene.shape(value))
+    axes = node.attributes.get_ints("axes", ())
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        constant = scene.facts.constant(node.inputs[1])
+        if constant is None:
+            return None
+        axes = [int(axis) for axis in constant.array.flat]
+    if not axes:
+        return None if node.attributes.get_int("noop_with_empty_axes", 0) else Axes(range(rank))
+    if any(not -rank <= axis < rank for axis in axes):
+        return None
+    return Axes(axis % rank for axis in axes)
+
+
+def _reduce(
+    value: ir.Value, form: Form | None, dims: Axes | None, scene: Scene, mean: bool
+) -> Form | None:
+    """Return the sum or mean of `form`, that of `value`, over `dims` of `value`."""
+    if isinstance(form, Flawed):
+        return form
+    if dims is None or not isinstance(form, Map | Term):
+        return None
+    shape, root = scene.shape(value), scene.shape(form.root)
+    axes = reduced(root, shape, dims)
+    if not axes:
+        return None
+    count = math.prod(root[axis] for axis in axes)
+    if isinstance(form, Map):
+        return Average(form.root, axes, count, Interval.exactly(1 / count) if mean else ONE)
+    name = "flattened" if len(shape) < len(root) else "var" if mean else "reduce-sum"
+    return forms.total(form, axes, count, mean, name)

@@ -1,0 +1,56 @@
+"""What has been read of a graph so far: the forms of its values, on top of the facts."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from simam_deploy.graph.recognise.facts import Dims, Facts
+from simam_deploy.graph.recognise.forms import Average, Axes, Form, Map, Term
+from simam_deploy.graph.recognise.interval import Interval
+from simam_deploy.graph.recognise.layout import spreads
+
+
+class Scene:
+    """The forms of one reading, in `forms` where they are more than a map of their own."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.forms: dict[ir.Value, Form] = {}
+
+    def form(self, value: ir.Value) -> Form | None:
+        """Return the form of `value`, None if it is not of a floating type."""
+        if value in self.forms:
+            return self.forms[value]
+        return Map(value) if self.facts.dtype(value).is_floating_point() else None
+
+    def interval(self, value: ir.Value) -> Interval | None:
+        """Return the constant that `value` is, None if it is not one number throughout."""
+        constant = self.facts.constant(value)
+        return None if constant is None else constant.interval()
+
+    def shape(self, value: ir.Value) -> Dims:
+        """Return the shape of `value`, a tensor."""
+        return self.facts.shape(value) or ()
+
+    def aligned(self, a: ir.Value, b: ir.Value) -> bool:
+        """Tell whether a binary operator meets each element of one with its own of the other.
+
+        Both have forms of the same root.
+        """
+        first, second = self.form(a), self.form(b)
+        if first is None or second is None:
+            return False
+        if bool(plane_axes(first)) == bool(plane_axes(second)):
+            return self.shape(a) == self.shape(b)
+        pixel, plane, form = (b, a, first) if plane_axes(first) else (a, b, second)
+        root = self.shape(form.root)
+        return spreads(root, self.shape(pixel), self.shape(plane), plane_axes(form))
+
+
+def plane_axes(form: Form) -> Axes:
+    """Return the axes over which `form` is constant; none if it has a number a pixel."""
+    if isinstance(form, Average):
+        return form.axes
+    if isinstance(form, Term) and form.power == 0 and form.plane:
+        return form.plane.axes
+    return Axes()

@@ -1,0 +1,43 @@
+"""Operators that keep the numbers: casts and changes of shape."""
+
+from __future__ import annotations
+
+import math
+
+import onnx_ir as ir
+
+from simam_deploy.graph.recognise.forms import Flawed, Form, Map
+from simam_deploy.graph.recognise.layout import layout
+from simam_deploy.graph.recognise.scene import Scene, plane_axes
+
+
+def cast(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read Cast, CastLike, Identity or Dropout: the same numbers, perhaps rounded."""
+    floating = scene.facts.dtype(node.outputs[0]).is_floating_point()
+    return scene.form(value) if floating else None
+
+
+def reshape(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read Reshape, Flatten, Squeeze or Unsqueeze: the same numbers in the same order."""
+    form = scene.form(value)
+    if form is None or isinstance(form, Flawed):
+        return form
+    before, after = scene.shape(value), scene.shape(node.outputs[0])
+    root = scene.shape(form.root)
+    axes = plane_axes(form)
+    if axes:
+        planes = math.prod(size for axis, size in enumerate(root) if axis not in axes)
+        return form if math.prod(before) == math.prod(after) == planes else None
+    if isinstance(form, Map) and after != root and (len(before) != 4 or len(after) >= 4):
+        # Tokens made (N, C, H, W) are where a map begins; a map flattened is still itself.
+        return None
+    return form if layout(root, after) else None
+
+
+def expand(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read Expand of a reduction: each number repeated over its own plane."""
+    form = scene.form(value)
+    before, after = scene.shape(value), scene.shape(node.outputs[0])
+    if form is None or not plane_axes(form) or len(before) != len(after):
+        return None
+    return form if all(b in (1, a) for b, a in zip(before, after, strict=True)) else None

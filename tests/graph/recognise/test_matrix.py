@@ -1,0 +1,77 @@
+"""Every way of writing SimAM, as every exporter writes it down."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+
+from simam_deploy.graph.recognise import Findings, NearMiss, Site, recognise, to_nodes
+from tests.graph.recognise.exporting import Cell, branch_of, export
+from tests.graph.recognise.running import difference, run, written_out
+from tests.graph.recognise.variants import VARIANTS, Variant
+
+DYNAMIC = ("static", "batch", "hw")
+DTYPES = (torch.float32, torch.float16)
+TORCHSCRIPT = [Cell("torchscript", *c) for c in product((11, 13, 17, 18), DYNAMIC, DTYPES)]
+DYNAMO = [Cell("dynamo", *c) for c in product((18, 20, 23), DYNAMIC, DTYPES)]
+# A cell of the dynamo exporter takes 4 to 14 s; each opset, shape and dtype is in one of these.
+QUICK = {"dynamo-18-static-fp32", "dynamo-20-batch-fp16", "dynamo-23-hw-fp32"}
+CELLS = TORCHSCRIPT + [
+    cell if str(cell) in QUICK else pytest.param(cell, marks=pytest.mark.slow) for cell in DYNAMO
+]
+
+# What was computed in half precision before is computed in fp32 after.
+HALF = {"half_island", "half_energy"}
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_each_variant_is_told_for_what_it_is(cell: Cell) -> None:
+    proto = export(cell)
+    model = ir.from_proto(proto)
+    findings = recognise(model)
+    wrong = [fault for variant in VARIANTS for fault in faults(variant, findings)]
+    assert wrong == []
+    assert_same_outputs(cell, proto, model, findings)
+
+
+def faults(variant: Variant, findings: Findings) -> list[str]:
+    """Return what `findings` get wrong of a variant."""
+    sites = [site for site in findings.sites if branch_of(site.name) == variant.name]
+    misses = [miss for miss in findings.near_misses if branch_of(miss.name) == variant.name]
+    seen = [f"{variant.name}: {finding_text(finding)}" for finding in [*sites, *misses]]
+    right_sites = len(sites) == variant.sites and all(
+        (site.e_lambda, site.gate_only, site.form)
+        == (variant.e_lambda, variant.gate_only, variant.form)
+        for site in sites
+    )
+    right_misses = len(misses) == bool(variant.reason) and all(
+        variant.reason in miss.reason for miss in misses
+    )
+    return [] if right_sites and right_misses else seen or [f"{variant.name}: nothing"]
+
+
+def finding_text(finding: Site | NearMiss) -> str:
+    if isinstance(finding, NearMiss):
+        return finding.reason
+    return f"{finding.form} lambda {finding.e_lambda} gate only {finding.gate_only}"
+
+
+def assert_same_outputs(
+    cell: Cell, proto: onnx.ModelProto, model: ir.Model, findings: Findings
+) -> None:
+    """Replace the sites and compare the outputs, at another size where there may be one."""
+    replaced = to_nodes(model, findings)
+    assert replaced == sum(variant.sites for variant in VARIANTS if not variant.gate_only)
+    shape = {"static": (2, 3, 8, 12), "batch": (3, 3, 8, 12), "hw": (3, 3, 10, 7)}[cell.dynamic]
+    dtype = np.float32 if cell.dtype is torch.float32 else np.float16
+    x = np.random.default_rng(0).normal(0.3, 1.5, shape).astype(dtype)
+    before, after = run(proto, x), run(written_out(model), x)
+    for variant, old, new in zip(VARIANTS, before, after, strict=True):
+        exact = dtype is np.float32 and variant.name not in HALF
+        assert difference(new, old) < (2e-6 if exact else 2e-3), variant.name
+        assert new.dtype == old.dtype
