@@ -23,10 +23,11 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class SimamSite:
-    """One SimAM in the exported graph: where it is and what it sees, (N, C, H, W)."""
+    """One SimAM in the exported graph: where it is, what it sees, (N, C, H, W), its lambda."""
 
     name: str
     shape: tuple[int | str, ...]
+    e_lambda: float
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,15 @@ def _finite(record: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class OnnxArtifact:
-    """A validated ONNX file, its manifest beside it, and the facts both state."""
+    """A validated ONNX file, its manifest beside it, and the facts both state.
+
+    `e_lambda` is None where the sites of a recognised graph have different ones.
+    """
 
     path: Path
     manifest_path: Path
     arch: str
-    e_lambda: float
+    e_lambda: float | None
     e_lambda_source: str
     sites: tuple[SimamSite, ...]
     opset: int

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+import onnx
 import onnx_ir as ir
 import onnxscript.optimizer
 import torch
@@ -18,6 +22,7 @@ from simam_deploy.graph.opset import NATIVE
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.weights import without_weights
 
+DEFAULT_OPSET = NATIVE
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Node metadata under which torch keeps the path of modules a node came from."""
 
@@ -39,50 +44,97 @@ def trace(
         opset: Version of the default domain; below 18 the graph is traced at 18.
 
     Returns:
-        The graph; every SimAM node is named after its module, and no node carries the
-        exporter's notes, which hold paths of the machine it ran on.
+        The graph; every `simam::SimAM` node is named after its module.
 
     Raises:
         InputError: torch cannot trace the module.
     """
-    example = tuple(
-        torch.zeros([sizes[d] if isinstance(d, str) else d for d in s.shape]) for s in inputs
-    )
+    example = tuple(_example(spec, sizes) for spec in inputs)
     dynamic = tuple({i: d for i, d in enumerate(s.shape) if isinstance(d, str)} for s in inputs)
-    with _quiet():
-        program = _export(model, example, dynamic, inputs, output_names, max(opset, NATIVE))
-        graph = without_weights(program.model, onnxscript.optimizer.optimize)
-    _name_sites(graph)
-    _forget_origin(graph)
-    return graph
+    options = {"dynamic_shapes": dynamic, "input_names": [s.name for s in inputs]}
+    return _dynamo(model, example, output_names, opset, **options)
 
 
-def _export(
-    model: nn.Module,
+def trace_program(
+    program: torch.export.ExportedProgram, output_names: tuple[str, ...], opset: int
+) -> ir.Model:
+    """Translate a torch.export program, whose input names and free dimensions are its own.
+
+    Arguments, result and errors are those of `trace`.
+    """
+    return _dynamo(program, (), output_names, opset)
+
+
+def trace_script(
+    model: torch.jit.ScriptModule,
+    spec: TensorSpec,
+    output_names: tuple[str, ...],
+    sizes: Mapping[str, int],
+    opset: int,
+) -> ir.Model:
+    """Export a TorchScript archive of one input with the exporter that is left for it.
+
+    Arguments, result and errors are those of `trace`; `opset` is at most 20.
+    """
+    free = {i: d for i, d in enumerate(spec.shape) if isinstance(d, str)}
+    batch = {0: "batch"} if 0 in free else {}
+    with tempfile.TemporaryDirectory() as folder, _quiet(), _one_line():
+        file = Path(folder) / "traced.onnx"
+        torch.onnx.export(
+            model,
+            (_example(spec, sizes),),
+            file,
+            dynamo=False,
+            opset_version=opset,
+            input_names=[spec.name],
+            output_names=list(output_names),
+            dynamic_axes={spec.name: free} | dict.fromkeys(output_names, batch),
+        )
+        traced: ir.Model = ir.from_proto(onnx.load(file))
+    return traced
+
+
+def _example(spec: TensorSpec, sizes: Mapping[str, int]) -> torch.Tensor:
+    return torch.zeros([sizes[d] if isinstance(d, str) else d for d in spec.shape])
+
+
+def _dynamo(
+    model: nn.Module | torch.export.ExportedProgram,
     example: tuple[torch.Tensor, ...],
-    dynamic: tuple[dict[int, str], ...],
-    inputs: tuple[TensorSpec, ...],
     output_names: tuple[str, ...],
     opset: int,
-) -> torch.onnx.ONNXProgram:
-    """Call torch.onnx.export and turn its failure into one line."""
-    try:
+    **options: Any,
+) -> ir.Model:
+    """Call the dynamo exporter, and the optimiser without the weights."""
+    with _quiet(), _one_line():
         program = torch.onnx.export(
             model,
             example,
             dynamo=True,
-            dynamic_shapes=dynamic,
-            input_names=[s.name for s in inputs],
             output_names=list(output_names),
-            opset_version=opset,
-            optimize=False,  # done by the caller, without the weights
+            opset_version=max(opset, NATIVE),
+            optimize=False,
             verbose=False,
+            **options,
         )
-    except torch.onnx.OnnxExporterError as error:
-        cause = str(error.__cause__ or error).strip().splitlines()[0]
+        assert program is not None
+        graph = without_weights(program.model, onnxscript.optimizer.optimize)
+    _name_sites(graph)
+    return graph
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn the exporters' failures, which run over pages, into their first cause.
+
+    Raises:
+        InputError: For any error of torch.onnx.
+    """
+    try:
+        yield
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        cause = (str(error.__cause__ or error).strip().splitlines() or ["no reason given"])[0]
         raise InputError(f"torch.onnx cannot trace this model: {cause}") from error
-    assert program is not None
-    return program
 
 
 @contextlib.contextmanager
@@ -114,14 +166,3 @@ def _name_sites(model: ir.Model) -> None:
 def _scopes(node: ir.Node) -> list[str]:
     """Read the module paths, outermost first, off the exporter's note: `['', 'layer1', ...]`."""
     return [s.strip(" '\"") for s in node.metadata_props.get(_SCOPES, "").strip("[]").split(",")]
-
-
-def _forget_origin(model: ir.Model) -> None:
-    """Drop stack traces and scopes from every node and value."""
-    model.graph.metadata_props.clear()
-    for node in model.graph.all_nodes():
-        node.metadata_props.clear()
-        for value in node.outputs:
-            value.metadata_props.clear()
-    for value in (*model.graph.inputs, *model.graph.initializers.values()):
-        value.metadata_props.clear()

@@ -6,26 +6,27 @@ import gc
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simam_deploy import manifest
-from simam_deploy.artifacts import OnnxArtifact, SimamSite, TensorSpec, ValidationReport
+from simam_deploy.artifacts import OnnxArtifact, SimamSite, ValidationReport
 from simam_deploy.errors import UsageError, ValidationError
+from simam_deploy.graph import prepare
+from simam_deploy.graph.sites import check_sites
+from simam_deploy.graph.write import write_model
+from simam_deploy.plan import Lambda
 from simam_deploy.runtime.onnx_runner import OnnxRunner, require_onnxruntime
+from simam_deploy.sources import Options, Subject, Traced, load_subject
 from simam_deploy.staging import explained, publish, staging_folder
-from simam_deploy.validate import Recording, cases_for, compare, record
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from simam_deploy.subject import Subject
+from simam_deploy.validate import cases_for, compare, record
 
 Progress = Callable[[str], None]
 """Called with a few words before each step that takes time."""
 
-DEFAULT_OPSET, OPSETS = 18, range(13, 24)
-_SUFFIXES = (".tar", ".pth", ".pt", ".safetensors", ".bin", ".ckpt")
+OPSETS = range(13, 24)
+_SUFFIXES = (".tar", ".pth", ".pt", ".pt2", ".safetensors", ".bin", ".ckpt", ".onnx")
 
 
 def export_onnx(
@@ -33,32 +34,37 @@ def export_onnx(
     output: str | os.PathLike[str] | None = None,
     *,
     arch: str | None = None,
+    model: str | None = None,
     e_lambda: float | None = None,
     dynamic: str | None = None,
     input_shape: Sequence[int] | None = None,
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     simplify: bool = True,
     trust_pickle: bool = False,
     progress: Progress = lambda step: None,
 ) -> OnnxArtifact:
-    """Export a SimAM checkpoint to a validated ONNX file with its manifest.
+    """Export a SimAM network to a validated ONNX file with its manifest.
 
     Args:
-        source: Checkpoint (.pth, .pth.tar, .pt, .safetensors).
+        source: Checkpoint (.pth, .pth.tar, .pt, .safetensors), torch.export program (.pt2),
+            TorchScript archive, or an .onnx file that somebody exported.
         output: The .onnx to write, or an existing folder for it; by default beside the source.
         arch: Network name, needed only where the keys show no SimAM.
+        model: "file.py:factory" or "package.module:factory", called without arguments, for a
+            checkpoint of a network of your own.
         e_lambda: SimAM's lambda; by default what the file or its folder says, else the
             family's published value.
         dynamic: "none", "batch" or "hw" (batch, height and width, or frames); by default
             "batch", and "hw" for audio.
-        input_shape: Full shape, or the shape without the batch.
-        opset: 13 to 23.
+        input_shape: Full shape, or for a published network the shape without the batch; a
+            network of your own needs it.
+        opset: 13 to 23; by default 18, or an .onnx file's own.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
         simplify: Whether onnx-simplifier runs.
-        trust_pickle: Whether the checkpoint may run code while it is loaded.
+        trust_pickle: Whether the source may run code while it is loaded.
         progress: Told each step.
 
     Returns:
@@ -71,35 +77,41 @@ def export_onnx(
             where the manifest would have been, and the file nowhere.
     """
     started = time.perf_counter()
+    options = Options(
+        arch=arch,
+        model=model,
+        e_lambda=e_lambda,
+        dynamic=dynamic,
+        input_shape=input_shape,
+        opset=opset,
+        input_names=input_names,
+        output_names=output_names,
+        trust_pickle=trust_pickle,
+    )
     target = _target(Path(source), output, opset)
     require_onnxruntime()
     with staging_folder(target) as stage:
         file = stage / target.name
-        progress("reading the checkpoint")
-        from simam_deploy.subject import load_subject
-
-        subject = load_subject(
-            Path(source),
-            arch=arch,
-            e_lambda=e_lambda,
-            dynamic=dynamic,
-            input_shape=input_shape,
-            input_names=input_names,
-            output_names=output_names,
-            trust_pickle=trust_pickle,
-        )
-        progress("computing reference outputs in PyTorch")
-        recording = _record(subject)
-        progress("tracing to ONNX")
-        graph, sites = _trace(subject, opset, simplify)
+        progress("reading the network")
+        subject = load_subject(Path(source), options)
+        progress("computing reference outputs")
+        with subject.reference() as reference, subject.shaken() as shaken:
+            recording = record(reference, shaken, cases_for(subject.shapes))
+        del reference, shaken
+        progress("making the ONNX graph")
+        traced = subject.graph()
+        sites = check_sites(traced.model)
+        graph = prepare(traced.model, subject.opset, simplify)
         with explained(target):
-            facts = _write(subject, graph, sites, file)
-        # The weights twice over (checkpoint and BN-folded), freed before a third copy loads.
-        del subject, graph
+            write_model(graph, file)
+        facts = _facts(subject, traced, sites)
+        precision = subject.precision
+        # The weights' last holders: freed before ONNX Runtime loads its own copy.
+        del subject, traced, graph
         gc.collect()
         progress("validating in ONNX Runtime")
         with OnnxRunner(file, as_written=True) as runner:
-            report = compare(recording, runner)
+            report = compare(recording, runner, precision)
             inputs, outputs = runner.inputs, runner.outputs
         _reject_failed(report, target)
         with explained(target):
@@ -113,7 +125,7 @@ def export_onnx(
         e_lambda=facts["e_lambda"],
         e_lambda_source=facts["e_lambda_source"],
         sites=sites,
-        opset=opset,
+        opset=facts["opset"],
         size=sum(p.stat().st_size for p in manifest.parts(target)),
         inputs=inputs,
         outputs=outputs,
@@ -123,13 +135,13 @@ def export_onnx(
     )
 
 
-def _target(source: Path, output: str | os.PathLike[str] | None, opset: int) -> Path:
+def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | None) -> Path:
     """Check what can be checked before any work and say where the file goes.
 
     Raises:
-        UsageError: The opset is out of range or the output is not named .onnx.
+        UsageError: The opset is out of range, or the output is not named .onnx or is the source.
     """
-    if opset not in OPSETS:
+    if opset is not None and opset not in OPSETS:
         raise UsageError(f"--opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
     stem = source.name
     while Path(stem).suffix.lower() in _SUFFIXES:
@@ -139,56 +151,32 @@ def _target(source: Path, output: str | os.PathLike[str] | None, opset: int) -> 
         target = target / f"{stem}.onnx"
     if target.suffix != ".onnx":
         raise UsageError(f"the output must be named .onnx or be an existing folder, got {target}")
+    if target.resolve() == source.resolve():
+        raise UsageError(f"{source.name} would be overwritten: name another file with --output")
     return target
 
 
-def _record(subject: Subject) -> Recording:
-    """Run the network on every validation case."""
-    from simam_deploy.runtime.torch_runner import TorchRunner
-
-    outputs = tuple(TensorSpec(name, "float32", ()) for name in subject.output_names)
-    cases = cases_for(subject.plan.validation_shapes(subject.smallest))
-    model, inputs = subject.model, (subject.plan.spec,)
-    with (
-        TorchRunner(model, inputs, outputs) as reference,
-        TorchRunner(model, inputs, outputs, rounding_noise=2**-23) as shaken,
-    ):
-        return record(reference, shaken, cases)
-
-
-def _trace(subject: Subject, opset: int, simplify: bool) -> tuple[ir.Model, tuple[SimamSite, ...]]:
-    """Trace the network, note its SimAM sites, and run the graph passes."""
-    from simam_deploy.export import trace
-    from simam_deploy.graph import prepare
-    from simam_deploy.graph.sites import describe_sites
-
-    plan = subject.plan
-    graph = trace(subject.model, (plan.spec,), subject.output_names, plan.trace_sizes, opset)
-    sites = describe_sites(graph)
-    return prepare(graph, opset, simplify), sites
-
-
-def _write(
-    subject: Subject, graph: ir.Model, sites: tuple[SimamSite, ...], file: Path
-) -> dict[str, Any]:
-    """Write the graph and give the facts that its manifest will state."""
-    from simam_deploy.graph.write import write_model
-
-    write_model(graph, file)
+def _facts(subject: Subject, traced: Traced, sites: tuple[SimamSite, ...]) -> dict[str, Any]:
+    """Give the facts that the manifest will state."""
     return {
-        "arch": subject.identity.network.name,
-        "num_outputs": subject.identity.num_outputs,
-        "e_lambda": subject.e_lambda.value,
-        "e_lambda_source": subject.e_lambda.source,
-        "simam_sites": [{"name": s.name, "shape": list(s.shape)} for s in sites],
+        **subject.facts,
+        **_lambda_facts(subject.e_lambda, sites),
+        "simam_sites": [asdict(site) for site in sites],
         "lowering": "portable",
-        "precision": "fp32",
-        "opset": graph.opset_imports[""],
-        "smallest_input": list(subject.smallest),
-        "preprocessing": dict(subject.identity.network.family.preprocessing),
-        "source": subject.source,
-        "notes": list(subject.notes),
+        "precision": subject.precision,
+        "opset": subject.opset,
+        "notes": [*subject.notes, *traced.notes],
     }
+
+
+def _lambda_facts(chosen: Lambda | None, sites: tuple[SimamSite, ...]) -> dict[str, Any]:
+    """State the lambda that was chosen, or what all sites of a graph have, or that they differ."""
+    if chosen is not None:
+        return {"e_lambda": chosen.value, "e_lambda_source": chosen.source}
+    values = {site.e_lambda for site in sites}
+    if len(values) == 1:
+        return {"e_lambda": values.pop(), "e_lambda_source": "read from the graph"}
+    return {"e_lambda": None, "e_lambda_source": "read from the graph, different by site"}
 
 
 def _reject_failed(report: ValidationReport, target: Path) -> None:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 DYNAMIC = ("none", "batch", "hw")
 _TRACE_BATCH, _ODD_BATCH = 2, 3
-_ODD_STEP = 13
-"""Added to a free axis for validation: prime, so that no stride of a network divides it."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,16 @@ class Lambda:
 class InputPlan:
     """The graph's input: its spec, the concrete full shape behind it, and its axes.
 
-    `free` are the axes that are dynamic, `spatial` those that could be (H and W, or time).
+    `free` are the axes that are dynamic, `spatial` those that could be (H and W, or time);
+    `step` is what validation may change their sizes by.
     """
 
     spec: TensorSpec
     shape: tuple[int, ...]
     free: tuple[int, ...]
     spatial: tuple[int, ...]
+    step: int = 13
+    """Prime, so that no stride of a published network divides it."""
 
     @property
     def trace_sizes(self) -> dict[str, int]:
@@ -46,8 +47,8 @@ class InputPlan:
         names = {str(self.spec.shape[axis]): self.shape[axis] for axis in self.free}
         return {**names, "batch": _TRACE_BATCH}
 
-    def validation_shapes(self, smallest: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """List the full shapes to validate: other batches, an odd size and the smallest."""
+    def validation_shapes(self, smallest: tuple[int, ...] | None) -> list[tuple[int, ...]]:
+        """List the full shapes to validate: other batches, another size, the smallest if known."""
         if not self.free:
             return [self.shape]
         one = (1, *self.shape[1:])
@@ -55,8 +56,9 @@ class InputPlan:
             return [one, (_ODD_BATCH, *self.shape[1:])]
         odd = list(self.shape)
         for count, axis in enumerate(self.spatial, start=1):
-            odd[axis] += count * _ODD_STEP
-        return [one, (_ODD_BATCH, *odd[1:]), (1, *smallest[1:])]
+            odd[axis] += count * self.step
+        least = [(1, *smallest[1:])] if smallest else []
+        return [one, (_ODD_BATCH, *odd[1:]), *least]
 
 
 def choose_lambda(option: float | None, checkpoint: Checkpoint, family: Family) -> Lambda:
@@ -104,6 +106,39 @@ def plan_input(
     return InputPlan(TensorSpec(name, "float32", dims), full, tuple(free), spatial)
 
 
+def plan_free_input(
+    dynamic: str | None, shape: Sequence[int] | None, names: Sequence[str] | None
+) -> InputPlan:
+    """Plan the one float32 input of a network that says nothing of itself.
+
+    Args:
+        dynamic: One of `DYNAMIC`; None frees the batch.
+        shape: Full shape; "hw" frees the last two axes of (N, C, H, W) and validates a size 32
+            and 64 pixels larger, for what detectors join must fit.
+        names: The input's name, alone in a sequence.
+
+    Raises:
+        UsageError: No shape is given, or the names are not one.
+    """
+    if shape is None:
+        raise UsageError("this network does not say what it takes: give --input-shape 1x3x640x640")
+    if dynamic == "hw" and len(shape) != 4:
+        raise UsageError(f"--dynamic hw wants an input N x C x H x W, got {shape_text(shape)}")
+    free = {0: "batch"} if dynamic != "none" else {}
+    if dynamic == "hw":
+        free |= {2: "height", 3: "width"}
+    (name,) = fit_names(names, ("input",), "--input-names")
+    dims: tuple[int | str, ...] = tuple(free.get(i, n) for i, n in enumerate(shape))
+    spatial = (2, 3) if len(shape) == 4 else ()
+    spec = TensorSpec(name, "float32", dims)
+    return InputPlan(spec, tuple(shape), tuple(free), spatial, step=32)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as `1x3x224x224`."""
+    return "x".join(map(str, shape))
+
+
 def fit_names(option: Sequence[str] | None, default: tuple[str, ...], flag: str) -> tuple[str, ...]:
     """Take the option's names where there are any.
 
@@ -126,6 +161,6 @@ def _full_shape(family: Family, shape: Sequence[int] | None) -> tuple[int, ...]:
     fits = len(full) == len(default) and all(n >= 1 for n in full)
     if not fits or any(full[i] != n for i, n in enumerate(default) if i not in free):
         wanted = "x".join("N" if i in free else str(n) for i, n in enumerate(default))
-        got = "x".join(map(str, shape))
+        got = shape_text(shape)
         raise UsageError(f"--input-shape {got} does not fit {family.title}: wanted {wanted}")
     return full

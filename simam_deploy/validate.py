@@ -43,8 +43,12 @@ class Tolerance:
         )
 
 
-TOLERANCES = {"fp32": Tolerance(factor=16, floor=5e-6, cap=1e-3)}
-"""By precision."""
+TOLERANCES = {
+    "fp32": Tolerance(factor=16, floor=5e-6, cap=1e-3),
+    "fp16": Tolerance(factor=16, floor=4e-3, cap=5e-2),
+    "bf16": Tolerance(factor=16, floor=3e-2, cap=1e-1),
+}
+"""By precision; a half's floor is four units in its last place."""
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -90,9 +94,9 @@ class Case:
         }
 
 
-def cases_for(shapes: Iterable[tuple[int, ...]]) -> tuple[Case, ...]:
-    """Cross every kind of input with every full shape of a single-input model."""
-    return tuple(Case(kind, (shape,)) for kind, shape in itertools.product(KINDS, shapes))
+def cases_for(shapes: Iterable[tuple[tuple[int, ...], ...]]) -> tuple[Case, ...]:
+    """Cross every kind of input with every set of full shapes, one shape per input."""
+    return tuple(Case(kind, each) for kind, each in itertools.product(KINDS, shapes))
 
 
 @dataclass(frozen=True)

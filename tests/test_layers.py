@@ -16,7 +16,7 @@ FLOORS = [
     {"graph"},
     {"export", "runtime"},
     {"manifest", "plan", "validate", "report"},
-    {"subject"},
+    {"sources"},
     {"pipeline"},
     {"cli"},
 ]

@@ -28,7 +28,7 @@ class Scaled:
         pass
 
 
-CASES = cases_for([(1, 3, 4, 4), (3, 3, 4, 4)])
+CASES = cases_for([((1, 3, 4, 4),), ((3, 3, 4, 4),)])
 
 
 def check(candidate, spread=0.0) -> ValidationReport:

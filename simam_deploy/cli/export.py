@@ -16,6 +16,8 @@ _EPILOG = """examples:
   simam-export model.pth --format onnx
   simam-export run/model_best.pth.tar -o resnet50.onnx --dynamic hw --lambda 0.1
   simam-export avg_model.pt --input-shape 1x300x80
+  simam-export yolo.pth --model yolo.py:make --input-shape 1x3x640x640
+  simam-export theirs.onnx -o ours.onnx
 
 Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
 outputs agreed with PyTorch's; otherwise NAME.failed.json holds the figures.
@@ -30,9 +32,9 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("source", nargs="?", help="checkpoint: .pth, .pth.tar, .pt, .safetensors")
+    p.add_argument("source", nargs="?", help="checkpoint, .pt2, TorchScript archive or .onnx")
     p.add_argument("--format", choices=["onnx"], default="onnx", help="what to write (%(default)s)")
-    p.add_argument("-o", "--output", help="file or folder (default: beside the checkpoint)")
+    p.add_argument("-o", "--output", help="file or folder (default: beside the source)")
     p.add_argument("--list", action="store_true", help="print the known networks and stop")
     _network_options(p)
     _graph_options(p)
@@ -45,12 +47,16 @@ def _network_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("the network")
     group.add_argument("--arch", help="its name, where the keys show no SimAM (see --list)")
     group.add_argument(
+        "--model", metavar="PLACE:FACTORY",
+        help="a network of your own: file.py:factory or package.module:factory",
+    )  # fmt: skip
+    group.add_argument(
         "--lambda", dest="e_lambda", type=float, metavar="L",
         help="SimAM's lambda (default: what the file or its folder says, else the published one)",
     )  # fmt: skip
     group.add_argument(
         "--trust-pickle", action="store_true",
-        help="let the checkpoint run code while it loads: only for files you made yourself",
+        help="let the file run code while it loads: only for files you made yourself",
     )  # fmt: skip
 
 
@@ -64,7 +70,7 @@ def _graph_options(p: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--input-shape", type=_shape, metavar="SHAPE", help="e.g. 1x3x224x224 or 3x224x224"
     )
-    group.add_argument("--opset", type=int, default=18, help="13 to 23 (%(default)s)")
+    group.add_argument("--opset", type=int, help="13 to 23 (18; an .onnx file's own)")
     group.add_argument("--input-names", type=_names, metavar="NAME", help="the input's name")
     group.add_argument("--output-names", type=_names, metavar="A,B", help="the outputs' names")
     group.add_argument("--no-simplify", action="store_true", help="leave onnx-simplifier out")
@@ -96,7 +102,7 @@ def _list() -> None:
 
 def _export(args: argparse.Namespace) -> None:
     if args.source is None:
-        raise UsageError("no checkpoint given; `simam-export --help` shows how")
+        raise UsageError("no source given; `simam-export --help` shows how")
     return_freed_memory()
     from simam_deploy.pipeline import export_onnx
     from simam_deploy.report.text import export_table
@@ -106,6 +112,7 @@ def _export(args: argparse.Namespace) -> None:
             Path(args.source),
             args.output,
             arch=args.arch,
+            model=args.model,
             e_lambda=args.e_lambda,
             dynamic=args.dynamic,
             input_shape=args.input_shape,

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from simam_deploy.graph.fold_bn import fold_bn
+from simam_deploy.graph.forget import forget_origin
 from simam_deploy.graph.opset import lower_opset
 from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.simplify import simplify as run_onnxsim
@@ -29,6 +30,7 @@ def prepare(model: ir.Model, opset: int, simplify: bool = True) -> ir.Model:
         UsageError: A node cannot be written in that opset.
         InputError: onnx-simplifier failed.
     """
+    forget_origin(model)
     fold_bn(model)
     lower_portable(model)
     lower_opset(model, opset)

@@ -15,10 +15,12 @@ Rules:
 from __future__ import annotations
 
 import onnx
+import onnx.version_converter
 import onnx_ir as ir
 
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.tape import AXES_AS_INPUT_SINCE, SHAPE_SLICES_SINCE, Tape
+from simam_deploy.graph.weights import without_weights
 
 LOWEST, NATIVE, HIGHEST = 13, 18, 23
 """The opsets that can be asked for, and the lowest that torch exports by itself."""
@@ -27,6 +29,24 @@ _REDUCTIONS = {
     f"Reduce{kind}"
     for kind in ("Max", "Mean", "Min", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare")
 }
+
+
+def convert_opset(model: ir.Model, opset: int) -> ir.Model:
+    """Bring a model, weights shared, up to a newer opset with onnx's own converter.
+
+    Returns:
+        The converted model, or the given one where its opset is not older.
+
+    Raises:
+        UsageError: The converter cannot.
+    """
+    if model.opset_imports[""] >= opset:
+        return model
+    try:
+        return without_weights(model, lambda p: onnx.version_converter.convert_version(p, opset))
+    except (RuntimeError, onnx.version_converter.ConvertError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(f"the file cannot be raised to opset {opset}: {first}") from error
 
 
 def lower_opset(model: ir.Model, opset: int) -> int:

@@ -68,7 +68,7 @@ def _ratio(
     tape: Tape, x: ir.Value, sizes: dict[tuple[int | str, ...], ir.Value]
 ) -> float | ir.Value:
     """Give (H*W - 1) / (H*W), as a number where H and W are static."""
-    height, width = size = dims(x)[2:]
+    height, width = size = dims(x)[2:] or ("?", "?")
     if isinstance(height, int) and isinstance(width, int):
         return (height * width - 1) / (height * width)
     if size not in sizes or "?" in size:

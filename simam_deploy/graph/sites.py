@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from simam_deploy import op
 from simam_deploy.artifacts import SimamSite
+from simam_deploy.errors import InputError
 
 
 def simam_nodes(model: ir.Model) -> list[ir.Node]:
@@ -14,13 +16,26 @@ def simam_nodes(model: ir.Model) -> list[ir.Node]:
 
 
 def e_lambda_of(node: ir.Node) -> float:
-    """Read a SimAM node's lambda."""
-    return node.attributes[op.LAMBDA_ATTRIBUTE].as_float()
+    """Read a SimAM node's lambda: the shortest decimal that its float32 attribute rounds from."""
+    return float(str(np.float32(node.attributes[op.LAMBDA_ATTRIBUTE].as_float())))
 
 
-def describe_sites(model: ir.Model) -> tuple[SimamSite, ...]:
-    """Name every SimAM node with the shape of its feature map."""
-    return tuple(SimamSite(n.name or "", dims(n.inputs[0])) for n in simam_nodes(model))
+def check_sites(model: ir.Model) -> tuple[SimamSite, ...]:
+    """Name every SimAM node with the shape of its feature map and its lambda.
+
+    Raises:
+        InputError: A map is known to be a single pixel, where the formula divides by zero.
+    """
+    sites = tuple(
+        SimamSite(n.name or "", dims(n.inputs[0]), e_lambda_of(n)) for n in simam_nodes(model)
+    )
+    for site in sites:
+        if site.shape[2:] == (1, 1):
+            raise InputError(
+                f"SimAM {site.name} sees a map of 1x1, where its formula divides by zero: "
+                "take a larger input"
+            )
+    return sites
 
 
 def dims(value: ir.Value | None) -> tuple[int | str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simam_deploy.artifacts import OnnxArtifact
+from simam_deploy.artifacts import OnnxArtifact, SimamSite
 from simam_deploy.models.zoo import NETWORKS
 
 
@@ -21,8 +21,8 @@ def export_table(artifact: OnnxArtifact) -> str:
     return f"{artifact.path}\n" + rows(
         [
             ("network", artifact.arch),
-            ("SimAM sites", str(len(artifact.sites))),
-            ("lambda", f"{artifact.e_lambda:g} ({artifact.e_lambda_source})"),
+            ("SimAM sites", f"{len(artifact.sites)}: {_names(artifact.sites)}"),
+            ("lambda", _lambda(artifact)),
             ("input", "; ".join(map(str, artifact.inputs))),
             ("output", outputs),
             ("opset", str(artifact.opset)),
@@ -38,6 +38,18 @@ def export_table(artifact: OnnxArtifact) -> str:
             ("time", f"{artifact.seconds:.1f} s"),
         ]
     )
+
+
+def _names(sites: Sequence[SimamSite]) -> str:
+    """List the first and last sites, with their lambda where they differ."""
+    differ = len({site.e_lambda for site in sites}) > 1
+    names = [f"{s.name} ({s.e_lambda:g})" if differ else s.name for s in sites]
+    return ", ".join(names if len(names) <= 4 else [*names[:2], "...", names[-1]])
+
+
+def _lambda(artifact: OnnxArtifact) -> str:
+    value = "" if artifact.e_lambda is None else f"{artifact.e_lambda:g} "
+    return f"{value}({artifact.e_lambda_source})"
 
 
 def network_table() -> str:

@@ -15,7 +15,15 @@ from simam_deploy.artifacts import TensorSpec
 from simam_deploy.models.simam import SimAM
 from simam_deploy.runtime.protocol import Arrays
 
+ULP = 2**-23
+"""One unit in the last place of a float32, relative to it."""
 _ROUNDING_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Linear, SimAM)
+
+
+def flatten(result: Any) -> list[torch.Tensor]:
+    """List the tensors in a model's result, however nested, in the order that torch.onnx has."""
+    leaves = torch.utils._pytree.tree_leaves(result)
+    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
 class TorchRunner:
@@ -24,9 +32,9 @@ class TorchRunner:
     Args:
         model: In eval mode.
         inputs: The names and dtypes of its inputs, in order.
-        outputs: The names of its outputs, in order.
+        outputs: The names of its outputs, in the order of `flatten`.
         rounding_noise: Multiplies every output of a layer by 1 + u, u drawn evenly from
-            [-rounding_noise, rounding_noise]; 2^-23 stands for one unit in float32's last place.
+            [-rounding_noise, rounding_noise].
             The draws are the same in every runner.
     """
 
@@ -34,12 +42,12 @@ class TorchRunner:
         self,
         model: nn.Module,
         inputs: tuple[TensorSpec, ...],
-        outputs: tuple[TensorSpec, ...],
+        outputs: tuple[str, ...],
         rounding_noise: float = 0.0,
     ) -> None:
         self.name = f"PyTorch {torch.__version__}"
         self.inputs = inputs
-        self.outputs = outputs
+        self.outputs = tuple(TensorSpec(name, "float32", ()) for name in outputs)
         self._model: nn.Module | None = model
         self._noise = rounding_noise
 
@@ -48,9 +56,8 @@ class TorchRunner:
         assert self._model is not None, "the runner is closed"
         with torch.inference_mode(), _shaken(self._model, self._noise):
             result = self._model(*(torch.from_numpy(feeds[spec.name]) for spec in self.inputs))
-        tensors = result if isinstance(result, (tuple, list)) else (result,)
         names = (spec.name for spec in self.outputs)
-        return {name: t.numpy() for name, t in zip(names, tensors, strict=True)}
+        return {name: t.numpy() for name, t in zip(names, flatten(result), strict=True)}
 
     def __enter__(self) -> TorchRunner:
         """Return itself."""

@@ -155,7 +155,7 @@ def test_an_unwritable_folder(digits, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", ["reading", "tracing"])
+@pytest.mark.parametrize("step", ["reading", "making"])
 def test_interrupted_in_the_middle(number, step, digits, tmp_path):
     child = export(digits, tmp_path / "new" / "m.onnx")
     for line in child.stderr:

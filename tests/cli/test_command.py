@@ -45,7 +45,7 @@ def test_list_prints_every_network():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ([], "no checkpoint given"),
+        ([], "no source given"),
         (["m.pth", "--opset", "12"], "--opset must be 13 to 23"),
         (["m.pth", "--input-shape", "3xax3"], "not a shape"),
         (["m.pth", "--dynamic", "all"], "invalid choice"),
@@ -78,4 +78,6 @@ def test_json_is_the_only_thing_on_stdout(digits, tmp_path):
 def test_quiet_prints_no_progress(digits, tmp_path):
     done = simam("export", digits, "-o", tmp_path, "-q")
     assert done.stderr == ""
-    assert "SimAM sites  9" in done.stdout
+    assert (
+        "SimAM sites  9: layer1.0.conv2.1, layer1.1.conv2.1, ..., layer3.2.conv2.1" in done.stdout
+    )
