@@ -173,8 +173,9 @@ def _dimension(
 ) -> int | str | None:
     if len(set(numbers)) == 1:
         return numbers[0]
-    if value.shape is not None and isinstance(dim := value.shape[axis], ir.SymbolicDim):
-        return dim.value
+    declared = list(value.shape or ())[axis : axis + 1]
+    if declared and isinstance(declared[0], ir.SymbolicDim):
+        return declared[0].value
     for symbol in opinions[0].sizes.symbols:
         if [opinion.sizes.symbols[symbol] for opinion in opinions] == list(numbers):
             return symbol
