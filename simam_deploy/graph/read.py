@@ -16,6 +16,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from simam_deploy.errors import InputError
+from simam_deploy.graph.embed import embed_external
 from simam_deploy.graph.external import check_external
 from simam_deploy.graph.soundness import check_header, check_nodes
 from simam_deploy.graph.tensors import all_nodes, all_tensors, check_tensors
@@ -35,10 +36,11 @@ _STRANGERS = (
 
 
 def read_model(path: Path) -> ir.Model:
-    """Read and check `path`; weights in external files stay there, mapped when they are read.
+    """Read and check `path`; large weights in external files stay there, mapped when they are read.
 
     Beside the message itself (at most 2 GiB, twice that while it is parsed) this takes memory for
-    the nodes alone. Nothing is allocated on a header's word, and no file but `path` is opened.
+    the nodes alone. Nothing is allocated on a header's word, and no other file is opened before it
+    is known to lie in the model's folder.
 
     Args:
         path: An .onnx file, opset 11 or newer. Its external data lie in its folder or below.
@@ -126,6 +128,10 @@ def _converted(proto: onnx.ModelProto, folder: Path) -> ir.Model:
         raise InputError(f"the graph cannot be read: {reason}") from error
     # An absolute folder: onnx_ir checks nothing where the base is "".
     ir.external_data.set_base_dir(model.graph, folder)
+    try:
+        embed_external(model)
+    except (OSError, ValueError) as error:
+        raise InputError(f"its external data cannot be read: {error}") from error
     return model
 
 
