@@ -24,6 +24,8 @@ from simam_deploy.graph.tensors import all_nodes, all_tensors, check_tensors
 _LARGEST_MESSAGE = 2**31 - 1
 """Bytes: protobuf's own limit, for the file without its external data."""
 
+_FILES = "simam.external_files"
+
 _STRANGERS = (
     (b"PK\x03\x04", "a zip archive, as torch.save and torch.export write: export it first"),
     (b"\x80", "a pickle, as old torch checkpoints are: export it first"),
@@ -57,15 +59,23 @@ def read_model(path: Path) -> ir.Model:
         check_header(proto)
         tensors = list(all_tensors(proto))
         check_tensors(tensors)
-        check_external(tensors, path.parent)
+        files = check_external(tensors, path.parent)
         _rename_default_domain(proto)
         check_nodes(proto)
-        return _converted(proto, path.parent.resolve())
+        model = _converted(proto, path.parent.resolve())
+        model.meta[_FILES] = files
+        return model
     except UnicodeDecodeError as error:
         raise InputError(f"cannot use {path}: it is damaged: a name is not UTF-8") from error
     except InputError as error:
         # In one line: the names in a file may hold anything.
         raise InputError(f"cannot use {path}: {' '.join(str(error).split())}") from error
+
+
+def external_files(model: ir.Model) -> tuple[Path, ...]:
+    """List the files beside the .onnx that a model was read from; what is small is in memory."""
+    files: tuple[Path, ...] = model.meta.get(_FILES, ())
+    return files
 
 
 def _content(path: Path) -> bytes:
