@@ -41,7 +41,7 @@ def hazards_of(site: Site) -> tuple[str, ...]:
         found.append(f"fp16: d^2 overflows where |x - mean| > {_LARGEST_D:.0f}")
     elif half and site.form in ("reduce-sum", "flattened"):
         limit = fp16_std(area)
-        where = "sqrt(65504 / (H*W - 1))" if limit is None else f"{limit:.2g}"
+        where = "sqrt(65504 / (H*W - 1))" if limit is None else f"{limit:.3g}"
         found.append(f"fp16: collapses where a plane's std > {where}")
     return tuple(found)
 

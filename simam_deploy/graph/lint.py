@@ -132,7 +132,7 @@ def _bodiless(model: ir.Model) -> Iterator[str]:
 _RULES: dict[str, tuple[Callable[[ir.Model], Iterator[str]], str]] = {
     "shape-chain": (
         _shape_chains,
-        "sizes are computed while the network runs; export with fixed sizes where they are known",
+        "sizes are computed at run time; onnxsim folds what is fixed, a static export all of them",
     ),
     "pow": (
         _squares,

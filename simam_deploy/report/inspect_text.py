@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simam_deploy.inspect_report import InspectReport, LintFinding, Shape, SiteFacts
-from simam_deploy.report.text import rows
 
 WIDTH = 100
-_NAME = 30
-_LABEL = 14
+_SHORTEST_NAME = 14
 _PLACES = 3
+_OURS = "simam."
+_INDENT = " " * 6
+_LEGEND = """  fp16 to std: on planes of a larger standard deviation a naive sum of squares in fp16 overflows,
+  and the gate collapses to 0.6225"""
 
 
 def inspect_table(report: InspectReport) -> str:
     """Lay out a report: the file, its sites, near misses, and lint."""
+    misses = [(m.name, _shape(m.shape), m.reason) for m in report.near_misses]
+    notes = _notes(report)
     sections = [
-        f"{report.path}\n{rows(_facts(report))}",
+        f"{report.path}\n{_rows(_facts(report))}",
+        *([f"as exported by simam-deploy\n{_rows(notes)}"] if notes else []),
         _section("SimAM sites", len(report.sites), _sites(report.sites)),
-        _section("near misses", len(report.near_misses), _near_misses(report)),
+        _section("near misses", len(misses), "\n".join(_near_misses(misses))),
         _section("lint", len(report.lint), "\n".join(map(_lint, report.lint))),
     ]
     return "\n\n".join(sections)
@@ -31,18 +36,24 @@ def _facts(report: InspectReport) -> list[tuple[str, str]]:
     domains = [f"{domain} {v}" for domain, v in sorted(report.opsets.items()) if domain]
     opset = f"{report.opsets['']} (IR version {report.ir_version})"
     ops = ", ".join(f"{name} {count}" for name, count in report.ops.items())
-    return [
+    others = sorted((k, v) for k, v in report.metadata.items() if not k.startswith(_OURS))
+    facts = [
         ("opset", ", ".join([opset, *domains])),
         ("producer", report.producer),
         ("size", _size(report)),
         *(("input", str(spec)) for spec in report.inputs),
         *(("output", str(spec)) for spec in report.outputs),
-        ("nodes", _wrapped(f"{sum(report.ops.values())}: {ops}")),
-        *([("functions", _wrapped(", ".join(report.functions)))] if report.functions else []),
-        *((key.removeprefix("simam."), _wrapped(_readable(value)))
-          for key, value in sorted(report.metadata.items()) if key.startswith("simam.")),
-        *([("metadata", _wrapped(others))] if (others := _other_metadata(report)) else []),
-    ]  # fmt: skip
+        ("nodes", f"{sum(report.ops.values())}: {ops}"),
+        ("functions", ", ".join(report.functions)),
+        ("metadata", "; ".join(f"{key} = {textwrap.shorten(v, 60)}" for key, v in others)),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def _notes(report: InspectReport) -> list[tuple[str, str]]:
+    """Read the facts that `simam-export` left in the file."""
+    ours = sorted((k, v) for k, v in report.metadata.items() if k.startswith(_OURS))
+    return [(key.removeprefix(_OURS).replace("_", " "), _readable(v)) for key, v in ours]
 
 
 def _size(report: InspectReport) -> str:
@@ -50,9 +61,12 @@ def _size(report: InspectReport) -> str:
     return " + ".join([f"{report.size / 1e6:.1f} MB", *parts])
 
 
-def _other_metadata(report: InspectReport) -> str:
-    others = sorted((k, v) for k, v in report.metadata.items() if not k.startswith("simam."))
-    return "; ".join(f"{key} = {textwrap.shorten(value, 60)}" for key, value in others)
+def _rows(facts: Sequence[tuple[str, str]]) -> str:
+    """Align labels and values, the values wrapped."""
+    width = max(len(label) for label, _ in facts)
+    wrapped = [(label, textwrap.wrap(value, WIDTH - width - 4)) for label, value in facts]
+    gap = f"\n{' ' * (width + 4)}"
+    return "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in wrapped)
 
 
 def _readable(value: str) -> str:
@@ -68,8 +82,9 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, list):
         nested = any(isinstance(item, (dict, list)) for item in value)
-        return f"{len(value)}" if nested else " x ".join(map(str, value)) or "none"
-    return str(value)
+        separator = " x " if all(isinstance(item, int) for item in value) else " / "
+        return f"{len(value)}" if nested else separator.join(map(str, value)) or "none"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _section(title: str, count: int, body: str) -> str:
@@ -77,20 +92,17 @@ def _section(title: str, count: int, body: str) -> str:
 
 
 def _sites(sites: Sequence[SiteFacts]) -> str:
-    table = [
-        ("name", "shape", "lambda", "written as", "epilogue", "fp16 to std"),
-        *(_row(site) for site in sites),
-    ]
-    header, *lines = _columns(table)
-    hazards = ["".join(f"\n      ! {hazard}" for hazard in site.hazards) for site in sites]
-    return "\n".join([header, *map("".join, zip(lines, hazards, strict=True))])
+    names = ("name", "shape", "lambda", "written as", "epilogue", "fp16 to std")
+    header, *lines = _columns([names, *map(_row, sites)])
+    hazards = ["".join(f"\n{_INDENT}! {hazard}" for hazard in site.hazards) for site in sites]
+    legend = [_LEGEND] if any(site.fp16_std is not None for site in sites) else []
+    return "\n".join([header, *map("".join, zip(lines, hazards, strict=True)), *legend])
 
 
 def _row(site: SiteFacts) -> tuple[str, ...]:
-    dtype = "" if site.dtype == "float32" else f" {site.dtype}"
     return (
-        _short(site.name),
-        _shape(site.shape) + dtype,
+        site.name,
+        _shape(site.shape) + ("" if site.dtype == "float32" else f" {site.dtype}"),
         f"{site.e_lambda:g}",
         site.written_as,
         " + ".join(site.epilogue) or "-",
@@ -99,45 +111,40 @@ def _row(site: SiteFacts) -> tuple[str, ...]:
 
 
 def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """Align the cells of all rows, two spaces apart."""
+    """Align the cells of all rows, two spaces apart; the first column gives way."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in table]
+    widths[0] = min(widths[0], max(WIDTH - sum(widths[1:]) - 2 * len(widths), _SHORTEST_NAME))
+    rows = [(_short(row[0], widths[0]), *row[1:]) for row in table]
+    padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
     return [f"  {'  '.join(row)}".rstrip() for row in padded]
 
 
-def _near_misses(report: InspectReport) -> str:
-    table = [(_short(m.name), _shape(m.shape), m.reason) for m in report.near_misses]
-    names, shapes = (max(len(row[i]) for row in table) for i in (0, 1))
-    indent = names + shapes + 6
-    lines = []
-    for name, shape, reason in table:
-        first, *rest = textwrap.wrap(reason, max(WIDTH - indent, 30)) or [""]
-        lines.append(f"  {name:{names}}  {shape:{shapes}}  {first}")
-        lines.extend(" " * indent + line for line in rest)
-    return "\n".join(lines)
+def _near_misses(misses: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    places = _columns([(name, shape) for name, shape, _ in misses]) if misses else []
+    indent = max(map(len, places), default=0) + 2
+    for place, (_, _, reason) in zip(places, misses, strict=True):
+        lines = textwrap.wrap(reason, max(WIDTH - indent, WIDTH // 3)) or [""]
+        yield place.ljust(indent) + f"\n{' ' * indent}".join(lines)
 
 
 def _lint(finding: LintFinding) -> str:
-    places = ", ".join(_short(place) for place in finding.places[:_PLACES])
+    places = ", ".join(_short(place, WIDTH // 3) for place in finding.places[:_PLACES])
     more = len(finding.places) - _PLACES
     where = f"at {places}{f' and {more} more' if more > 0 else ''}"
-    head = f"  {finding.rule} ({len(finding.places)}): "
-    text = textwrap.fill(finding.message, WIDTH, initial_indent=head, subsequent_indent=" " * 6)
-    return (
-        f"{text}\n{textwrap.fill(where, WIDTH, initial_indent=' ' * 6, subsequent_indent=' ' * 6)}"
+    head = f"  {finding.rule} ({len(finding.places)})"
+    return "\n".join([head, *(_paragraph(text) for text in (finding.message, where))])
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
     )
 
 
 def _shape(shape: Shape | None) -> str:
-    return "?" if shape is None else "x".join("?" if dim is None else str(dim) for dim in shape)
+    return "?" if shape is None else " x ".join("?" if dim is None else str(dim) for dim in shape)
 
 
-def _short(name: str) -> str:
+def _short(name: str, width: int) -> str:
     """Cut a name in its front: modules differ in the back."""
-    return name if len(name) <= _NAME else f"...{name[3 - _NAME :]}"
-
-
-def _wrapped(text: str) -> str:
-    """Break a value into lines below one another, as `rows` indents them."""
-    lines = textwrap.wrap(text, WIDTH - _LABEL - 4) or [""]
-    return f"\n{' ' * (_LABEL + 4)}".join(lines)
+    return name if len(name) <= width else f"...{name[3 - width :]}"
