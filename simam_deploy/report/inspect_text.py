@@ -14,8 +14,11 @@ _SHORTEST_NAME = 14
 _PLACES = 3
 _OURS = "simam."
 _INDENT = " " * 6
-_LEGEND = """  fp16 to std: on planes of a larger standard deviation a naive sum of squares in fp16 overflows,
-  and the gate collapses to 0.6225"""
+_LONGEST_SYMBOL = 10
+_LEGEND = (
+    "  fp16 to std: on planes of a larger standard deviation a naive fp16 sum of d^2 overflows, and\n"
+    "  the gate collapses to 0.6225"
+)
 
 
 def inspect_table(report: InspectReport) -> str:
@@ -142,7 +145,9 @@ def _paragraph(text: str) -> str:
 
 
 def _shape(shape: Shape | None) -> str:
-    return "?" if shape is None else " x ".join("?" if dim is None else str(dim) for dim in shape)
+    """Render as `n x 16 x h x w`; an expression of symbols, which may be long, as `?`."""
+    texts = ["?" if dim is None else str(dim) for dim in shape or ()]
+    return " x ".join(text if len(text) <= _LONGEST_SYMBOL else "?" for text in texts) or "?"
 
 
 def _short(name: str, width: int) -> str:
