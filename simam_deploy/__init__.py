@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         UsageError,
         ValidationError,
     )
+    from simam_deploy.inspect_report import InspectReport
+    from simam_deploy.inspection import inspect_onnx
     from simam_deploy.models.simam import SimAM
     from simam_deploy.models.zoo import NETWORKS
     from simam_deploy.pipeline import export_onnx
@@ -29,6 +31,7 @@ _HOMES = {
     "NETWORKS": "models.zoo",
     "CheckpointError": "errors",
     "InputError": "errors",
+    "InspectReport": "inspect_report",
     "NetworkError": "errors",
     "OnnxArtifact": "artifacts",
     "SimAM": "models.simam",
@@ -37,12 +40,14 @@ _HOMES = {
     "ValidationError": "errors",
     "ValidationReport": "artifacts",
     "export_onnx": "pipeline",
+    "inspect_onnx": "inspection",
 }
 
 __all__ = [
     "NETWORKS",
     "CheckpointError",
     "InputError",
+    "InspectReport",
     "NetworkError",
     "OnnxArtifact",
     "SimAM",
@@ -51,6 +56,7 @@ __all__ = [
     "ValidationError",
     "ValidationReport",
     "export_onnx",
+    "inspect_onnx",
 ]
 
 

@@ -11,16 +11,21 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
-    {"errors", "op", "artifacts", "staging"},
+    {"errors", "op", "artifacts", "inspect_report", "staging"},
     {"checkpoint", "models"},
     {"graph"},
     {"export", "runtime"},
     {"manifest", "plan", "validate", "report"},
     {"sources"},
-    {"pipeline"},
+    {"pipeline", "inspection"},
     {"cli"},
 ]
-NEIGHBOURS_ALLOWED = {("artifacts", "errors"), ("staging", "errors"), ("export", "graph")}
+NEIGHBOURS_ALLOWED = {
+    ("artifacts", "errors"),
+    ("inspect_report", "artifacts"),
+    ("staging", "errors"),
+    ("export", "graph"),
+}
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors"}
 
@@ -52,7 +57,12 @@ def test_imports_point_down(path):
 
 @pytest.mark.parametrize(
     "statement",
-    ["import simam_deploy", "import simam_deploy.cli.export", "import simam_deploy.models.zoo"],
+    [
+        "import simam_deploy",
+        "import simam_deploy.cli.export",
+        "import simam_deploy.cli.inspect",
+        "import simam_deploy.models.zoo",
+    ],
 )
 def test_nothing_heavy_is_imported_before_it_is_needed(statement):
     code = f"{statement}\nimport sys\nprint(*({HEAVY!r} & sys.modules.keys()))"

@@ -10,6 +10,7 @@ from simam_deploy import __version__
 
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
+    "inspect": "show the SimAM sites of an ONNX file and what could be better",
 }
 
 _HELP = """usage: simam COMMAND [OPTION ...]

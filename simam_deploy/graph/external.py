@@ -28,10 +28,13 @@ class _Span(NamedTuple):
     name: str
 
 
-def check_external(tensors: Iterable[onnx.TensorProto], folder: Path) -> None:
+def check_external(tensors: Iterable[onnx.TensorProto], folder: Path) -> tuple[Path, ...]:
     """Check that all external data lie inside `folder`, whole, and no two tensors overlap.
 
     Several tensors may share exactly the same bytes, as tied weights do.
+
+    Returns:
+        The files, symbolic links followed.
 
     Raises:
         InputError: A location leaves the folder, is missing, no regular file, or too short.
@@ -43,6 +46,7 @@ def check_external(tensors: Iterable[onnx.TensorProto], folder: Path) -> None:
         same = (a.start, a.end) == (b.start, b.end)
         if a.file == b.file and b.start < a.end and not same:
             raise InputError(f"tensors {a.name!r} and {b.name!r} overlap in {a.file.name}")
+    return tuple(dict.fromkeys(span.file for span in sorted(external)))
 
 
 def _span(tensor: onnx.TensorProto, root: Path) -> _Span:

@@ -37,11 +37,11 @@ def fold_bn(model: ir.Model) -> int:
     """
     count = 0
     for bn in [n for n in model.graph if n.domain == "" and n.op_type == "BatchNormalization"]:
-        before, behind = _conv_before(bn), _conv_behind(bn)
-        if before is not None and _constant(bn, before):
+        before, behind = conv_of(bn)
+        if before is not None:
             _refill(model.graph, before, partial(_filters, *_affine(bn)))
             _take_over(bn.outputs[0], before.outputs[0])
-        elif behind is not None and _constant(bn, behind):
+        elif behind is not None:
             _refill(model.graph, behind, partial(_channels, *_affine(bn)))
             behind.replace_input_with(0, bn.inputs[0])
         else:
@@ -49,6 +49,15 @@ def fold_bn(model: ir.Model) -> int:
         model.graph.remove(bn, safe=True)
         count += 1
     return count
+
+
+def conv_of(bn: ir.Node) -> tuple[ir.Node | None, ir.Node | None]:
+    """Return the Conv before and the one behind that a BN folds into, None where rules forbid."""
+    before, behind = _conv_before(bn), _conv_behind(bn)
+    return (
+        before if before is not None and _constant(bn, before) else None,
+        behind if behind is not None and _constant(bn, behind) else None,
+    )
 
 
 def _take_over(old: ir.Value, new: ir.Value) -> None:

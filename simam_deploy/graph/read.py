@@ -16,12 +16,15 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from simam_deploy.errors import InputError
+from simam_deploy.graph.embed import embed_external
 from simam_deploy.graph.external import check_external
 from simam_deploy.graph.soundness import check_header, check_nodes
 from simam_deploy.graph.tensors import all_nodes, all_tensors, check_tensors
 
 _LARGEST_MESSAGE = 2**31 - 1
 """Bytes: protobuf's own limit, for the file without its external data."""
+
+_FILES = "simam.external_files"
 
 _STRANGERS = (
     (b"PK\x03\x04", "a zip archive, as torch.save and torch.export write: export it first"),
@@ -35,10 +38,11 @@ _STRANGERS = (
 
 
 def read_model(path: Path) -> ir.Model:
-    """Read and check `path`; weights in external files stay there, mapped when they are read.
+    """Read and check `path`; large weights in external files stay there, mapped when they are read.
 
     Beside the message itself (at most 2 GiB, twice that while it is parsed) this takes memory for
-    the nodes alone. Nothing is allocated on a header's word, and no file but `path` is opened.
+    the nodes alone. Nothing is allocated on a header's word, and no other file is opened before it
+    is known to lie in the model's folder.
 
     Args:
         path: An .onnx file, opset 11 or newer. Its external data lie in its folder or below.
@@ -55,15 +59,23 @@ def read_model(path: Path) -> ir.Model:
         check_header(proto)
         tensors = list(all_tensors(proto))
         check_tensors(tensors)
-        check_external(tensors, path.parent)
+        files = check_external(tensors, path.parent)
         _rename_default_domain(proto)
         check_nodes(proto)
-        return _converted(proto, path.parent.resolve())
+        model = _converted(proto, path.parent.resolve())
+        model.meta[_FILES] = files
+        return model
     except UnicodeDecodeError as error:
         raise InputError(f"cannot use {path}: it is damaged: a name is not UTF-8") from error
     except InputError as error:
         # In one line: the names in a file may hold anything.
         raise InputError(f"cannot use {path}: {' '.join(str(error).split())}") from error
+
+
+def external_files(model: ir.Model) -> tuple[Path, ...]:
+    """List the files beside the .onnx that a model was read from; what is small is in memory."""
+    files: tuple[Path, ...] = model.meta.get(_FILES, ())
+    return files
 
 
 def _content(path: Path) -> bytes:
@@ -126,6 +138,10 @@ def _converted(proto: onnx.ModelProto, folder: Path) -> ir.Model:
         raise InputError(f"the graph cannot be read: {reason}") from error
     # An absolute folder: onnx_ir checks nothing where the base is "".
     ir.external_data.set_base_dir(model.graph, folder)
+    try:
+        embed_external(model)
+    except (OSError, ValueError) as error:
+        raise InputError(f"its external data cannot be read: {error}") from error
     return model
 
 

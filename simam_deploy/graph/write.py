@@ -28,7 +28,6 @@ def write_model(model: ir.Model, path: Path, single_file_limit: int = SINGLE_FIL
     Raises:
         OSError: The disk is full or the folder cannot be written to.
     """
-    _embed_nested(model.graph)
     tensors = [v.const_value for v in model.graph.initializers.values()]
     if sum(t.nbytes for t in tensors if t is not None) > single_file_limit:
         ir.save(model, path, external_data=f"{path.name}.data")
@@ -70,30 +69,6 @@ def _write_data(file: BinaryIO, tensor: ir.TensorProtocol) -> None:
         file.write(tensor.tobytes())
     elif tensor.nbytes:  # onnx_ir cannot map nothing
         tensor.tofile(file)
-
-
-def _embed_nested(graph: ir.Graph) -> None:
-    """Let external tensors of attributes and nested graphs be written into the message.
-
-    Only the main graph's initializers are moved by onnx_ir and here; any other would go on
-    pointing to a file that is not beside the new one. The arrays stay mapped until they are
-    written.
-    """
-    for inner in graph.subgraphs():
-        for value in inner.initializers.values():
-            if isinstance(value.const_value, ir.ExternalTensor):
-                value.const_value = _mapped(value.const_value)
-    for node in graph.all_nodes():
-        for attribute in list(node.attributes.values()):
-            if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
-                tensor = attribute.as_tensor()
-                if isinstance(tensor, ir.ExternalTensor):
-                    replaced = ir.AttrTensor(attribute.name, _mapped(tensor))
-                    node.attributes[attribute.name] = replaced
-
-
-def _mapped(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
-    return ir.Tensor(tensor.numpy(), dtype=tensor.dtype, shape=tensor.shape, name=tensor.name)
 
 
 def _weights(graph: ir.Graph) -> list[tuple[bytes, ir.TensorProtocol]]:

@@ -1,0 +1,99 @@
+"""Look into an ONNX file: what SimAM is in it, how it is written, and what could be better."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simam_deploy import op
+from simam_deploy.artifacts import TensorSpec
+from simam_deploy.inspect_report import InspectReport, NearMissFacts, SiteFacts
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from simam_deploy.graph.recognise import Site
+
+
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+
+
+def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
+    """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run.
+
+    Args:
+        path: The .onnx, opset 11 or newer; its external data lie in its folder.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: The file cannot be used.
+    """
+    from simam_deploy.graph.lint import lint
+    from simam_deploy.graph.read import external_files, read_model
+    from simam_deploy.graph.recognise import recognise
+
+    path = Path(path)
+    model = read_model(path)
+    findings = recognise(model)
+    producer = f"{model.producer_name or 'unknown'} {model.producer_version or ''}".strip()
+    return InspectReport(
+        path=path,
+        size=path.stat().st_size,
+        external={file.name: file.stat().st_size for file in external_files(model)},
+        ir_version=model.ir_version,
+        opsets=dict(model.opset_imports),
+        producer=producer,
+        inputs=tuple(_spec(v) for v in model.graph.inputs if not v.is_initializer()),
+        outputs=tuple(_spec(value) for value in model.graph.outputs),
+        functions=tuple(f"{domain}::{name}" for domain, name, _ in model.functions),
+        metadata=dict(model.metadata_props),
+        ops=_histogram(model),
+        sites=tuple(_site(site) for site in findings.sites),
+        near_misses=tuple(NearMissFacts(m.name, m.shape, m.reason) for m in findings.near_misses),
+        lint=lint(model, findings),
+    )
+
+
+def _spec(value: ir.Value) -> TensorSpec:
+    dims = () if value.shape is None else value.shape
+    shape = tuple(d if isinstance(d, int) else d.value or "?" for d in dims)
+    return TensorSpec(value.name or "", _dtype(value.dtype), shape)
+
+
+def _dtype(dtype: ir.DataType | None) -> str:
+    name = "?" if dtype is None else dtype.name.lower()
+    return _NUMPY_NAMES.get(name, name)
+
+
+def _histogram(model: ir.Model) -> dict[str, int]:
+    nodes = model.graph.all_nodes()
+    counts = Counter(f"{n.domain}::{n.op_type}" if n.domain else n.op_type for n in nodes)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _site(site: Site) -> SiteFacts:
+    from simam_deploy.graph.epilogue_behind import epilogue_behind
+    from simam_deploy.graph.hazards import area_of, fp16_std, hazards_of
+
+    return SiteFacts(
+        name=site.name,
+        shape=site.shape,
+        dtype=_dtype(site.dtype),
+        e_lambda=site.e_lambda,
+        written_as=_written_as(site),
+        nodes=len(site.nodes),
+        epilogue=() if site.gate_only else epilogue_behind(site.y),
+        fp16_std=fp16_std(area_of(site)),
+        hazards=hazards_of(site),
+    )
+
+
+def _written_as(site: Site) -> str:
+    """Name the form, and what is particular about it."""
+    form = f"{op.DOMAIN}::{op.OP_TYPE}" if site.form == "function" else site.form
+    traits = (("cast", site.island), ("gate only", site.gate_only))
+    return ", ".join([form, *(name for name, holds in traits if holds)])

@@ -1,0 +1,155 @@
+"""The tables of `simam inspect`, for a terminal 100 columns wide."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from simam_deploy.inspect_report import InspectReport, LintFinding, Shape, SiteFacts
+
+WIDTH = 100
+_SHORTEST_NAME = 14
+_PLACES = 3
+_OURS = "simam."
+_INDENT = " " * 6
+_LONGEST_SYMBOL = 10
+_LEGEND = (
+    "  fp16 to std: on planes of a larger standard deviation a naive fp16 sum of d^2 overflows, and\n"
+    "  the gate collapses to 0.6225"
+)
+
+
+def inspect_table(report: InspectReport) -> str:
+    """Lay out a report: the file, its sites, near misses, and lint."""
+    misses = [(m.name, _shape(m.shape), m.reason) for m in report.near_misses]
+    notes = _notes(report)
+    sections = [
+        f"{report.path}\n{_rows(_facts(report))}",
+        *([f"as exported by simam-deploy\n{_rows(notes)}"] if notes else []),
+        _section("SimAM sites", len(report.sites), _sites(report.sites)),
+        _section("near misses", len(misses), "\n".join(_near_misses(misses))),
+        _section("lint", len(report.lint), "\n".join(map(_lint, report.lint))),
+    ]
+    return "\n\n".join(sections)
+
+
+def _facts(report: InspectReport) -> list[tuple[str, str]]:
+    domains = [f"{domain} {v}" for domain, v in sorted(report.opsets.items()) if domain]
+    opset = f"{report.opsets['']} (IR version {report.ir_version})"
+    ops = ", ".join(f"{name} {count}" for name, count in report.ops.items())
+    others = sorted((k, v) for k, v in report.metadata.items() if not k.startswith(_OURS))
+    facts = [
+        ("opset", ", ".join([opset, *domains])),
+        ("producer", report.producer),
+        ("size", _size(report)),
+        *(("input", str(spec)) for spec in report.inputs),
+        *(("output", str(spec)) for spec in report.outputs),
+        ("nodes", f"{sum(report.ops.values())}: {ops}"),
+        ("functions", ", ".join(report.functions)),
+        ("metadata", "; ".join(f"{key} = {textwrap.shorten(v, 60)}" for key, v in others)),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def _notes(report: InspectReport) -> list[tuple[str, str]]:
+    """Read the facts that `simam-export` left in the file."""
+    ours = sorted((k, v) for k, v in report.metadata.items() if k.startswith(_OURS))
+    return [(key.removeprefix(_OURS).replace("_", " "), _readable(v)) for key, v in ours]
+
+
+def _size(report: InspectReport) -> str:
+    parts = [f"{size / 1e6:.1f} MB in {name}" for name, size in report.external.items()]
+    return " + ".join([f"{report.size / 1e6:.1f} MB", *parts])
+
+
+def _rows(facts: Sequence[tuple[str, str]]) -> str:
+    """Align labels and values, the values wrapped."""
+    width = max(len(label) for label, _ in facts)
+    wrapped = [(label, textwrap.wrap(value, WIDTH - width - 4)) for label, value in facts]
+    gap = f"\n{' ' * (width + 4)}"
+    return "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in wrapped)
+
+
+def _readable(value: str) -> str:
+    """Render what the manifest keeps as JSON: `a 1, b 2` for an object."""
+    try:
+        return _plain(json.loads(value))
+    except ValueError:
+        return value
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        nested = any(isinstance(item, (dict, list)) for item in value)
+        separator = " x " if all(isinstance(item, int) for item in value) else " / "
+        return f"{len(value)}" if nested else separator.join(map(str, value)) or "none"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _section(title: str, count: int, body: str) -> str:
+    return f"{title}: {count}\n{body}" if count else f"{title}: none"
+
+
+def _sites(sites: Sequence[SiteFacts]) -> str:
+    names = ("name", "shape", "lambda", "written as", "epilogue", "fp16 to std")
+    header, *lines = _columns([names, *map(_row, sites)])
+    hazards = ["".join(f"\n{_INDENT}! {hazard}" for hazard in site.hazards) for site in sites]
+    legend = [_LEGEND] if any(site.fp16_std is not None for site in sites) else []
+    return "\n".join([header, *map("".join, zip(lines, hazards, strict=True)), *legend])
+
+
+def _row(site: SiteFacts) -> tuple[str, ...]:
+    return (
+        site.name,
+        _shape(site.shape) + ("" if site.dtype == "float32" else f" {site.dtype}"),
+        f"{site.e_lambda:g}",
+        site.written_as,
+        " + ".join(site.epilogue) or "-",
+        "-" if site.fp16_std is None else f"{site.fp16_std:.3g}",
+    )
+
+
+def _columns(table: Sequence[Sequence[str]]) -> list[str]:
+    """Align the cells of all rows, two spaces apart; the first column gives way."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths[0] = min(widths[0], max(WIDTH - sum(widths[1:]) - 2 * len(widths), _SHORTEST_NAME))
+    rows = [(_short(row[0], widths[0]), *row[1:]) for row in table]
+    padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
+    return [f"  {'  '.join(row)}".rstrip() for row in padded]
+
+
+def _near_misses(misses: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    places = _columns([(name, shape) for name, shape, _ in misses]) if misses else []
+    indent = max(map(len, places), default=0) + 2
+    for place, (_, _, reason) in zip(places, misses, strict=True):
+        lines = textwrap.wrap(reason, max(WIDTH - indent, WIDTH // 3)) or [""]
+        yield place.ljust(indent) + f"\n{' ' * indent}".join(lines)
+
+
+def _lint(finding: LintFinding) -> str:
+    places = ", ".join(_short(place, WIDTH // 3) for place in finding.places[:_PLACES])
+    more = len(finding.places) - _PLACES
+    where = f"at {places}{f' and {more} more' if more > 0 else ''}"
+    head = f"  {finding.rule} ({len(finding.places)})"
+    return "\n".join([head, *(_paragraph(text) for text in (finding.message, where))])
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+    )
+
+
+def _shape(shape: Shape | None) -> str:
+    """Render as `n x 16 x h x w`; an expression of symbols, which may be long, as `?`."""
+    texts = ["?" if dim is None else str(dim) for dim in shape or ()]
+    return " x ".join(text if len(text) <= _LONGEST_SYMBOL else "?" for text in texts) or "?"
+
+
+def _short(name: str, width: int) -> str:
+    """Cut a name in its front: modules differ in the back."""
+    return name if len(name) <= width else f"...{name[3 - width :]}"
