@@ -35,11 +35,13 @@ def test_a_value_cast_to_itself() -> None:
 
 
 def test_nodes_in_no_order() -> None:
+    """As a converter to fp16 leaves them, its casts at the end."""
     model = formula()
     nodes = list(model.graph)
     model.graph.remove(nodes)
     model.graph.extend(reversed(nodes))
-    assert recognise(model).sites == ()
+    assert to_nodes(model) == 1
+    checked(model)
 
 
 @pytest.mark.parametrize("seed", range(60))
