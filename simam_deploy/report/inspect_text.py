@@ -7,18 +7,18 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from simam_deploy.artifacts import TensorSpec
 from simam_deploy.inspect_report import InspectReport, LintFinding, Shape, SiteFacts
 
 WIDTH = 100
 _SHORTEST_NAME = 14
 _PLACES = 3
 _OURS = "simam."
+_TIED = "\N{NO-BREAK SPACE}"
 _INDENT = " " * 6
 _LONGEST_SYMBOL = 10
-_LEGEND = (
-    "  fp16 to std: on planes of a larger standard deviation a naive fp16 sum of d^2 overflows, and\n"
-    "  the gate collapses to 0.6225"
-)
+_LEGEND = """  fp16 to std: on planes of a larger standard deviation a naive fp16 sum of d^2
+  overflows, and the gate collapses to 0.6225"""
 
 
 def inspect_table(report: InspectReport) -> str:
@@ -38,14 +38,14 @@ def inspect_table(report: InspectReport) -> str:
 def _facts(report: InspectReport) -> list[tuple[str, str]]:
     domains = [f"{domain} {v}" for domain, v in sorted(report.opsets.items()) if domain]
     opset = f"{report.opsets['']} (IR version {report.ir_version})"
-    ops = ", ".join(f"{name} {count}" for name, count in report.ops.items())
+    ops = ", ".join(f"{name}{_TIED}{count}" for name, count in report.ops.items())
     others = sorted((k, v) for k, v in report.metadata.items() if not k.startswith(_OURS))
     facts = [
         ("opset", ", ".join([opset, *domains])),
         ("producer", report.producer),
         ("size", _size(report)),
-        *(("input", str(spec)) for spec in report.inputs),
-        *(("output", str(spec)) for spec in report.outputs),
+        *(("input", _spec(spec)) for spec in report.inputs),
+        *(("output", _spec(spec)) for spec in report.outputs),
         ("nodes", f"{sum(report.ops.values())}: {ops}"),
         ("functions", ", ".join(report.functions)),
         ("metadata", "; ".join(f"{key} = {textwrap.shorten(v, 60)}" for key, v in others)),
@@ -69,7 +69,8 @@ def _rows(facts: Sequence[tuple[str, str]]) -> str:
     width = max(len(label) for label, _ in facts)
     wrapped = [(label, textwrap.wrap(value, WIDTH - width - 4)) for label, value in facts]
     gap = f"\n{' ' * (width + 4)}"
-    return "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in wrapped)
+    text = "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in wrapped)
+    return text.replace(_TIED, " ")
 
 
 def _readable(value: str) -> str:
@@ -142,6 +143,10 @@ def _paragraph(text: str) -> str:
     return textwrap.fill(
         text, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
     )
+
+
+def _spec(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec.dtype} {_shape(spec.shape)}"
 
 
 def _shape(shape: Shape | None) -> str:
