@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 import time
@@ -25,6 +26,10 @@ def exit_code(command: Callable[[], None]) -> int:
     try:
         with _terminable():
             command()
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output, `head` for one, has seen enough. Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SimamError as error:
         print(f"simam: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

@@ -51,8 +51,7 @@ def check_external(tensors: Iterable[onnx.TensorProto], folder: Path) -> tuple[P
 
 def _span(tensor: onnx.TensorProto, root: Path) -> _Span:
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    readable = all(isinstance(value, str) for value in entries.values())  # bytes: no UTF-8
-    if len(entries) != len(tensor.external_data) or not readable or not entries.keys() <= _KEYS:
+    if len(entries) != len(tensor.external_data) or not entries.keys() <= _KEYS:
         raise InputError(f"tensor {tensor.name!r} describes its external data ambiguously")
     size = nbytes(tensor)
     offset = _number(tensor, "offset", entries.get("offset", "0"))

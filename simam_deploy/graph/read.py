@@ -1,8 +1,8 @@
 """Open an .onnx file that somebody sent: hostile until proved otherwise.
 
-What is checked, in this order, each before anything relies on it: the file (`read_model`), what
-its tensors claim and where they point (`tensors`, `external`), and what the graph says
-(`soundness`).
+What is checked, in this order, each before anything relies on it: the file (`read_model`), its
+texts (`utf8`), what its tensors claim and where they point (`tensors`, `external`), and what the
+graph says (`soundness`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from simam_deploy.graph.embed import embed_external
 from simam_deploy.graph.external import check_external
 from simam_deploy.graph.soundness import check_header, check_nodes
 from simam_deploy.graph.tensors import all_nodes, all_tensors, check_tensors
+from simam_deploy.graph.utf8 import check_text
 
 _LARGEST_MESSAGE = 2**31 - 1
 """Bytes: protobuf's own limit, for the file without its external data."""
@@ -56,6 +57,7 @@ def read_model(path: Path) -> ir.Model:
     """
     try:
         proto = _parsed(_content(path))
+        check_text(proto)
         check_header(proto)
         tensors = list(all_tensors(proto))
         check_tensors(tensors)
@@ -65,8 +67,6 @@ def read_model(path: Path) -> ir.Model:
         model = _converted(proto, path.parent.resolve())
         model.meta[_FILES] = files
         return model
-    except UnicodeDecodeError as error:
-        raise InputError(f"cannot use {path}: it is damaged: a name is not UTF-8") from error
     except InputError as error:
         # In one line: the names in a file may hold anything.
         raise InputError(f"cannot use {path}: {' '.join(str(error).split())}") from error

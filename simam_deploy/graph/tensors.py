@@ -91,9 +91,7 @@ def check_tensors(tensors: Iterable[onnx.TensorProto]) -> None:
 
 
 def _claim(tensor: onnx.TensorProto) -> str:
-    """Say what is wrong with name, shape and type."""
-    if not isinstance(tensor.name, str):  # protobuf hands out what is no UTF-8 as bytes
-        return "has a name that is not UTF-8"
+    """Say what is wrong with shape and type."""
     if tensor.data_type not in ir.DataType.__members__.values() or not tensor.data_type:
         return f"is of the unknown type {tensor.data_type}"
     if any(dim < 0 for dim in tensor.dims) or math.prod(tensor.dims) > _LARGEST_SIZE:

@@ -136,6 +136,15 @@ def test_truncated(twentieths, tmp_path):
     refusal(put(tmp_path, whole[: len(whole) * twentieths // 20]))
 
 
+@pytest.mark.parametrize(
+    "word", [b"somebody", b"Twice", b"flag", b"alpha", b"own", b"then_branch", b"Constant"]
+)
+def test_texts_that_are_no_text(word, tmp_path):
+    whole = model_with_everything().SerializeToString()
+    assert word in whole
+    assert "not UTF-8" in refusal(put(tmp_path, whole.replace(word, b"\xff" * len(word))))
+
+
 @pytest.mark.parametrize("place", ["initializer", "attribute", "subgraph"])
 def test_flipped_bytes_are_refused_or_read_but_never_crash(place, tmp_path):
     (tmp_path / "w").write_bytes(bytes(100))
