@@ -110,6 +110,7 @@ class OnnxArtifact:
     e_lambda: float
     e_lambda_source: str
     sites: tuple[SimamSite, ...]
+    lowering: str
     opset: int
     size: int
     inputs: tuple[TensorSpec, ...]
@@ -127,6 +128,7 @@ class OnnxArtifact:
             "e_lambda": self.e_lambda,
             "e_lambda_source": self.e_lambda_source,
             "simam_sites": len(self.sites),
+            "lowering": self.lowering,
             "opset": self.opset,
             "size": self.size,
             "input": specs_json(self.inputs)[0],

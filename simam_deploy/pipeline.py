@@ -39,6 +39,7 @@ def export_onnx(
     opset: int = DEFAULT_OPSET,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    lowering: str = "auto",
     simplify: bool = True,
     trust_pickle: bool = False,
     progress: Progress = lambda step: None,
@@ -57,6 +58,7 @@ def export_onnx(
         opset: 13 to 23.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
+        lowering: What SimAM becomes: "auto", "portable", "flat", "function" or "instancenorm".
         simplify: Whether onnx-simplifier runs.
         trust_pickle: Whether the checkpoint may run code while it is loaded.
         progress: Told each step.
@@ -72,6 +74,7 @@ def export_onnx(
     """
     started = time.perf_counter()
     target = _target(Path(source), output, opset)
+    lowering = _lowering(lowering, opset)
     require_onnxruntime()
     with staging_folder(target) as stage:
         file = stage / target.name
@@ -91,9 +94,9 @@ def export_onnx(
         progress("computing reference outputs in PyTorch")
         recording = _record(subject)
         progress("tracing to ONNX")
-        graph, sites = _trace(subject, opset, simplify)
+        graph, sites = _trace(subject, opset, simplify, lowering)
         with explained(target):
-            facts = _write(subject, graph, sites, file)
+            facts = _write(subject, graph, sites, lowering, file)
         # The weights twice over (checkpoint and BN-folded), freed before a third copy loads.
         del subject, graph
         gc.collect()
@@ -113,6 +116,7 @@ def export_onnx(
         e_lambda=facts["e_lambda"],
         e_lambda_source=facts["e_lambda_source"],
         sites=sites,
+        lowering=lowering,
         opset=opset,
         size=sum(p.stat().st_size for p in manifest.parts(target)),
         inputs=inputs,
@@ -156,7 +160,20 @@ def _record(subject: Subject) -> Recording:
         return record(reference, shaken, cases)
 
 
-def _trace(subject: Subject, opset: int, simplify: bool) -> tuple[ir.Model, tuple[SimamSite, ...]]:
+def _lowering(name: str, opset: int) -> str:
+    """Decide on the lowering before any work.
+
+    Raises:
+        UsageError: There is none of that name, or the opset is too old for it.
+    """
+    from simam_deploy.graph.lowerings import choose_lowering
+
+    return choose_lowering(name, opset)
+
+
+def _trace(
+    subject: Subject, opset: int, simplify: bool, lowering: str
+) -> tuple[ir.Model, tuple[SimamSite, ...]]:
     """Trace the network, note its SimAM sites, and run the graph passes."""
     from simam_deploy.export import trace
     from simam_deploy.graph import prepare
@@ -165,11 +182,11 @@ def _trace(subject: Subject, opset: int, simplify: bool) -> tuple[ir.Model, tupl
     plan = subject.plan
     graph = trace(subject.model, (plan.spec,), subject.output_names, plan.trace_sizes, opset)
     sites = describe_sites(graph)
-    return prepare(graph, opset, simplify), sites
+    return prepare(graph, opset, simplify, lowering), sites
 
 
 def _write(
-    subject: Subject, graph: ir.Model, sites: tuple[SimamSite, ...], file: Path
+    subject: Subject, graph: ir.Model, sites: tuple[SimamSite, ...], lowering: str, file: Path
 ) -> dict[str, Any]:
     """Write the graph and give the facts that its manifest will state."""
     from simam_deploy.graph.write import write_model
@@ -181,7 +198,7 @@ def _write(
         "e_lambda": subject.e_lambda.value,
         "e_lambda_source": subject.e_lambda.source,
         "simam_sites": [{"name": s.name, "shape": list(s.shape)} for s in sites],
-        "lowering": "portable",
+        "lowering": lowering,
         "precision": "fp32",
         "opset": graph.opset_imports[""],
         "smallest_input": list(subject.smallest),

@@ -21,7 +21,7 @@ def export_table(artifact: OnnxArtifact) -> str:
     return f"{artifact.path}\n" + rows(
         [
             ("network", artifact.arch),
-            ("SimAM sites", str(len(artifact.sites))),
+            ("SimAM sites", f"{len(artifact.sites)}, lowered as {artifact.lowering}"),
             ("lambda", f"{artifact.e_lambda:g} ({artifact.e_lambda_source})"),
             ("input", "; ".join(map(str, artifact.inputs))),
             ("output", outputs),
