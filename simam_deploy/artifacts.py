@@ -114,6 +114,7 @@ class OnnxArtifact:
     e_lambda: float | None
     e_lambda_source: str
     sites: tuple[SimamSite, ...]
+    lowering: str
     opset: int
     size: int
     inputs: tuple[TensorSpec, ...]
@@ -131,6 +132,7 @@ class OnnxArtifact:
             "e_lambda": self.e_lambda,
             "e_lambda_source": self.e_lambda_source,
             "simam_sites": len(self.sites),
+            "lowering": self.lowering,
             "opset": self.opset,
             "size": self.size,
             "input": specs_json(self.inputs)[0],

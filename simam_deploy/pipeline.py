@@ -14,6 +14,7 @@ from simam_deploy import manifest
 from simam_deploy.artifacts import OnnxArtifact, SimamSite, ValidationReport
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.graph import prepare
+from simam_deploy.graph.lowerings import choose_lowering
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.write import write_model
 from simam_deploy.plan import Lambda
@@ -41,6 +42,7 @@ def export_onnx(
     opset: int | None = None,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
+    lowering: str = "auto",
     simplify: bool = True,
     trust_pickle: bool = False,
     progress: Progress = lambda step: None,
@@ -63,6 +65,7 @@ def export_onnx(
         opset: 13 to 23; by default 18, or an .onnx file's own.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
+        lowering: What SimAM becomes: "auto", "portable", "flat", "function" or "instancenorm".
         simplify: Whether onnx-simplifier runs.
         trust_pickle: Whether the source may run code while it is loaded.
         progress: Told each step.
@@ -94,6 +97,7 @@ def export_onnx(
         file = stage / target.name
         progress("reading the network")
         subject = load_subject(Path(source), options)
+        lowering = choose_lowering(lowering, subject.opset)
         progress("computing reference outputs")
         with subject.reference() as reference, subject.shaken() as shaken:
             recording = record(reference, shaken, cases_for(subject.shapes, subject.precision))
@@ -101,10 +105,10 @@ def export_onnx(
         progress("making the ONNX graph")
         traced = subject.graph()
         sites = check_sites(traced.model)
-        graph = prepare(traced.model, subject.opset, simplify)
+        graph = prepare(traced.model, subject.opset, simplify, lowering)
         with explained(target):
             write_model(graph, file)
-        facts = _facts(subject, traced, sites)
+        facts = _facts(subject, traced, sites, lowering)
         precision = subject.precision
         # The weights' last holders: freed before ONNX Runtime loads its own copy.
         del subject, traced, graph
@@ -125,6 +129,7 @@ def export_onnx(
         e_lambda=facts["e_lambda"],
         e_lambda_source=facts["e_lambda_source"],
         sites=sites,
+        lowering=lowering,
         opset=facts["opset"],
         size=sum(p.stat().st_size for p in manifest.parts(target)),
         inputs=inputs,
@@ -156,13 +161,15 @@ def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | No
     return target
 
 
-def _facts(subject: Subject, traced: Traced, sites: tuple[SimamSite, ...]) -> dict[str, Any]:
+def _facts(
+    subject: Subject, traced: Traced, sites: tuple[SimamSite, ...], lowering: str
+) -> dict[str, Any]:
     """Give the facts that the manifest will state."""
     return {
         **subject.facts,
         **_lambda_facts(subject.e_lambda, sites),
         "simam_sites": [asdict(site) for site in sites],
-        "lowering": "portable",
+        "lowering": lowering,
         "precision": subject.precision,
         "opset": subject.opset,
         "notes": [*subject.notes, *traced.notes],

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import simam_deploy
-from simam_deploy import CheckpointError, ValidationError, export_onnx
-from simam_deploy.graph import portable
+from simam_deploy import CheckpointError, UsageError, ValidationError, export_onnx
+from simam_deploy.graph import expand, portable
 from simam_deploy.manifest import sha256_of
 from simam_deploy.models.build import create
 from simam_deploy.runtime.onnx_runner import OnnxRunner
@@ -92,14 +92,14 @@ def test_the_same_input_gives_the_same_bytes(digits, exported, tmp_path):
 @pytest.mark.parametrize(
     "bug",
     [
-        ("SPATIAL", (2,)),
-        ("_ratio", lambda tape, x, sizes: 1.0),
-        ("e_lambda_of", lambda node: 1e-3),
+        (portable, "SPATIAL", (2,)),
+        (expand, "_ratio", lambda tape, node, sizes: 1.0),
+        (expand, "e_lambda_of", lambda node: 1e-3),
     ],
     ids=["reduces one axis", "divides by H*W", "lambda off by ten"],
 )
 def test_a_planted_bug_leaves_a_report_and_no_file(bug, digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(portable, *bug)
+    monkeypatch.setattr(*bug)
     with pytest.raises(ValidationError, match=r"m\.onnx was not written: output logits"):
         export_onnx(digits, tmp_path / "m.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["m.failed.json"]
@@ -146,6 +146,37 @@ def test_dynamic_axes_and_names(dynamic, shape, digits, tmp_path):
     assert (artifact.inputs[0].name, artifact.outputs[0].name) == ("image", "scores")
     shapes = any(n.op_type == "Shape" for n in onnx.load(artifact.path).graph.node)
     assert shapes is (dynamic == "hw")
+
+
+LOWERED_TO = {"flat": "Flatten", "function": "SimAMResidualEpilogue", "instancenorm": "Instance"}
+
+
+@pytest.mark.parametrize(
+    ("lowering", "dynamic"),
+    [("flat", "batch"), ("function", "hw"), ("instancenorm", "batch")],
+)
+def test_every_lowering_validates_and_is_named(lowering, dynamic, digits, tmp_path):
+    artifact = export_onnx(digits, tmp_path, lowering=lowering, dynamic=dynamic)
+    assert artifact.lowering == artifact.to_json()["lowering"] == lowering
+    model = onnx.load(artifact.path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {p.key: p.value for p in model.metadata_props}["simam.lowering"] == lowering
+    assert json.loads(artifact.manifest_path.read_text())["lowering"] == lowering
+    found = [n for n in model.graph.node if n.op_type.startswith(LOWERED_TO[lowering])]
+    assert len(found) == 9
+    assert [f.name for f in model.functions] == ["SimAMResidualEpilogue"] * (lowering == "function")
+
+
+def test_auto_is_named_by_what_it_took(exported):
+    assert exported.lowering == "portable"
+
+
+def test_a_lowering_that_cannot_be_leaves_nothing(digits, tmp_path):
+    with pytest.raises(
+        UsageError, match=r"wants fixed sizes, but SimAM layer1\.0.* height x width"
+    ):
+        export_onnx(digits, tmp_path / "m.onnx", lowering="instancenorm", dynamic="hw")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_lambda_on_the_command_line_wins(digits, tmp_path):

@@ -23,6 +23,8 @@ Beside the .onnx stands a manifest of the same name (.json). The file appears on
 outputs agreed with PyTorch's; otherwise NAME.failed.json holds the figures.
 Exit codes: 0 done, 1 the input cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
+LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm")
+
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
@@ -73,6 +75,12 @@ def _graph_options(p: argparse.ArgumentParser) -> None:
     group.add_argument("--opset", type=int, help="13 to 23 (18; an .onnx file's own)")
     group.add_argument("--input-names", type=_names, metavar="NAME", help="the input's name")
     group.add_argument("--output-names", type=_names, metavar="A,B", help="the outputs' names")
+    group.add_argument(
+        "--lowering", choices=LOWERINGS, default="auto",
+        help="what SimAM becomes: plain ops for any runtime (portable), arranged for engines "
+        "(flat), one node with a function body (function), or InstanceNormalization, fastest "
+        "on ONNX Runtime's CPU but of fixed size (default: portable)",
+    )  # fmt: skip
     group.add_argument("--no-simplify", action="store_true", help="leave onnx-simplifier out")
 
 
@@ -119,6 +127,7 @@ def _export(args: argparse.Namespace) -> None:
             opset=args.opset,
             input_names=args.input_names,
             output_names=args.output_names,
+            lowering=args.lowering,
             simplify=not args.no_simplify,
             trust_pickle=args.trust_pickle,
             progress=Steps(args.quiet),

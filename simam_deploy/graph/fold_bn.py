@@ -20,13 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-Array = npt.NDArray[Any]
+from simam_deploy.graph.batch_norm import Array, affine, is_constant, tensor
+from simam_deploy.graph.links import is_op, only_use
 
 
 def fold_bn(model: ir.Model) -> int:
@@ -36,13 +35,13 @@ def fold_bn(model: ir.Model) -> int:
         How many were folded.
     """
     count = 0
-    for bn in [n for n in model.graph if n.domain == "" and n.op_type == "BatchNormalization"]:
+    for bn in [n for n in model.graph if is_op(n, "BatchNormalization")]:
         before, behind = conv_of(bn)
         if before is not None:
-            _refill(model.graph, before, partial(_filters, *_affine(bn)))
+            _refill(model.graph, before, partial(_filters, *affine(bn)))
             _take_over(bn.outputs[0], before.outputs[0])
         elif behind is not None:
-            _refill(model.graph, behind, partial(_channels, *_affine(bn)))
+            _refill(model.graph, behind, partial(_channels, *affine(bn)))
             behind.replace_input_with(0, bn.inputs[0])
         else:
             continue
@@ -73,26 +72,17 @@ def _conv_before(bn: ir.Node) -> ir.Node | None:
     """Rule 2."""
     source = bn.inputs[0]
     conv = source.producer() if source is not None else None
-    if source is None or conv is None or not _is_conv(conv) or not _read_once(source):
+    if source is None or not is_op(conv, "Conv") or only_use(source) is None:
         return None
     return conv
 
 
 def _conv_behind(bn: ir.Node) -> ir.Node | None:
     """Rule 3."""
-    if not _read_once(bn.outputs[0]):
-        return None
-    (use,) = bn.outputs[0].uses()
-    conv = use.node
-    return conv if _is_conv(conv) and use.idx == 0 and _plain(conv) else None
-
-
-def _is_conv(node: ir.Node) -> bool:
-    return node.op_type == "Conv" and node.domain == ""
-
-
-def _read_once(value: ir.Value) -> bool:
-    return len(value.uses()) == 1 and not value.is_graph_output()
+    conv, index = only_use(bn.outputs[0]) or (None, 0)
+    return (
+        conv if conv is not None and is_op(conv, "Conv") and index == 0 and _plain(conv) else None
+    )
 
 
 def _plain(conv: ir.Node) -> bool:
@@ -108,21 +98,7 @@ def _plain(conv: ir.Node) -> bool:
 
 def _constant(bn: ir.Node, conv: ir.Node) -> bool:
     """Rule 1."""
-    values = (*bn.inputs[1:], *conv.inputs[1:])
-    return all(v is None or v.const_value is not None for v in values)
-
-
-def _affine(bn: ir.Node) -> tuple[Array, Array]:
-    """Give a and b, float64, one per channel."""
-    gamma, beta, mean, var = (_tensor(v).numpy().astype(np.float64) for v in bn.inputs[1:5])
-    epsilon = bn.attributes["epsilon"].as_float() if "epsilon" in bn.attributes else 1e-5
-    a = gamma / np.sqrt(var + epsilon)
-    return a, beta - mean * a
-
-
-def _tensor(value: ir.Value | None) -> ir.TensorProtocol:
-    assert value is not None and value.const_value is not None
-    return value.const_value
+    return is_constant(*bn.inputs[1:], *conv.inputs[1:])
 
 
 def _filters(a: Array, b: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
@@ -141,8 +117,8 @@ def _refill(
     graph: ir.Graph, conv: ir.Node, fold: Callable[[Array, Array], tuple[Array, Array]]
 ) -> None:
     """Give a Conv folded weights and a folded bias, computed when they are asked for."""
-    weight = _tensor(conv.inputs[1])
-    bias = _tensor(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] else None
+    weight = tensor(conv.inputs[1])
+    bias = tensor(conv.inputs[2]) if len(conv.inputs) > 2 and conv.inputs[2] else None
     filters = weight.shape[0]
     assert isinstance(filters, int)
 
@@ -151,8 +127,8 @@ def _refill(
         array = fold(weight.numpy().astype(np.float64), old)[which]
         return ir.tensor(array.astype(weight.dtype.numpy()))
 
+    name = _weight_name(conv)
     conv.resize_inputs(3)
-    name = weight.name or conv.name or "conv"
     for index, role, shape in ((1, "weight", weight.shape.numpy()), (2, "bias", (filters,))):
         compute = partial(folded, index - 1)
         value = _lazy(f"{name}/folded_{role}", weight.dtype, shape, compute)
@@ -160,8 +136,16 @@ def _refill(
         conv.replace_input_with(index, value)
 
 
+def _weight_name(conv: ir.Node) -> str | None:
+    """Give the weight's name, or one of this Conv's own where others share the weight."""
+    weight = conv.inputs[1]
+    assert weight is not None
+    return weight.name if len(weight.uses()) == 1 else conv.outputs[0].name
+
+
 def _lazy(
     name: str, dtype: ir.DataType, shape: Sequence[int], compute: Callable[[], ir.TensorProtocol]
 ) -> ir.Value:
-    tensor = ir.LazyTensor(compute, dtype=dtype, shape=ir.Shape(shape), name=name)
-    return ir.Value(name=name, shape=ir.Shape(shape), type=ir.TensorType(dtype), const_value=tensor)
+    return ir.val(
+        name, const_value=ir.LazyTensor(compute, dtype=dtype, shape=ir.Shape(shape), name=name)
+    )

@@ -56,10 +56,14 @@ def lower_opset(model: ir.Model, opset: int) -> int:
         How many nodes were rewritten.
 
     Raises:
-        UsageError: A node cannot be written in that opset; the message names its op.
+        UsageError: A node cannot be written in that opset, which the message names, or the model
+            holds functions, whose bodies stay in the opset that they were written in.
     """
     if model.opset_imports[""] <= opset:
         return 0
+    if model.functions:
+        names = ", ".join(sorted(f"{domain}::{name}" for domain, name, _ in model.functions))
+        raise UsageError(f"opset {opset} cannot hold the function {names}; take --opset {NATIVE}")
     current, model.opset_imports[""] = model.opset_imports[""], opset
     return sum(_lower(model.graph, n, current, opset) for n in list(model.graph) if not n.domain)
 

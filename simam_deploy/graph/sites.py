@@ -1,4 +1,4 @@
-"""The `simam::SimAM` nodes of a graph."""
+"""The nodes of the `simam` domain in a graph: SimAM, alone or with its epilogue."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from simam_deploy.errors import InputError
 
 
 def simam_nodes(model: ir.Model) -> list[ir.Node]:
-    """List the SimAM nodes of the main graph in its order."""
-    return [n for n in model.graph if n.domain == op.DOMAIN and n.op_type == op.OP_TYPE]
+    """List the SimAM nodes of the main graph, fused or not, in its order."""
+    return [n for n in model.graph if n.domain == op.DOMAIN and n.op_type in op.INPUTS]
 
 
 def e_lambda_of(node: ir.Node) -> float:
@@ -36,6 +36,12 @@ def check_sites(model: ir.Model) -> tuple[SimamSite, ...]:
                 "take a larger input"
             )
     return sites
+
+
+def clip_of(node: ir.Node) -> tuple[float, float]:
+    """Read the bounds of a SimAM node's epilogue."""
+    low, high = (node.attributes[name].as_float() for name in op.CLIP_ATTRIBUTES)
+    return low, high
 
 
 def dims(value: ir.Value | None) -> tuple[int | str, ...]:

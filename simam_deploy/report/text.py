@@ -23,6 +23,7 @@ def export_table(artifact: OnnxArtifact) -> str:
             ("network", artifact.arch),
             ("SimAM sites", f"{len(artifact.sites)}: {_names(artifact.sites)}"),
             ("lambda", _lambda(artifact)),
+            ("lowered as", artifact.lowering),
             ("input", "; ".join(map(str, artifact.inputs))),
             ("output", outputs),
             ("opset", str(artifact.opset)),

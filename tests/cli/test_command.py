@@ -7,6 +7,8 @@ import sys
 import pytest
 
 import simam_deploy
+from simam_deploy.cli import export as cli
+from simam_deploy.graph.lowerings import LOWERINGS
 
 
 def simam(*args, **options):
@@ -51,6 +53,8 @@ def test_list_prints_every_network():
         (["m.pth", "--dynamic", "all"], "invalid choice"),
         (["m.pth", "-o", "m.pb"], "must be named .onnx"),
         (["m.pth", "--lambda", "big"], "invalid float"),
+        (["m.pth", "--lowering", "fast"], "invalid choice"),
+        (["m.pth", "--lowering", "function", "--opset", "17"], "--opset 18 or newer"),
     ],
 )
 def test_usage_errors_exit_2_before_any_work(options, says, tmp_path):
@@ -61,16 +65,22 @@ def test_usage_errors_exit_2_before_any_work(options, says, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_lowerings_offered_are_those_there_are():
+    assert ("auto", *LOWERINGS) == cli.LOWERINGS
+
+
 def test_json_is_the_only_thing_on_stdout(digits, tmp_path):
     done = simam("export", digits, "-o", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert set(document) >= {
-        "artifact", "manifest", "arch", "e_lambda", "e_lambda_source", "simam_sites", "opset",
+        "artifact", "manifest", "arch", "e_lambda", "e_lambda_source", "simam_sites", "lowering",
+        "opset",
         "input", "validation", "seconds",
     }  # fmt: skip
     assert set(document["validation"]) >= {"passed", "max_abs", "max_rel", "cases"}
     assert document["simam_sites"] == 9
+    assert document["lowering"] == "portable"
     assert document["e_lambda"] == 1e-4
     assert "folder" in document["e_lambda_source"]
 
@@ -81,3 +91,4 @@ def test_quiet_prints_no_progress(digits, tmp_path):
     assert (
         "SimAM sites  9: layer1.0.conv2.1, layer1.1.conv2.1, ..., layer3.2.conv2.1" in done.stdout
     )
+    assert "lowered as   portable" in done.stdout

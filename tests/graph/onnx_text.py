@@ -5,6 +5,9 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 
+from simam_deploy import op
+from simam_deploy.graph.sites import simam_nodes
+
 
 def model(text: str, **weights: np.ndarray) -> ir.Model:
     """Parse a graph; `weights` become initializers of these names."""
@@ -14,18 +17,69 @@ def model(text: str, **weights: np.ndarray) -> ir.Model:
     return ir.from_proto(proto)
 
 
-def simam_model(shape: str, opset: int = 18, e_lambda: float = 0.1) -> ir.Model:
-    """One SimAM between an Identity and the output; `shape` as in "2,3,5,7" or "n,3,h,w"."""
+def simam_model(
+    shape: str, opset: int = 18, e_lambda: float = 0.1, dtype: str = "float"
+) -> ir.Model:
+    """One SimAM between an Identity and the output; `shape` as in "2,3,5,7" or "n,3,h,w".
+
+    A dtype other than float stands between two Casts, so that x and y are float all the same.
+    """
+    return _typed(
+        model(
+            f"""<ir_version: 8, opset_import: ["" : {opset}, "simam" : 1]>
+            g (float[{shape}] x) => (float[{shape}] y) {{
+                {_into(dtype)}
+                [site] b = simam.SimAM<e_lambda = {e_lambda}>(a)
+                {_out_of(dtype)}
+            }}"""
+        ),
+        dtype,
+    )
+
+
+def epilogue_model(
+    shape: str, residual: bool, activation: str, opset: int = 18, dtype: str = "float"
+) -> ir.Model:
+    """One fused SimAM of three channels, lambda 0.1, like `simam_model`; the residual is 2 * x."""
+    names = list(op.CLIP_ATTRIBUTES)
+    bounds = dict(zip(names, op.ACTIVATIONS[activation], strict=True))
     graph = model(
         f"""<ir_version: 8, opset_import: ["" : {opset}, "simam" : 1]>
-        g (float[{shape}] x) => (float[{shape}] y) {{
-            a = Identity(x)
-            [site] y = simam.SimAM<e_lambda = {e_lambda}>(a)
+        g (float[{shape}] x) => (float[{shape}] y)
+            <float[3] scale = {{0.5, -2, 1}}, float[3] bias = {{0.1, -0.2, 0.3}}>
+        {{
+            {_into(dtype)}
+            r = Add(a, a)
+            [site] b = simam.{op.RESIDUAL_OP_TYPE if residual else op.EPILOGUE_OP_TYPE}
+                <e_lambda = 0.1>(a, scale, bias{", r" if residual else ""})
+            {_out_of(dtype)}
         }}"""
     )
-    (node,) = [n for n in graph.graph if n.domain == "simam"]
-    node.inputs[0].shape = graph.graph.inputs[0].shape
-    node.inputs[0].type = node.outputs[0].type = graph.graph.inputs[0].type
+    for node in simam_nodes(graph):  # the text form has no way to write the largest float
+        node.attributes.update({n: ir.AttrFloat32(n, bounds[n]) for n in names})
+    return _typed(graph, dtype)
+
+
+EPILOGUE = {"scale": (0.5, -2.0, 1.0), "bias": (0.1, -0.2, 0.3), "e_lambda": 0.1}
+
+
+def _into(dtype: str) -> str:
+    return "a = Identity(x)" if dtype == "float" else f"a = Cast<to = {_CODES[dtype]}>(x)"
+
+
+def _out_of(dtype: str) -> str:
+    return "y = Identity(b)" if dtype == "float" else "y = Cast<to = 1>(b)"
+
+
+_CODES = {"float16": 10, "double": 11, "bfloat16": 16}
+
+
+def _typed(graph: ir.Model, dtype: str) -> ir.Model:
+    """Note shape and dtype of the values around the SimAM, as an exporter does."""
+    kind = ir.TensorType(ir.DataType(_CODES.get(dtype, 1)))
+    for node in simam_nodes(graph):
+        for value in (node.inputs[0], *node.inputs[3:], *node.outputs):
+            value.shape, value.type = graph.graph.inputs[0].shape, kind
     return graph
 
 

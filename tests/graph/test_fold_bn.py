@@ -82,3 +82,30 @@ def test_only_one_of_two_readers_forbids_it():
         "t = Conv(x, w, c) b = BatchNormalization(t, s, o, m, v) y = Add(t, b)", channels=6
     )
     assert fold_bn(graph) == 0
+
+
+def test_convolutions_that_share_a_weight_each_get_their_own():
+    graph = graph_of(
+        """t = Conv(x, w) a = BatchNormalization(t, s, o, m, v)
+        u = Conv(x, w) b = BatchNormalization(u, o, s, m, v) y = Add(a, b)""",
+        channels=6,
+    )
+    before = run(graph, x=X)[0]
+    assert fold_bn(graph) == 2
+    np.testing.assert_allclose(run(graph, x=X)[0], before, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_in_constant_nodes_count_as_constant():
+    graph = model(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[1,1,2,2] x) => (float[1,1,2,2] y) {
+            w = Constant<value = float[1,1,1,1] {2}>()
+            p = Constant<value = float[1] {3}>()
+            t = Conv(x, w)
+            y = BatchNormalization<epsilon = 0.0>(t, p, p, p, p)
+        }"""
+    )
+    x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
+    before = run(graph, x=x)[0]
+    assert fold_bn(graph) == 1
+    np.testing.assert_allclose(run(graph, x=x)[0], before, rtol=1e-6, atol=1e-6)

@@ -129,7 +129,7 @@ def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
     decisive = [opinion for opinion in opinions if opinion.verdict] or opinions
     candidate, scene = decisive[-1].candidate, decisive[-1].scene
     shape = _shape(candidate.root, decisive)
-    verdict = _settle(opinions)
+    verdict = _settle(opinions, shape)
     if candidate.within is not None:
         reason = verdict.reason or "reported, left untouched"
         return NearMiss(name, shape, f"inside {candidate.within}: {reason}")
@@ -153,9 +153,11 @@ def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
     )
 
 
-def _settle(opinions: Sequence[_Opinion]) -> Verdict:
+def _settle(opinions: Sequence[_Opinion], shape: Shape | None) -> Verdict:
     """Return the verdict on which all readings agree, or that there is none."""
     verdicts = [opinion.verdict for opinion in opinions if opinion.verdict]
+    if shape is not None and shape[2:] == (1, 1):
+        return Verdict(None, "it sees a map of 1x1, where its formula divides by zero")
     if len(verdicts) < (NEEDED if opinions[0].sizes.varied else 1):
         return Verdict(None, "n could not be proved: the shape of x is unknown")
     if len(set(verdicts)) == 1:

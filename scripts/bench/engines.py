@@ -1,0 +1,101 @@
+"""Whole networks as graphs, in float32 and in half precision, and what TensorRT-RTX makes of them.
+
+An engine builds without a GPU, and its plan lists the kernels it will launch, as text. That text
+is not documented: a count is good for comparing graphs in one version, and a proxy for passes
+over memory, not for time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from simam_deploy.artifacts import TensorSpec
+from simam_deploy.export import trace
+from simam_deploy.graph.fold_bn import fold_bn
+from simam_deploy.graph.tidy import tidy
+from simam_deploy.models.build import create
+from simam_deploy.models.zoo import NETWORKS
+
+BATCH = 8
+"""What a dynamic batch is optimised for."""
+COMPUTE_CAPABILITY = "SM89"
+_LAUNCH = re.compile(r"\n\s+(?:function|corrltn|runtime_fusion|kgen_gemm)=\{ name=")
+
+
+def traced(network: str, batch: int | str) -> ir.Model:
+    """Trace a network of drawn weights, a node a SimAM, and fold its batch norms.
+
+    A batch given as a name is dynamic.
+    """
+    torch.manual_seed(0)
+    family = NETWORKS[network].family
+    spec = TensorSpec("input", "float32", (batch, *family.input_shape))
+    model = create(NETWORKS[network]).eval()
+    graph = trace(model, (spec,), family.output_names, {str(batch): 2}, opset=18)
+    fold_bn(graph)
+    tidy(graph)
+    return graph
+
+
+def launches(model: ir.Model) -> int:
+    """Build a plan and count the kernel launches in it.
+
+    Args:
+        model: Its inputs are static, or dynamic in the batch alone.
+
+    Raises:
+        ImportError: There is no tensorrt_rtx.
+        ValueError: It does not take the model.
+    """
+    return len(_LAUNCH.findall(_plan(model).decode("latin1")))
+
+
+def _plan(model: ir.Model) -> bytes:
+    import tensorrt_rtx as trt
+
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(ir.to_proto(model).SerializeToString()):
+        raise ValueError(parser.get_error(0).desc())
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, COMPUTE_CAPABILITY), 0)
+    _add_profile(builder, network, config)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ValueError("TensorRT-RTX could not build the engine")
+    return bytes(plan)
+
+
+def _add_profile(builder: Any, network: Any, config: Any) -> None:
+    """Let a dynamic batch be 1 to BATCH."""
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        one, most = ([n if d == -1 else d for d in tensor.shape] for n in (1, BATCH))
+        profile.set_shape(tensor.name, one, most, most)
+    config.add_optimization_profile(profile)
+
+
+def to_half(model: ir.Model) -> None:
+    """Make every float32 value of the main graph float16, SimAM's x and y among them.
+
+    What a lowering then puts around a SimAM is the float32 island between two Casts. A function
+    body brings its own; the scale and bias of a fused node are made later, in float32.
+    """
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is not None and tensor.dtype == ir.DataType.FLOAT:
+            value.const_value = ir.tensor(tensor.numpy().astype(np.float16), name=name)
+            value.type = ir.TensorType(ir.DataType.FLOAT16)
+    computed = [value for node in model.graph for value in node.outputs]
+    for value in (*model.graph.inputs, *model.graph.outputs, *computed):
+        if value.dtype == ir.DataType.FLOAT:
+            value.type = ir.TensorType(ir.DataType.FLOAT16)
