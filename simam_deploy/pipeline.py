@@ -96,7 +96,7 @@ def export_onnx(
         subject = load_subject(Path(source), options)
         progress("computing reference outputs")
         with subject.reference() as reference, subject.shaken() as shaken:
-            recording = record(reference, shaken, cases_for(subject.shapes))
+            recording = record(reference, shaken, cases_for(subject.shapes, subject.precision))
         del reference, shaken
         progress("making the ONNX graph")
         traced = subject.graph()

@@ -94,9 +94,15 @@ class Case:
         }
 
 
-def cases_for(shapes: Iterable[tuple[tuple[int, ...], ...]]) -> tuple[Case, ...]:
-    """Cross every kind of input with every set of full shapes, one shape per input."""
-    return tuple(Case(kind, each) for kind, each in itertools.product(KINDS, shapes))
+def cases_for(
+    shapes: Iterable[tuple[tuple[int, ...], ...]], precision: str = "fp32"
+) -> tuple[Case, ...]:
+    """Cross every kind of input with every set of full shapes, one shape per input.
+
+    A model in half precision is spared the large inputs: it may overflow on them and be right.
+    """
+    kinds = KINDS if precision == "fp32" else KINDS.keys() - {"large"}
+    return tuple(Case(kind, each) for kind, each in itertools.product(sorted(kinds), shapes))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from simam_deploy.graph.recognise.constant import Array, Constant
 from simam_deploy.graph.recognise.signature import Signature, Types
 from simam_deploy.graph.recognise.sizes import Sizes
 
-_LARGEST_COMPUTED = 64
+_LARGEST_OPERAND = 64
 """Elements: a shape or a scalar."""
 
 Dims = tuple[int, ...]
@@ -63,11 +63,15 @@ class Facts:
             self._constants[value] = Constant.stored(tensor) if tensor and readable else None
         return self._constants[value]
 
+    def is_valid(self, node: ir.Node) -> bool:
+        """Tell whether `node`, once observed, is one of ONNX's own and has no body."""
+        return self._signatures.get(node) is not None
+
     def observe(self, node: ir.Node) -> None:
         """Learn what the outputs of `node` are; the nodes before it have been observed."""
         if node.domain == "" and node.op_type == "Constant":
             return
-        constants = [None if v is None else self.constant(v) for v in node.inputs]
+        constants = [None if v is None else self._operand(v) for v in node.inputs]
         data = [None if c is None else c.array for c in constants]
         types = self._infer(node, data)
         guess = types is None or any(v is not None and self.guessed(v) for v in node.inputs)
@@ -87,6 +91,12 @@ class Facts:
         self._learn(value, kinds[0] if same else None, guess)
         if len(outcomes) == 1:
             self._constants[value] = self.constant(outcomes[0])
+
+    def _operand(self, value: ir.Value) -> Constant | None:
+        """Return the constant that `value` is, if shapes may follow from it."""
+        shape = self.shape(value)
+        small = shape is not None and math.prod(shape) <= _LARGEST_OPERAND
+        return self.constant(value) if small else None
 
     def _infer(self, node: ir.Node, data: Sequence[Array | None]) -> Types | None:
         """Return what follows for the outputs; None if the inputs contradict the operator."""
@@ -127,7 +137,8 @@ class Facts:
             return None
         try:
             return ir.convenience.get_const_tensor(value)
-        except ValueError:
+        except (ValueError, TypeError):
+            # A Constant with no attribute, several, or one of the wrong type.
             return None
 
     def _type(self, value: ir.Value) -> onnx.TypeProto:
@@ -173,4 +184,4 @@ def _is_small(kind: onnx.TypeProto | None) -> bool:
         return False
     dims = kind.tensor_type.shape.dim
     known = all(dim.HasField("dim_value") for dim in dims)
-    return known and math.prod(dim.dim_value for dim in dims) <= _LARGEST_COMPUTED
+    return known and math.prod(dim.dim_value for dim in dims) <= _LARGEST_OPERAND

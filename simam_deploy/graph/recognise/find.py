@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -32,15 +33,17 @@ class _Opinion:
 
 
 def recognise(model: ir.Model) -> Findings:
-    """Find SimAM in the main graph of `model`, which is left as it is.
+    """Find SimAM in the main graph of `model`, which is left as it is but for the nodes' order.
+
+    Converters write nodes behind their users, which ONNX forbids and ONNX Runtime takes; they are
+    sorted.
 
     A place is a site only if it is proved: by what its nodes compute, and by the numbers in them.
     Where sizes are symbolic the proof is made at three choices of them. Function bodies are not
     looked into; the bodies of If, Loop and Scan are, for near-misses.
 
     Args:
-        model: Opset 11 to 23, its nodes in topological order. Of its tensors only those of at
-            most 8192 elements are loaded.
+        model: Opset 11 to 23. Of its tensors only those of at most 8192 elements are loaded.
 
     Returns:
         The sites and what is nearly one, with the reason.
@@ -48,6 +51,8 @@ def recognise(model: ir.Model) -> Findings:
     Raises:
         InputError: A small tensor's data cannot be read.
     """
+    with suppress(ValueError):  # A cycle: what depends on it is read as unknown.
+        model.graph.sort()
     opinions = _consult(model)
     position = {node: index for index, node in enumerate(model.graph)}
     # What lies in a body comes last, in the order in which it was found.
@@ -173,8 +178,9 @@ def _dimension(
 ) -> int | str | None:
     if len(set(numbers)) == 1:
         return numbers[0]
-    if value.shape is not None and isinstance(dim := value.shape[axis], ir.SymbolicDim):
-        return dim.value
+    declared = list(value.shape or ())[axis : axis + 1]
+    if declared and isinstance(declared[0], ir.SymbolicDim):
+        return declared[0].value
     for symbol in opinions[0].sizes.symbols:
         if [opinion.sizes.symbols[symbol] for opinion in opinions] == list(numbers):
             return symbol

@@ -57,11 +57,9 @@ _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] 
 def read(node: ir.Node, scene: Scene) -> Form | None:
     """Return the form of the first output of `node`, None if it has none but its own."""
     inputs = node.inputs
-    if node.domain != "" or not inputs or inputs[0] is None or not node.outputs:
+    if not scene.facts.is_valid(node) or not inputs or inputs[0] is None or not node.outputs:
         return None
     if unary := _UNARY.get(node.op_type):
         return unary(node, inputs[0], scene)
     binary = _BINARY.get(node.op_type)
-    if binary is None or len(inputs) < 2 or inputs[1] is None:
-        return None
-    return binary(node, inputs[0], inputs[1], scene)
+    return binary(node, inputs[0], inputs[1], scene) if binary and inputs[1] else None

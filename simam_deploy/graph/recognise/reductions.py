@@ -45,9 +45,9 @@ def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     factor, summand = (scene.interval(parameter) for parameter in parameters)
     shape, root = scene.shape(value), scene.shape(form.root)
     axes = reduced(root, shape, range(2, len(shape)))
-    if factor is None or summand is None or not axes:
+    count = math.prod(root[axis] for axis in axes or ())
+    if factor is None or summand is None or not axes or count == 0:
         return None
-    count = math.prod(root[axis] for axis in axes)
     epsilon = Interval.of_float32(node.attributes.get_float("epsilon", 1e-5))
     plane = Plane(Interval.exactly(1 / count), epsilon, axes, "instance-norm")
     term = Term(form.root, axes, plane=plane, order=Fraction(-1, 2))
@@ -80,9 +80,9 @@ def _reduce(
         return None
     shape, root = scene.shape(value), scene.shape(form.root)
     axes = reduced(root, shape, dims)
-    if not axes:
+    count = math.prod(root[axis] for axis in axes or ())
+    if not axes or count == 0:
         return None
-    count = math.prod(root[axis] for axis in axes)
     if isinstance(form, Map):
         return Average(form.root, axes, count, Interval.exactly(1 / count) if mean else ONE)
     name = "flattened" if len(shape) < len(root) else "var" if mean else "reduce-sum"

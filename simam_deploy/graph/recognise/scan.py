@@ -67,7 +67,7 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
     elif (node.domain, node.op_type) == (op.DOMAIN, op.OP_TYPE):
         if node.inputs and (x := node.inputs[0]) is not None:
             yield Candidate(node, x, None, x, False, within)
-    elif form is None and node.domain == "" and node.op_type == "Mul" and len(node.inputs) == 2:
+    elif form is None and node.op_type == "Mul" and scene.facts.is_valid(node):
         for gate_value, x in (node.inputs, node.inputs[::-1]):
             if gate_value is None or x is None or scene.interval(x) is not None:
                 continue

@@ -23,6 +23,14 @@ _ARITHMETIC = frozenset((
 # fmt: on
 """What shape arithmetic is made of: deterministic, and as cheap as its operands are small."""
 
+_MISFITS = (
+    onnx.shape_inference.InferenceError,
+    onnx.checker.ValidationError,
+    RuntimeError,
+    ValueError,
+)
+"""What inference raises where types or shapes do not fit the operator."""
+
 Types = list[onnx.TypeProto | None]
 
 
@@ -45,17 +53,20 @@ class Signature:
         self._proto.input.extend(self._inputs)
         self._proto.output.extend(self._outputs)
         self._opsets = [onnx.helper.make_opsetid("", opset)]
+        context = onnx.checker.C.CheckerContext()
+        context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": opset}
+        onnx.checker.check_node(self._proto, context)
 
     @classmethod
     def of(cls, node: ir.Node, opsets: Mapping[str, int]) -> Signature | None:
-        """Return the signature of `node`; None if ONNX does not define it, or it has a body."""
+        """Return the signature of `node`; None if it has a body, or is no valid node of ONNX."""
         opset = opsets.get("")
         kinds = {attribute.type for attribute in node.attributes.values()}
         if node.domain != "" or opset is None or ir.AttributeType.GRAPH in kinds:
             return None
         try:
             return cls(node, onnx.defs.get_schema(node.op_type, opset, ""), opset)
-        except (onnx.defs.SchemaError, ir.serde.SerdeError):
+        except (onnx.defs.SchemaError, onnx.checker.ValidationError, ir.serde.SerdeError):
             return None
 
     def infer(
@@ -71,7 +82,7 @@ class Signature:
                 {n: numpy_helper.from_array(a) for n, _, a in named if a is not None},
                 opset_imports=self._opsets,
             )
-        except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError):
+        except _MISFITS:
             return None
         return [inferred.get(name) for name in self._outputs]
 

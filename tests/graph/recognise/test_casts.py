@@ -1,0 +1,134 @@
+"""Casts around and inside: what is x, what is y, and in which dtype."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from simam_deploy.graph.recognise import recognise, to_nodes
+from tests.graph.recognise.formula import checked, formula, in_dtype
+from tests.graph.recognise.running import difference, run, written_out
+
+FP32, FP16, BF16 = ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16
+WIDE = "wide = Cast <to = 1> (x)"
+MEAN = "mean = ReduceMean <axes = [2, 3]> (wide) d = Sub (wide, mean)"
+
+# Where the casts are, the names of x and y, and whether it is an island.
+ISLANDS = {
+    "all of it": (
+        {"mean": f"{WIDE} {MEAN}", "d": "", "y": "p = Mul (wide, gate) y = Cast <to = 10> (p)"},
+        "x",
+        "y",
+    ),
+    "the gate": (
+        {"mean": f"{WIDE} {MEAN}", "d": "", "y": "g = Cast <to = 10> (gate) y = Mul (x, g)"},
+        "x",
+        "y",
+    ),
+    "two casts of one map": (
+        {"mean": f"{WIDE} {MEAN}", "d": "",
+         "y": "again = Cast <to = 1> (x) p = Mul (again, gate) y = Cast <to = 10> (p)"},
+        "x",
+        "y",
+    ),
+    "result wanted wide too": (
+        {"mean": f"{WIDE} {MEAN}", "d": "",
+         "y": "p = Mul (wide, gate) y = Cast <to = 10> (p) other = Exp (p)"},
+        "wide",
+        "p",
+    ),
+    "no cast back": (
+        {"mean": f"{WIDE} {MEAN}", "d": "", "y": "p = Mul (wide, gate) y = Cast <to = 11> (p)"},
+        "wide",
+        "p",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("steps", "x", "y"), ISLANDS.values(), ids=ISLANDS)
+def test_an_fp32_island_in_a_half_network(steps: dict[str, str], x: str, y: str) -> None:
+    model = formula(source="float16[2, 4, 56, 56] x", results="float16[2, 4, 56, 56] y", **steps)
+    if "<to = 11>" in steps["y"]:
+        model.graph.outputs[0].dtype = ir.DataType.DOUBLE
+    (site,) = recognise(model).sites
+    assert (site.x.name, site.y.name, site.e_lambda) == (x, y, 0.1)
+    assert site.dtype == (FP16 if x == "x" else FP32)
+    assert site.island == (x == "x"), "an island has the casts within"
+    before = checked(model)
+    assert to_nodes(model) == 1
+    data = np.random.default_rng(0).normal(0, 2, (2, 4, 56, 56)).astype(np.float16)
+    if site.dtype == FP16:
+        (old,), (new,) = run(before, data), run(written_out(model), data)
+        assert difference(new, old) < 1e-3
+
+
+def test_half_precision_throughout_is_no_island() -> None:
+    shape = "float[2, 4, 8, 8]"
+    for dtype in (FP16, BF16):
+        model = formula(
+            source=f"{shape} x", results=f"{shape} y", constants={"n": "float n = {63}"}
+        )
+        (site,) = recognise(in_dtype(model, dtype)).sites
+        assert (site.dtype, site.island, site.e_lambda) == (dtype, False, 0.1)
+
+
+def test_a_cast_to_an_integer_is_the_end_of_it() -> None:
+    gate = "g = Sigmoid (energy) i = Cast <to = 7> (g) gate = Cast <to = 1> (i)"
+    findings = recognise(formula(gate=gate))
+    assert [site.gate_only for site in findings.sites] == [True]
+    assert recognise(
+        formula(d="r = Sub (x, mean) i = Cast <to = 7> (r) d = Cast <to = 1> (i)")
+    ) == (recognise(formula(y="y = Neg (x)", gate="gate = Neg (x)")))
+    back = "p = Mul (x, gate) i = Cast <to = 7> (p) y = Cast <to = 1> (i)"
+    (site,) = recognise(formula(y=back)).sites
+    assert site.y.name == "p"
+
+
+FLAT = """
+    f = Reshape (x, to) mean = ReduceMean <axes = [2]> (f) d = Sub (f, mean) d2 = Mul (d, d)
+    s = ReduceSum (d2, axis)
+"""
+
+
+def flattened(y: str, shape: str = "float[2, 4, 56, 56]") -> ir.Model:
+    constants = {
+        "to": "int64[3] to = {2, 4, 3136}",
+        "axis": "int64[1] axis = {2}",
+        "back": "int64[4] back = {2, 4, 56, 56}",
+        "turned": "int64[4] turned = {2, 4, 28, 112}",
+    }
+    steps = dict.fromkeys(("d", "d2", "s"), "")
+    return formula(results=f"{shape} y", constants=constants, mean=FLAT, y=y, **steps)
+
+
+def test_flattened_it_is_replaced_with_its_reshapes() -> None:
+    model = flattened("p = Mul (f, gate) y = Reshape (p, back)")
+    (site,) = recognise(model).sites
+    assert (site.form, site.x.name, site.y.name) == ("flattened", "x", "y")
+    assert to_nodes(model) == 1
+    assert [node.op_type for node in model.graph] == ["SimAM"]
+
+
+@pytest.mark.parametrize(
+    ("y", "shape"),
+    [
+        ("y = Mul (f, gate)", "float[2, 4, 3136]"),
+        ("p = Mul (f, gate) y = Reshape (p, turned)", "float[2, 4, 28, 112]"),
+    ],
+)
+def test_flattened_for_good_it_is_refused(y: str, shape: str) -> None:
+    findings = recognise(flattened(y, shape))
+    assert findings.sites == ()
+    (miss,) = findings.near_misses
+    assert miss.reason == "flattened, and the result never (N, C, H, W) again"
+
+
+def test_tokens_made_a_map_are_where_it_begins() -> None:
+    model = formula(
+        source="float[2, 4, 3136] tokens",
+        constants={"back": "int64[4] back = {2, 4, 56, 56}"},
+        mean="x = Reshape (tokens, back) mean = ReduceMean <axes = [2, 3]> (x)",
+    )
+    (site,) = recognise(model).sites
+    assert site.x.name == "x"
