@@ -47,7 +47,9 @@ def mul(node: ir.Node, a: ir.Value, b: ir.Value, scene: Scene) -> Form | None:
 def div(node: ir.Node, a: ir.Value, b: ir.Value, scene: Scene) -> Form | None:
     """Read a / b."""
     left, right = _operand(a, scene), _operand(b, scene)
-    if isinstance(right, Interval) and right.finite:
+    if isinstance(right, Interval):
+        if isinstance(left, Term) and (right.low <= 0 <= right.high or not right.finite):
+            return _broken(left, right, b, scene)
         right = right.power(Fraction(-1))
     elif isinstance(right, Term):
         right = forms.power(right, Fraction(-1))
@@ -81,9 +83,7 @@ def reciprocal(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
 def activation(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read an activation of an energy: d to some power over the variance to some power."""
     energy = scene.form(value)
-    if isinstance(energy, Term) and not (energy.power and energy.order < 0):
-        return None
-    if isinstance(energy, Term | Flawed):
+    if isinstance(energy, Term | Flawed) and energy.is_energy:
         return Gate(energy.root, energy, node.op_type.lower(), node)
     return None
 
@@ -115,7 +115,7 @@ def _sum(
     """Return the form of the sum of the operands `a` and `b`, which belong to `values`."""
     for one, other, value in ((a, b, values[0]), (b, a, values[1])):
         if isinstance(one, Flawed):
-            return one
+            return forms.joined(one, other)
         if isinstance(one, Map) and isinstance(other, Average):
             return _centred(one, other) if scene.aligned(*values) else None
         if isinstance(one, Term) and isinstance(other, Interval):
@@ -133,11 +133,12 @@ def _product(
         return forms.product(a, b) if a.root is not b.root or scene.aligned(*values) else None
     for one, other, (value, factor) in ((a, b, values), (b, a, values[::-1])):
         if isinstance(one, Flawed):
-            return one
+            return forms.joined(one, other)
         if isinstance(other, Interval) and isinstance(one, Term | Average):
             return _scaled(one, other, factor, scene) if _keeps_shape(node, value, scene) else None
         if isinstance(one, Term) and one.is_plane and isinstance(other, Map):
-            return Flawed(one.root, "n could not be proved: it is no function of H and W")
+            reason = "n could not be proved: it is no function of H and W"
+            return Flawed(one.root, reason, is_energy=False)
     return None
 
 
@@ -150,17 +151,20 @@ def _centred(feature_map: Map, average: Average) -> Form | None:
 
 
 def _scaled(form: Term | Average, factor: Interval, value: ir.Value, scene: Scene) -> Form:
-    if not factor.finite:
-        dtype = _FORMATS.get(scene.facts.dtype(value), scene.facts.dtype(value).name)
-        return Flawed(form.root, f"{dtype}: n = {factor.middle}, broken")
     if isinstance(form, Average):
         return replace(form, share=form.share * factor)
-    return forms.scale(form, factor)
+    return forms.scale(form, factor) if factor.finite else _broken(form, factor, value, scene)
+
+
+def _broken(term: Term, n: Interval, value: ir.Value, scene: Scene) -> Form:
+    """Report a constant, `value`, that no variance can be scaled with."""
+    dtype = scene.facts.dtype(value)
+    return Flawed(term.root, f"{_FORMATS.get(dtype, dtype.name)}: n = {n.middle:g}, broken")
 
 
 def _unknown_summand(term: Term) -> Form | None:
     if term.is_plane:
-        return Flawed(term.root, "lambda is not one constant")
+        return Flawed(term.root, "lambda is not one constant", is_energy=False)
     if term.is_simam:
         return Flawed(term.root, "the summand of the energy is not the constant +0.5")
     return None

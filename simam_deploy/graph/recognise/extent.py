@@ -13,6 +13,8 @@ from simam_deploy.graph.recognise.scene import Scene
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """Where the dynamo exporter notes the modules of a node, outermost first, the node itself last."""
 _LONGEST_SCOPES = 4096
+_MOST_VIEWS = 4
+"""A cast and a reshape, and as many again."""
 _VIEWS = ("Cast", "CastLike", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
@@ -36,12 +38,16 @@ def ends(candidate: Candidate, scene: Scene) -> tuple[ir.Value, ir.Value] | None
 def _views_behind(value: ir.Value, scene: Scene) -> list[ir.Value]:
     """Return the casts and reshapes of `value`, as long as each serves only the next."""
     views: list[ir.Value] = []
-    while not value.is_graph_output() and len(uses := value.uses()) == 1:
-        user = next(iter(uses)).node
-        if user.domain != "" or user.op_type not in _VIEWS or user.graph is not value.graph:
+    while len(views) < _MOST_VIEWS and not value.is_graph_output():
+        users = value.consumers()
+        if len(users) != 1:
+            break
+        user = users[0]
+        is_view = scene.facts.is_valid(user) and user.op_type in _VIEWS
+        if not is_view or user.inputs[0] is not value or user.graph is not value.graph:
             break
         value = user.outputs[0]
-        if value in views or not scene.facts.dtype(value).is_floating_point():
+        if not scene.facts.dtype(value).is_floating_point():
             break
         views.append(value)
     return views

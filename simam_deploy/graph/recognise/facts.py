@@ -73,11 +73,14 @@ class Facts:
             return
         constants = [None if v is None else self._operand(v) for v in node.inputs]
         data = [None if c is None else c.array for c in constants]
-        types = self._infer(node, data)
-        guess = types is None or any(v is not None and self.guessed(v) for v in node.inputs)
-        types = types or [None] * len(node.outputs)
+        inferred = self._infer(node, data)
+        types = inferred or [None] * len(node.outputs)
+        rests_on_guess = any(v is not None and self.guessed(v) for v in node.inputs)
         for value, kind in zip(node.outputs, types, strict=True):
-            self._learn(value, kind, guess)
+            if rests_on_guess and value.shape is not None:
+                self._learn(value, None, guess=False)
+            else:
+                self._learn(value, kind, guess=rests_on_guess or inferred is None)
         for value, constant in zip(
             node.outputs, self._compute(node, types, constants), strict=False
         ):

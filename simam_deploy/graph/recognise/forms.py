@@ -72,6 +72,11 @@ class Term:
         return self.power == 0 and self.order == 1
 
     @property
+    def is_energy(self) -> bool:
+        """Whether it is d to some power over the plane to some power."""
+        return self.power > 0 and self.order < 0
+
+    @property
     def is_simam(self) -> bool:
         """Whether it is d^2 over the plane, as in SimAM, whatever the numbers."""
         return self.power == 2 and self.order == -1
@@ -79,10 +84,15 @@ class Term:
 
 @dataclass(frozen=True)
 class Flawed:
-    """What would be part of SimAM, but for `reason`."""
+    """What would be part of SimAM, but for `reason`.
+
+    Attributes:
+        is_energy: Whether it would be all of the energy, or its denominator only.
+    """
 
     root: ir.Value
     reason: str
+    is_energy: bool = True
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,11 @@ def product(a: Term, b: Term) -> Term | Flawed | None:
         order=a.order + b.order,
     )
     return _settled(whole)
+
+
+def joined(flawed: Flawed, other: object) -> Flawed:
+    """Return what `flawed` is after it has met `other` in a sum or a product."""
+    return replace(flawed, is_energy=True) if isinstance(other, Term) and other.power else flawed
 
 
 def total(term: Term, axes: Axes, count: int, mean: bool, form: str) -> Term | Flawed | None:

@@ -13,7 +13,7 @@ from simam_deploy.graph.recognise.scene import Scene
 _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
     "Cast": views.cast,
     "CastLike": views.cast,
-    "Dropout": views.cast,
+    "Dropout": views.dropout,
     "Expand": views.expand,
     "Flatten": views.reshape,
     "GlobalAveragePool": reductions.global_average,

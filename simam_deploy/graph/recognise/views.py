@@ -12,9 +12,17 @@ from simam_deploy.graph.recognise.scene import Scene, plane_axes
 
 
 def cast(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
-    """Read Cast, CastLike, Identity or Dropout: the same numbers, perhaps rounded."""
+    """Read Cast, CastLike or Identity: the same numbers, perhaps rounded."""
     floating = scene.facts.dtype(node.outputs[0]).is_floating_point()
     return scene.form(value) if floating else None
+
+
+def dropout(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read Dropout, which keeps the numbers unless it is in training mode."""
+    training = node.inputs[2] if len(node.inputs) > 2 else None
+    mode = None if training is None else scene.facts.constant(training)
+    off = training is None or (mode is not None and not mode.array.any())
+    return scene.form(value) if off else None
 
 
 def reshape(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
@@ -28,7 +36,7 @@ def reshape(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     if axes:
         planes = math.prod(size for axis, size in enumerate(root) if axis not in axes)
         return form if math.prod(before) == math.prod(after) == planes else None
-    if isinstance(form, Map) and after != root and (len(before) != 4 or len(after) >= 4):
+    if isinstance(form, Map) and after != root and (len(root) != 4 or len(after) >= 4):
         # Tokens made (N, C, H, W) are where a map begins; a map flattened is still itself.
         return None
     return form if layout(root, after) else None

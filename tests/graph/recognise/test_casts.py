@@ -85,6 +85,13 @@ def test_a_cast_to_an_integer_is_the_end_of_it() -> None:
     assert site.y.name == "p"
 
 
+def test_dropout_in_training_is_the_end_of_it() -> None:
+    constants = {"yes": "bool yes = {1}"}
+    gate = "g = Sigmoid (energy) gate = Dropout (g, half, yes)"
+    (site,) = recognise(formula(gate=gate, constants=constants)).sites
+    assert (site.gate_only, site.y.name) == (True, "g")
+
+
 FLAT = """
     f = Reshape (x, to) mean = ReduceMean <axes = [2]> (f) d = Sub (f, mean) d2 = Mul (d, d)
     s = ReduceSum (d2, axis)
@@ -122,6 +129,28 @@ def test_flattened_for_good_it_is_refused(y: str, shape: str) -> None:
     assert findings.sites == ()
     (miss,) = findings.near_misses
     assert miss.reason == "flattened, and the result never (N, C, H, W) again"
+
+
+def test_flattened_twice() -> None:
+    """(N, C, H, W) to (N, C, H*W) to (N*C, H*W)."""
+    constants = {
+        "to": "int64[3] to = {2, 4, 3136}",
+        "again": "int64[2] again = {8, 3136}",
+        "axis": "int64[1] axis = {1}",
+        "back": "int64[4] back = {2, 4, 56, 56}",
+    }
+    mean = FLAT.replace("f =", "f3 =").replace("mean =", "f = Reshape (f3, again) mean =")
+    y = "p = Mul (f, gate) y = Reshape (p, back)"
+    steps = dict.fromkeys(("d", "d2", "s"), "")
+    model = formula(constants=constants, mean=mean.replace("[2]", "[1]"), y=y, **steps)
+    (site,) = recognise(model).sites
+    assert (site.form, site.x.name, site.y.name) == ("flattened", "x", "y")
+
+
+def test_a_result_that_only_lends_its_type_goes_no_further() -> None:
+    y = "p = Mul (x, gate) y = CastLike (mean, p)"
+    (site,) = recognise(formula(y=y, opset=15)).sites
+    assert site.y.name == "p"
 
 
 def test_tokens_made_a_map_are_where_it_begins() -> None:

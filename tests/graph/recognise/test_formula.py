@@ -93,6 +93,7 @@ SAME = {
     "0.5 - (-q)": {"energy": "q = Neg (quotient) energy = Sub (half, q)"},
     "gate first": {"y": "y = Mul (gate, x)"},
     "identities": {"gate": "e = Identity (energy) g = Sigmoid (e) gate = Identity (g)"},
+    "dropout in inference": {"gate": "g = Sigmoid (energy) gate = Dropout (g, half, no)"},
     "dropout": {"gate": "g = Sigmoid (energy) gate = Dropout (g)"},
     "instance normalisation": {
         "mean": "z = InstanceNormalization <epsilon = 0.09996811> (x, in_scale, in_bias)",
@@ -201,6 +202,7 @@ OTHER = {
     ),
 }  # fmt: skip
 MORE |= {
+    "no": "bool no = {0}",
     "inverse_hw": f"float inverse_hw = {{{1 / 3136!r}}}",
     "axes_chw": "int64[3] axes_chw = {1, 2, 3}",
     "axes_ch": "int64[2] axes_ch = {1, 2}",
@@ -213,6 +215,10 @@ SILENT = {
     "swish of the z-score": {
         "energy": "root = Sqrt (sum) z = Div (d, root) energy = Identity (z)",
         "y": "y = Mul (z, gate)",
+    },
+    "gate of the variance, scaled by channel": {"energy": "energy = Mul (v, lams)"},
+    "gate of the variance and a number of the data": {
+        "energy": "m = ReduceMax (x) e = Div (s, m) energy = Add (e, lams)",
     },
     "gate of the variance": {"energy": "energy = Add (v, half)"},
     "z-score that gates nothing": {

@@ -79,6 +79,7 @@ def test_an_infinite_n_is_reported_as_broken() -> None:
 
 def test_one_pixel_is_refused() -> None:
     assert sized(1, 1, 1) == ["H*W = 1, where SimAM divides by zero"]
+    assert sized(1, 1, 0) == ["fp32: n = 0, broken"]
     assert sized(1, 2, 1) == []
 
 

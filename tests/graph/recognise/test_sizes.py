@@ -165,6 +165,15 @@ def test_behind_an_unknown_operator_declared_shapes_serve() -> None:
     assert recognise(model).sites == ()
 
 
+def test_a_declared_shape_serves_further_on_as_well() -> None:
+    model = deep(PROVED["gathered"], CUSTOM)
+    relu = next(node for node in model.graph if node.op_type == "Relu").outputs[0]
+    relu.type = ir.TensorType(ir.DataType.FLOAT)
+    relu.shape = ir.Shape(["n", 4, "h//2", "w//2"])
+    (site,) = recognise(model).sites
+    assert site.shape == ("n", 4, "h//2", "w//2")
+
+
 def test_a_size_that_depends_on_data_is_read_as_any_number() -> None:
     """As many regions as a detector finds, of 14 x 14 each."""
     stem = """
