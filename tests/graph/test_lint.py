@@ -116,8 +116,8 @@ def test_a_node_without_a_body():
 # ---------------------------------------------------------------- epilogue
 
 BN = "t = BatchNormalization(a, k1, k2, k3, k4)"
-CHANNEL = """float[2,1,1] s3 = {2, 3}, float[1,2,1,1] o4 = {2, 3}, float zero = {0}, float six = {6},
-    float[1,1,5,1] wide = {1, 2, 3, 4, 5}"""
+CHANNEL = """float[2,1,1] s3 = {2, 3}, float[1,2,1,1] o4 = {2, 3}, float zero = {0},
+    float[1,1,5,1] wide = {1, 2, 3, 4, 5}, float six = {6}"""
 
 
 @pytest.mark.parametrize(
