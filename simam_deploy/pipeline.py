@@ -92,6 +92,8 @@ def export_onnx(
         trust_pickle=trust_pickle,
     )
     target = _target(Path(source), output, opset)
+    if opset is not None:
+        choose_lowering(lowering, opset)
     require_onnxruntime()
     with staging_folder(target) as stage:
         file = stage / target.name
