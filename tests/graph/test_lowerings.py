@@ -5,7 +5,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from simam_deploy.errors import InputError, UsageError
+from simam_deploy.errors import UsageError
 from simam_deploy.graph.lowerings import LOWERINGS, choose_lowering
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.op import ACTIVATIONS, CLIP_ATTRIBUTES, epilogue_reference, simam_reference
@@ -174,12 +174,6 @@ def test_a_file_with_functions_can_be_lowered_again(name):
     assert not again.functions
     assert "simam" not in again.opset_imports
     np.testing.assert_allclose(run(again, x=X)[0], run(graph, x=X)[0], rtol=2e-6, atol=5e-7)
-
-
-@pytest.mark.parametrize("name", PLAIN)
-def test_a_single_pixel_is_refused(name):
-    with pytest.raises(InputError, match="SimAM site sees 1x1 pixels"):
-        LOWERINGS[name](simam_model("1,3,1,1"))
 
 
 def test_auto_is_what_every_runtime_takes():
