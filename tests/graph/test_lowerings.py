@@ -139,6 +139,8 @@ def test_float64_stays_float64(name):
 def test_a_fused_node_is_lowered_whole(name, residual, activation, dtype):
     graph = epilogue_model("2,3,5,7", residual, activation, dtype=dtype)
     assert LOWERINGS[name](graph) == 1
+    if dtype == "float":
+        assert "Cast" not in [n.op_type for n in graph.graph]
     x = X if dtype == "float" else X.astype(np.float16).astype(np.float32)
     skip = 2 * x if residual else None
     bounds = dict(zip(CLIP_ATTRIBUTES, ACTIVATIONS[activation], strict=True))
