@@ -31,7 +31,7 @@ def prepare(
 
     Raises:
         UsageError: A node cannot be written in that opset, or a site not in that lowering.
-        InputError: A site sees a single pixel, or onnx-simplifier failed.
+        InputError: onnx-simplifier failed.
     """
     forget_origin(model)
     fold_bn(model)

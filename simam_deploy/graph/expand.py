@@ -15,7 +15,6 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from simam_deploy import op
-from simam_deploy.errors import InputError
 from simam_deploy.graph.sites import clip_of, dims, e_lambda_of, simam_nodes
 from simam_deploy.graph.tape import Scalar, Tape
 
@@ -36,9 +35,6 @@ def expand(model: ir.Model, emit: Emit, rank: int) -> int:
 
     Returns:
         How many nodes were replaced.
-
-    Raises:
-        InputError: A site's planes hold a single pixel.
     """
     opset = model.opset_imports[""]
     sizes: Sizes = {}
@@ -98,10 +94,7 @@ def _ratio(tape: Tape, node: ir.Node, sizes: Sizes) -> Scalar:
     x = _present(node)[0]
     size = dims(x)[2:]
     if len(size) == 2 and isinstance(size[0], int) and isinstance(size[1], int):
-        area = size[0] * size[1]
-        if area < 2:
-            raise InputError(f"SimAM {node.name} sees {size[0]}x{size[1]} pixels, wanted 2 or more")
-        return (area - 1) / area
+        return 1 - 1 / (size[0] * size[1])
     if size not in sizes or "?" in size or len(size) != 2:
         sizes[size] = dynamic_ratio(tape, x)
     return sizes[size]

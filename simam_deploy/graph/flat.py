@@ -27,9 +27,6 @@ def lower_flat(model: ir.Model) -> int:
 
     Returns:
         How many nodes were replaced.
-
-    Raises:
-        InputError: A site's planes hold a single pixel.
     """
     return expand(model, flat, RANK)
 

@@ -39,7 +39,10 @@ def lower_function(model: ir.Model) -> int:
     """
     opset = model.opset_imports[""]
     if opset < FUNCTIONS_SINCE:
-        raise UsageError(f"--lowering function wants opset {FUNCTIONS_SINCE} or newer, got {opset}")
+        raise UsageError(
+            f"--lowering function wants opset {FUNCTIONS_SINCE} or newer, got {opset}: "
+            f"take --opset {FUNCTIONS_SINCE}"
+        )
     fuse_epilogue(model)
     nodes = simam_nodes(model)
     for op_type in sorted({node.op_type for node in nodes}):

@@ -63,8 +63,8 @@ def fuse_epilogue(model: ir.Model) -> int:
 
 def _follow_norm(chain: _Chain) -> None:
     """Rule 2."""
-    norm, index = only_use(chain.end) or (None, 0)
-    if norm is None or index != 0 or not is_op(norm, "BatchNormalization"):
+    norm, _ = only_use(chain.end) or (None, 0)
+    if norm is None or not is_op(norm, "BatchNormalization"):
         return
     training = norm.attributes.get("training_mode")
     in_training = len(norm.outputs) > 1 or (training is not None and training.as_int() != 0)
@@ -86,8 +86,8 @@ def _follow_add(chain: _Chain) -> None:
 
 def _follow_activation(chain: _Chain) -> None:
     """Rule 4."""
-    node, index = only_use(chain.end) or (None, 0)
-    clip = _bounds(node) if node is not None and index == 0 else None
+    node, _ = only_use(chain.end) or (None, 0)
+    clip = None if node is None else _bounds(node)
     if node is not None and clip is not None:
         chain.clip = clip
         chain.nodes.append(node)
@@ -97,7 +97,7 @@ def _bounds(node: ir.Node) -> tuple[float, float] | None:
     """Read an activation as bounds; None where it is none of ours."""
     if is_op(node, "Relu"):
         return op.ACTIVATIONS["relu"]
-    if not is_op(node, "Clip") or node.attributes or not is_constant(*node.inputs[1:]):
+    if not is_op(node, "Clip") or not is_constant(*node.inputs[1:]):
         return None
     low, high = op.ACTIVATIONS["none"]
     given = [None if v is None else float(tensor(v).numpy()) for v in node.inputs[1:]]

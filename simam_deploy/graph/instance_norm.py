@@ -30,7 +30,6 @@ def lower_instance_norm(model: ir.Model) -> int:
 
     Raises:
         UsageError: A site's C, H or W is dynamic.
-        InputError: A site's planes hold a single pixel.
     """
     for node in simam_nodes(model):
         shape = dims(node.inputs[0])

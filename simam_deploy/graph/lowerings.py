@@ -20,8 +20,12 @@ LOWERINGS: Mapping[str, Callable[[ir.Model], int]] = {
 }
 
 
-def choose_lowering(name: str, opset: int) -> str:
+def choose_lowering(name: str, opset: int | None) -> str:
     """Give the lowering that `name` stands for; "auto" is the one that every runtime takes.
+
+    Args:
+        name: "auto" or a key of `LOWERINGS`.
+        opset: What was asked for, None where that is open.
 
     Raises:
         UsageError: There is none of that name, or the opset is too old for it.
@@ -30,6 +34,6 @@ def choose_lowering(name: str, opset: int) -> str:
         return "portable"
     if name not in LOWERINGS:
         raise UsageError(f"--lowering must be auto, {', '.join(LOWERINGS)}; got {name!r}")
-    if name == "function" and opset < FUNCTIONS_SINCE:
+    if name == "function" and opset is not None and opset < FUNCTIONS_SINCE:
         raise UsageError(f"--lowering function wants --opset {FUNCTIONS_SINCE} or newer")
     return name

@@ -16,9 +16,6 @@ def lower_portable(model: ir.Model) -> int:
 
     Returns:
         How many nodes were replaced.
-
-    Raises:
-        InputError: A site's planes hold a single pixel.
     """
     return expand(model, _portable, rank=4)
 

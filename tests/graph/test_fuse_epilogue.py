@@ -122,10 +122,29 @@ def test_a_skip_of_unknown_size_is_not_taken():
     assert fuse_epilogue(graph) == 0
 
 
-def test_symbols_must_be_the_same():
+@pytest.mark.parametrize(
+    ("x", "skip"),
+    [
+        (["n", 4, "h", "w"], ["n", 4, "h", "width"]),
+        ([2, 4, None, None], [2, 4, None, None]),
+        (["n", 4, 5, 7], ["n", 4, 5, 1]),
+        (["n", "c", 5, 7], ["n", "c", 5, 7]),
+    ],
+    ids=["other symbol", "nothing known", "broadcast", "channels for the scale unknown"],
+)
+def test_sizes_must_be_known_to_be_the_same(x, skip):
     graph = graph_of(f"{SIMAM} y = Add(a, r)", shape="n,4,h,w")
-    graph.graph.inputs[1].shape = ir.Shape(["n", 4, "h", "width"])
+    for value, shape in zip(graph.graph.inputs, (x, skip), strict=True):
+        value.shape = ir.Shape(shape)
     assert fuse_epilogue(graph) == 0
+
+
+def test_a_fused_node_is_not_fused_again():
+    graph = graph_of(f"{SIMAM} {NORM} y = Sigmoid(b)")
+    assert fuse_epilogue(graph) == 1
+    graph.graph.node(1).op_type = "Relu"
+    assert fuse_epilogue(graph) == 0
+    assert ops(graph) == ["SimAMEpilogue", "Relu"]
 
 
 def test_two_branches_that_meet():

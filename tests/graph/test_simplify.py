@@ -1,9 +1,14 @@
 import numpy as np
 import onnx_ir as ir
+import onnxsim
+import pytest
 
+from simam_deploy.errors import InputError
+from simam_deploy.graph import simplify as module
+from simam_deploy.graph.function import lower_function
 from simam_deploy.graph.simplify import simplify
 from simam_deploy.graph.weights import SMALL
-from tests.graph.onnx_text import model, ops, run
+from tests.graph.onnx_text import model, ops, run, simam_model
 
 X = np.ones((2, 2000), np.float32)
 
@@ -43,3 +48,21 @@ def test_weights_are_not_copied():
 
 def test_its_own_log_is_left_out():
     assert not simplify(redundant()).metadata_props
+
+
+def test_functions_are_kept_from_it(monkeypatch):
+    seen = []
+    monkeypatch.setattr(module, "_onnxsim", lambda proto: seen.append(proto) or proto)
+    graph = simam_model("2,3,5,7")
+    lower_function(graph)
+    assert list(simplify(graph).functions) == [("simam", "SimAM", "")]
+    assert not seen[0].functions
+
+
+def test_its_failure_is_one_line(monkeypatch):
+    def fail(proto):
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr(onnxsim, "simplify", fail)
+    with pytest.raises(InputError, match=r"failed \(first line\); use --no-simplify$"):
+        simplify(redundant())
