@@ -92,13 +92,13 @@ def export_onnx(
         trust_pickle=trust_pickle,
     )
     target = _target(Path(source), output, opset)
-    if opset is not None:
-        choose_lowering(lowering, opset)
+    lowering = choose_lowering(lowering, opset)
     require_onnxruntime()
     with staging_folder(target) as stage:
         file = stage / target.name
         progress("reading the network")
         subject = load_subject(Path(source), options)
+        choose_lowering(lowering, subject.opset)  # an .onnx file may bring an older opset
         progress("computing reference outputs")
         with subject.reference() as reference, subject.shaken() as shaken:
             recording = record(reference, shaken, cases_for(subject.shapes, subject.precision))
