@@ -93,6 +93,9 @@ SAME = {
         "energy": "q = Neg (quotient) e = Sub (minus_half, q) f = Neg (e) g = Neg (f) "
         "h = Add (g, one) energy = Identity (h)",
     },
+    "half of twice the energy": {
+        "energy": "q = Mul (quotient, two) e = Add (q, one) energy = Mul (e, half)",
+    },
     "minus -0.5": {"energy": "energy = Sub (quotient, minus_half)"},
     "0.5 - (-q)": {"energy": "q = Neg (quotient) energy = Sub (half, q)"},
     "gate first": {"y": "y = Mul (gate, x)"},
