@@ -21,7 +21,7 @@ from simam_deploy.plan import Lambda
 from simam_deploy.runtime.onnx_runner import OnnxRunner, require_onnxruntime
 from simam_deploy.sources import Options, Subject, Traced, load_subject
 from simam_deploy.staging import explained, publish, staging_folder
-from simam_deploy.validate import cases_for, compare, record
+from simam_deploy.validate import Recording, cases_for, compare, record
 
 Progress = Callable[[str], None]
 """Called with a few words before each step that takes time."""
@@ -100,24 +100,16 @@ def export_onnx(
         subject = load_subject(Path(source), options)
         choose_lowering(lowering, subject.opset)  # an .onnx file may bring an older opset
         progress("computing reference outputs")
-        with subject.reference() as reference, subject.shaken() as shaken:
-            recording = record(reference, shaken, cases_for(subject.shapes, subject.precision))
-        del reference, shaken
+        recording = _record(subject)
         progress("making the ONNX graph")
-        traced = subject.graph()
-        sites = check_sites(traced.model)
-        graph = prepare(traced.model, subject.opset, simplify, lowering)
-        with explained(target):
-            write_model(graph, file)
-        facts = _facts(subject, traced, sites, lowering)
+        facts, sites = _write(subject, lowering, simplify, file, target)
         precision = subject.precision
-        # The weights' last holders: freed before ONNX Runtime loads its own copy.
-        del subject, traced, graph
+        # The weights' last holder: freed before ONNX Runtime loads its own copy.
+        del subject
         gc.collect()
         progress("validating in ONNX Runtime")
         with OnnxRunner(file, as_written=True) as runner:
             report = compare(recording, runner, precision)
-            inputs, outputs = runner.inputs, runner.outputs
         _reject_failed(report, target)
         with explained(target):
             facts |= {"validation": report.summary()}
@@ -133,8 +125,8 @@ def export_onnx(
         lowering=lowering,
         opset=facts["opset"],
         size=sum(p.stat().st_size for p in manifest.parts(target)),
-        inputs=inputs,
-        outputs=outputs,
+        inputs=runner.inputs,
+        outputs=runner.outputs,
         validation=report,
         notes=tuple(facts["notes"]),
         seconds=time.perf_counter() - started,
@@ -160,6 +152,25 @@ def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | No
     if target.resolve() == source.resolve():
         raise UsageError(f"{source.name} would be overwritten: name another file with --output")
     return target
+
+
+def _record(subject: Subject) -> Recording:
+    """Run the source on every validation case, and once more with its rounding disturbed."""
+    cases = cases_for(subject.shapes, subject.precision)
+    with subject.reference() as reference, subject.shaken() as shaken:
+        return record(reference, shaken, cases)
+
+
+def _write(
+    subject: Subject, lowering: str, simplify: bool, file: Path, target: Path
+) -> tuple[dict[str, Any], tuple[SimamSite, ...]]:
+    """Make the graph, write it to `file`, and give what the manifest will state of `target`."""
+    traced = subject.graph()
+    sites = check_sites(traced.model)
+    graph = prepare(traced.model, subject.opset, simplify, lowering)
+    with explained(target):
+        write_model(graph, file)
+    return _facts(subject, traced, sites, lowering), sites
 
 
 def _facts(

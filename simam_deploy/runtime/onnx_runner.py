@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy.typing as npt
 
 from simam_deploy.artifacts import TensorSpec
 from simam_deploy.errors import InputError
-from simam_deploy.runtime.protocol import Arrays
+from simam_deploy.runtime.protocol import Arrays, Closing
 
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
@@ -29,7 +28,7 @@ def require_onnxruntime() -> None:
         )
 
 
-class OnnxRunner:
+class OnnxRunner(Closing):
     """An ONNX Runtime session.
 
     Args:
@@ -72,16 +71,7 @@ class OnnxRunner:
         names = [spec.name for spec in self.outputs]
         return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
 
-    def __enter__(self) -> OnnxRunner:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Free the session and its copy of the weights."""
         del self._session
 

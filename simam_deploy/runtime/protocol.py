@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy.typing as npt
 
 from simam_deploy.artifacts import TensorSpec
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+Self = TypeVar("Self", bound="Closing")
+
+
+class Closing:
+    """A context manager that closes itself."""
+
+    def close(self) -> None:
+        """Free what is held."""
+
+    def __enter__(self: Self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Close."""
+        self.close()
 
 
 class Runner(Protocol):
@@ -24,15 +41,14 @@ class Runner(Protocol):
         """Compute every output, keyed by name, for one array per input name."""
         ...
 
+    def close(self) -> None:
+        """Free the model."""
+        ...
+
     def __enter__(self) -> Runner:
         """Return itself."""
         ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Free the model."""
         ...

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simam_deploy.runtime.protocol import Arrays, Runner
+from simam_deploy.runtime.protocol import Arrays, Closing, Runner
 
 
-class Shaken:
+class Shaken(Closing):
     """Wraps a runner whose layers cannot be reached, to see what it makes of rounding.
 
     Args:
@@ -37,15 +36,6 @@ class Shaken:
         factor = 1 + rng.uniform(-self._noise, self._noise, array.shape)
         return (array * factor).astype(array.dtype)
 
-    def __enter__(self) -> Shaken:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the runner."""
-        self._runner.__exit__(kind, error, trace)
+        self._runner.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 import numpy.typing as npt
@@ -13,7 +12,7 @@ from torch import nn
 
 from simam_deploy.artifacts import TensorSpec
 from simam_deploy.models.simam import SimAM
-from simam_deploy.runtime.protocol import Arrays
+from simam_deploy.runtime.protocol import Arrays, Closing
 
 ULP = 2**-23
 """One unit in the last place of a float32, relative to it."""
@@ -26,7 +25,7 @@ def flatten(result: Any) -> list[torch.Tensor]:
     return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
-class TorchRunner:
+class TorchRunner(Closing):
     """A module on the CPU in its weights' own dtype, which takes its inputs by position.
 
     Args:
@@ -59,16 +58,7 @@ class TorchRunner:
         names = (spec.name for spec in self.outputs)
         return {name: t.numpy() for name, t in zip(names, flatten(result), strict=True)}
 
-    def __enter__(self) -> TorchRunner:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Let go of the module."""
         self._model = None
 
