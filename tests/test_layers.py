@@ -15,7 +15,7 @@ FLOORS = [
     {"checkpoint", "models"},
     {"graph"},
     {"export", "runtime"},
-    {"manifest", "plan", "validate", "report"},
+    {"manifest", "plan", "validate", "gates", "report"},
     {"sources"},
     {"pipeline", "inspection"},
     {"cli"},

@@ -1,0 +1,90 @@
+"""Cut the SimAM sites out of a graph, each with its own map as input."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from simam_deploy.graph.recognise import Site, recognise
+
+
+def cut_islands(model: ir.Model) -> tuple[Site, ...]:
+    """Reduce a model of plain ops to its sites, in place.
+
+    Site number i reads the new input `x<i>` and gives the output `y<i>`, both in the types that
+    the graph has there; a Cast to half in front of the site is not part of it. An input of the
+    graph stays where a site takes sizes from its Shape.
+
+    Returns:
+        The sites, in order.
+    """
+    sites = _sites(model)
+    graph = model.graph
+    between = [_nodes_between(site.x, site.y) for site in sites]
+    heads = [_behind_casts(s.x, nodes) for s, nodes in zip(sites, between, strict=True)]
+    maps = [_new_input(f"x{i}", head) for i, head in enumerate(heads)]
+    graph.outputs.clear()
+    for head, nodes, x in zip(heads, between, maps, strict=True):
+        for use in list(head.uses()):
+            if use.node in nodes:
+                use.node.replace_input_with(use.idx, x)
+    # Behind the rewiring: a site's y may be the x of the next.
+    for i, site in enumerate(sites):
+        graph.outputs.append(_new_output(graph, f"y{i}", site.y))
+    graph.inputs.extend(maps)
+    RemoveUnusedNodesPass()(model)
+    for value in [v for v in graph.inputs if not v.uses()]:
+        graph.inputs.remove(value)
+    return sites
+
+
+def _nodes_between(x: ir.Value, y: ir.Value) -> set[ir.Node]:
+    """Collect what y is computed with, as far back as x."""
+    found: set[ir.Node] = set()
+    pending: list[ir.Value | None] = [y]
+    while pending:
+        value = pending.pop()
+        node = value.producer() if value is not None and value is not x else None
+        if node is not None and node not in found:
+            found.add(node)
+            pending.extend(node.inputs)
+    return found
+
+
+def _behind_casts(x: ir.Value, nodes: set[ir.Node]) -> ir.Value:
+    """Follow a float32 map down to where the site has it rounded."""
+    while x.dtype == ir.DataType.FLOAT:
+        readers = [use.node for use in x.uses() if use.node in nodes]
+        if len(readers) != 1 or readers[0].op_type not in ("Cast", "Identity"):
+            break
+        x = readers[0].outputs[0]
+    return x
+
+
+def _new_input(name: str, like: ir.Value) -> ir.Value:
+    return ir.Value(name=name, shape=like.shape, type=like.type)
+
+
+def _new_output(graph: ir.Graph, name: str, y: ir.Value) -> ir.Value:
+    node = ir.node("Identity", [y], name=name)
+    graph.append(node)
+    node.outputs[0].name, node.outputs[0].shape = name, y.shape
+    node.outputs[0].type = y.type
+    return node.outputs[0]
+
+
+def tap_sites(model: ir.Model) -> tuple[Site, ...]:
+    """Let a model give the map of each site as the output `x<i>`, and nothing else, in place.
+
+    Returns:
+        The sites, in order.
+    """
+    sites = _sites(model)
+    outputs = [_new_output(model.graph, f"x{i}", s.x) for i, s in enumerate(sites)]
+    model.graph.outputs[:] = outputs
+    RemoveUnusedNodesPass()(model)
+    return sites
+
+
+def _sites(model: ir.Model) -> tuple[Site, ...]:
+    return tuple(site for site in recognise(model).sites if not site.gate_only)
