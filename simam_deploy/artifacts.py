@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+METADATA_PREFIX = "simam."
+"""Of the facts that an export puts into a model's metadata_props."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.artifacts import Manifest
+from simam_deploy.artifacts import METADATA_PREFIX, Manifest
 from simam_deploy.graph.write import append_metadata
 
 SCHEMA = 1
@@ -47,7 +47,9 @@ def sha256_of(path: Path) -> str:
 def as_metadata(facts: Mapping[str, Any]) -> dict[str, str]:
     """Flatten facts to ONNX metadata_props: `simam.<key>`, JSON except for plain strings."""
     return {
-        f"simam.{key}": value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        f"{METADATA_PREFIX}{key}": value
+        if isinstance(value, str)
+        else json.dumps(value, sort_keys=True)
         for key, value in facts.items()
     }
 

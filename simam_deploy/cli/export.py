@@ -20,7 +20,7 @@ _EPILOG = """examples:
   simam-export theirs.onnx -o ours.onnx
 
 Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
-outputs agreed with PyTorch's; otherwise NAME.failed.json holds the figures.
+outputs agreed with the source's; otherwise NAME.failed.json holds the figures.
 Exit codes: 0 done, 1 the input cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
 LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm")

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from simam_deploy.artifacts import METADATA_PREFIX
+
 
 def forget_origin(model: ir.Model) -> None:
-    """Drop stack traces and module scopes from the graph and every node and value."""
+    """Drop stack traces and module scopes, and what an earlier export said of itself."""
+    for key in [k for k in model.metadata_props if k.startswith(METADATA_PREFIX)]:
+        del model.metadata_props[key]
     model.graph.metadata_props.clear()
     for node in model.graph.all_nodes():
         node.metadata_props.clear()

@@ -7,13 +7,12 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from simam_deploy.artifacts import TensorSpec
+from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
 from simam_deploy.inspect_report import InspectReport, LintFinding, Shape, SiteFacts
 
 WIDTH = 100
 _SHORTEST_NAME = 14
 _PLACES = 3
-_OURS = "simam."
 _TIED = "\N{NO-BREAK SPACE}"
 _INDENT = " " * 6
 _LONGEST_SYMBOL = 10
@@ -39,7 +38,7 @@ def _facts(report: InspectReport) -> list[tuple[str, str]]:
     domains = [f"{domain} {v}" for domain, v in sorted(report.opsets.items()) if domain]
     opset = f"{report.opsets['']} (IR version {report.ir_version})"
     ops = ", ".join(f"{name}{_TIED}{count}" for name, count in report.ops.items())
-    others = sorted((k, v) for k, v in report.metadata.items() if not k.startswith(_OURS))
+    others = sorted((k, v) for k, v in report.metadata.items() if not k.startswith(METADATA_PREFIX))
     facts = [
         ("opset", ", ".join([opset, *domains])),
         ("producer", report.producer),
@@ -55,8 +54,8 @@ def _facts(report: InspectReport) -> list[tuple[str, str]]:
 
 def _notes(report: InspectReport) -> list[tuple[str, str]]:
     """Read the facts that `simam-export` left in the file."""
-    ours = sorted((k, v) for k, v in report.metadata.items() if k.startswith(_OURS))
-    return [(key.removeprefix(_OURS).replace("_", " "), _readable(v)) for key, v in ours]
+    ours = sorted((k, v) for k, v in report.metadata.items() if k.startswith(METADATA_PREFIX))
+    return [(key.removeprefix(METADATA_PREFIX).replace("_", " "), _readable(v)) for key, v in ours]
 
 
 def _size(report: InspectReport) -> str:

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from simam_deploy import InputError, UsageError, export_onnx
+from simam_deploy import InputError, UsageError, export_onnx, inspect_onnx
 from simam_deploy.cli.export import main
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.sources import detector
@@ -50,7 +50,10 @@ def test_lowered_anew_and_the_same(opset, theirs, tmp_path):
 def test_ours_comes_out_as_it_went_in(digits, tmp_path):
     first = export_onnx(digits, tmp_path / "a.onnx")
     again = export_onnx(first.path, tmp_path / "b.onnx")
-    assert len(again.sites) == 9
+    assert [site.name for site in again.sites] == [site.name for site in first.sites]
+    assert len(inspect_onnx(again.path).sites) == 9
+    keys = [p.key for p in onnx.load(again.path).metadata_props]
+    assert len(set(keys)) == len(keys)
     assert again.e_lambda == 1e-4
     count = [len(onnx.load(a.path).graph.node) for a in (first, again)]
     assert count[0] == count[1]

@@ -111,7 +111,14 @@ def name_of(node: ir.Node) -> str:
         scopes = None
     if isinstance(scopes, list) and len(scopes) > 1 and isinstance(scopes[-2], str) and scopes[-2]:
         return scopes[-2]
-    return node.name or node.outputs[0].name or node.op_type
+    return _owner(node) or node.outputs[0].name or node.op_type
+
+
+def _owner(node: ir.Node) -> str:
+    """Return the name of `node` without its own role: "attention/Mul_1" is of "attention"."""
+    head, _, role = (node.name or "").rpartition("/")
+    own = role.startswith(node.op_type) and role[len(node.op_type) :].strip("_0123456789") == ""
+    return head.strip("/") if head.strip("/") and own else node.name or ""
 
 
 def distinct(names: Sequence[str]) -> list[str]:
