@@ -94,6 +94,7 @@ def _site(site: Site) -> SiteFacts:
 
 def _written_as(site: Site) -> str:
     """Name the form, and what is particular about it."""
-    form = f"{op.DOMAIN}::{op.OP_TYPE}" if site.form == "function" else site.form
+    node = site.y.producer()
+    form = f"{op.DOMAIN}::{node.op_type}" if node and site.form == "function" else site.form
     traits = (("cast", site.island), ("gate only", site.gate_only))
     return ", ".join([form, *(name for name, holds in traits if holds)])

@@ -97,3 +97,14 @@ def test_truncated_is_one_line(twentieths, theirs, tmp_path, capsys):
     assert main([str(source), "-q", "-o", str(tmp_path / "out.onnx")]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["cut.onnx"]
+
+
+def test_fused_nodes_are_sites_and_can_be_lowered_again(digits, tmp_path):
+    fused = export_onnx(digits, tmp_path / "fused.onnx", lowering="function")
+    seen = inspect_onnx(fused.path)
+    assert [site.written_as for site in seen.sites] == ["simam::SimAMResidualEpilogue"] * 9
+    assert {site.e_lambda for site in seen.sites} == {1e-4}
+    assert not seen.near_misses
+    plain = export_onnx(fused.path, tmp_path / "plain.onnx")
+    assert [site.name for site in plain.sites] == [site.name for site in fused.sites]
+    assert not any(node.domain for node in onnx.load(plain.path).graph.node)

@@ -64,7 +64,7 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
     form = scene.forms.get(node.outputs[0]) if node.outputs else None
     if isinstance(form, Gate) and form.node is node:
         yield Candidate(node, form.root, form, None, False, within)
-    elif (node.domain, node.op_type) == (op.DOMAIN, op.OP_TYPE):
+    elif node.domain == op.DOMAIN and node.op_type in op.INPUTS:
         if node.inputs and (x := node.inputs[0]) is not None:
             yield Candidate(node, x, None, x, False, within)
     elif form is None and node.op_type == "Mul" and scene.facts.is_valid(node):
