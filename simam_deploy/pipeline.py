@@ -98,6 +98,7 @@ def export_onnx(
         file = stage / target.name
         progress("reading the network")
         subject = load_subject(Path(source), options)
+        choose_lowering(lowering, subject.opset)  # an .onnx file may bring an older opset
         progress("computing reference outputs")
         with subject.reference() as reference, subject.shaken() as shaken:
             recording = record(reference, shaken, cases_for(subject.shapes, subject.precision))

@@ -24,7 +24,7 @@ def exit_code(command: Callable[[], None]) -> int:
         0, the error's exit code, or 130 after Ctrl-C or SIGTERM.
     """
     try:
-        with _terminable():
+        with _interruptible():
             command()
             sys.stdout.flush()
     except BrokenPipeError:
@@ -33,24 +33,35 @@ def exit_code(command: Callable[[], None]) -> int:
     except SimamError as error:
         print(f"simam: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except _InterruptedError:
         print("simam: interrupted; nothing was left behind", file=sys.stderr)
         return INTERRUPTED
     return 0
 
 
+class _InterruptedError(BaseException):
+    """Ctrl-C or SIGTERM.
+
+    Not KeyboardInterrupt: where one passes through code that a C extension runs (torch does while
+    it is imported), CPython remembers it and ends the process by SIGINT whatever exit code is
+    asked for.
+    """
+
+
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that staged files are taken away."""
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM unwind the stack, so that staged files are taken away."""
 
     def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        raise _InterruptedError
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    signals = signal.SIGINT, signal.SIGTERM
+    before = [signal.signal(number, interrupt) for number in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def return_freed_memory() -> None:

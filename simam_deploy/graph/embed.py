@@ -40,5 +40,4 @@ def _embedded(tensor: ir.ExternalTensor) -> ir.TensorProtocol:
     array = tensor.numpy()
     if tensor.size <= _SMALL:
         array = array.copy()
-        tensor.release()
     return ir.Tensor(array, dtype=tensor.dtype, shape=tensor.shape, name=tensor.name)

@@ -45,7 +45,10 @@ def write_model(model: ir.Model, path: Path, single_file_limit: int = SINGLE_FIL
             _write_tag(file, _INITIALIZER, _tensor_size(header, tensor))
             file.write(header)
             _write_tag(file, _RAW_DATA, tensor.nbytes)
-            _write_data(file, tensor)
+            if isinstance(tensor, ir.ExternalTensor):
+                tensor.tofile(file)
+            else:
+                file.write(tensor.tobytes())
 
 
 def append_metadata(path: Path, entries: Mapping[str, str]) -> None:
@@ -62,13 +65,6 @@ def append_metadata(path: Path, entries: Mapping[str, str]) -> None:
             entry = onnx.StringStringEntryProto(key=key, value=value).SerializeToString()
             _write_tag(file, _METADATA, len(entry))
             file.write(entry)
-
-
-def _write_data(file: BinaryIO, tensor: ir.TensorProtocol) -> None:
-    if not isinstance(tensor, ir.ExternalTensor):
-        file.write(tensor.tobytes())
-    elif tensor.nbytes:  # onnx_ir cannot map nothing
-        tensor.tofile(file)
 
 
 def _weights(graph: ir.Graph) -> list[tuple[bytes, ir.TensorProtocol]]:

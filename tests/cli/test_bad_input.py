@@ -53,8 +53,10 @@ def write(folder: Path, name: str) -> Path:
             path.write_bytes(np.random.default_rng(0).bytes(100_000))
         case "directory":
             path.mkdir()
-        case "code":
+        case "bare pickle":
             path.write_bytes(pickle.dumps({"state_dict": Evil()}, protocol=2))
+        case "legacy file with code":
+            torch.save({"state_dict": Evil()}, path, _use_new_zipfile_serialization=False)
         case "zip with code":
             torch.save({"state_dict": Evil()}, path)
         case "expanded tensor":
@@ -79,8 +81,9 @@ def write(folder: Path, name: str) -> Path:
         ("empty", "empty"),
         ("random bytes", "random bytes.pth"),
         ("directory", "directory"),
-        ("code", "--trust-pickle"),
-        ("zip with code", "--trust-pickle"),
+        ("bare pickle", "a plain pickle that torch.save did not write"),
+        ("legacy file with code", "asks for builtins.print"),
+        ("zip with code", "or pass --trust-pickle"),
         ("expanded tensor", "expanded tensor.pth"),
         ("plain ResNet", "--arch"),
         ("SE", "SE"),

@@ -55,8 +55,17 @@ def test_n_of_a_shape_chain_is_right_where_they_are_not():
 
 
 def test_a_shape_that_only_reshapes_is_not_n():
-    body = f"{STATIC_N} {SIMAM} shape = Shape(x) y = Reshape(a, shape)"
-    assert rules(graph(body)) == {}
+    flat = """
+        shape = Shape(x) f = Reshape(x, target) mean = ReduceMean<axes = [2]>(f) d = Sub(f, mean)
+        d2 = Mul(d, d) s = ReduceSum(d2, two) v = Div(s, n) vl = Add(v, lam) q = Mul(vl, four)
+        e = Div(d2, q) g = Add(e, half) gate = Sigmoid(g) b = Mul(f, gate)
+        sized = Cast<to = 7>(shape) wide = Slice(sized, zero, i4) a = Reshape(b, wide)
+    """
+    stored = f"{STORED}, int64[3] target = {{1, 2, 35}}, int64[1] two = {{2}}"
+    stored += ", int64[1] zero = {0}, int64[1] i4 = {4}"
+    found = graph(f"{STATIC_N} {flat} y = Relu(a)", stored=stored)
+    assert [site.form for site in recognise(found).sites] == ["flattened"]
+    assert rules(found) == {"shape-chain": ("shape",)}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +116,8 @@ def test_a_node_without_a_body():
 # ---------------------------------------------------------------- epilogue
 
 BN = "t = BatchNormalization(a, k1, k2, k3, k4)"
-CHANNEL = "float[2,1,1] s3 = {2, 3}, float[1,2,1,1] o4 = {2, 3}, float zero = {0}, float six = {6}"
+CHANNEL = """float[2,1,1] s3 = {2, 3}, float[1,2,1,1] o4 = {2, 3}, float zero = {0},
+    float[1,1,5,1] wide = {1, 2, 3, 4, 5}, float six = {6}"""
 
 
 @pytest.mark.parametrize(
@@ -122,6 +132,8 @@ CHANNEL = "float[2,1,1] s3 = {2, 3}, float[1,2,1,1] o4 = {2, 3}, float zero = {0
         ("t = Relu(a) y = Add(t, a)", ()),
         ("y = Add(a, a)", ()),
         ("y = Mul(a, x)", ()),
+        ("t = Mul(a, wide) y = Relu(t)", ()),
+        ("t = Mul(a, four) y = Relu(t)", ()),
         ("y = Neg(a)", ()),
     ],
 )

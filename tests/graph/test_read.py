@@ -354,7 +354,7 @@ def test_tensors_that_claim_what_they_do_not_carry(model, says, tmp_path):
     assert says in refusal(put(tmp_path, model))
 
 
-@pytest.mark.parametrize("place", ["attribute", "subgraph", "function"])
+@pytest.mark.parametrize("place", ["attribute", "subgraph", "function", "function's subgraph"])
 def test_they_are_found_wherever_they_are(place, tmp_path):
     assert "'liar' claims" in refusal(put(tmp_path, holding(place, liar())))
 
@@ -372,6 +372,10 @@ def holding(place: str, tensor: onnx.TensorProto) -> onnx.ModelProto:
         model.graph.node.insert(0, constant)
     elif place == "function":
         model.functions[0].node.insert(0, constant)
+    elif place == "function's subgraph":
+        branch = helper.make_graph([], "inner", [], [], [tensor])
+        node = helper.make_node("If", ["a"], ["c"], then_branch=branch, else_branch=branch)
+        model.functions[0].node.append(node)
     elif place == "initializer":
         model.graph.initializer.append(tensor)
     else:
@@ -546,5 +550,6 @@ def test_ambiguous_and_overlapping_claims(folder):
     assert len(read_model(put(folder, model)).graph.initializers) == 3, "tied weights"
 
 
-def test_external_data_of_a_function_are_refused(folder):
-    assert "function Twice" in refusal(put(folder, holding("function", external(location="w"))))
+@pytest.mark.parametrize("place", ["function", "function's subgraph"])
+def test_external_data_of_a_function_are_refused(place, folder):
+    assert "function Twice" in refusal(put(folder, holding(place, external(location="w"))))

@@ -156,9 +156,9 @@ def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
 def _settle(opinions: Sequence[_Opinion], shape: Shape | None) -> Verdict:
     """Return the verdict on which all readings agree, or that there is none."""
     verdicts = [opinion.verdict for opinion in opinions if opinion.verdict]
-    if shape is not None and shape[2:] == (1, 1):
-        return Verdict(None, "it sees a map of 1x1, where its formula divides by zero")
     if len(verdicts) < (NEEDED if opinions[0].sizes.varied else 1):
+        if shape is not None and shape[2:] == (1, 1):
+            return Verdict(None, "H*W = 1, where SimAM divides by zero")
         return Verdict(None, "n could not be proved: the shape of x is unknown")
     if len(set(verdicts)) == 1:
         return verdicts[0]

@@ -63,6 +63,34 @@ def test_an_fp32_island_in_a_half_network(steps: dict[str, str], x: str, y: str)
         assert difference(new, old) < 1e-3
 
 
+def test_a_cast_anywhere_between_makes_an_island() -> None:
+    wide = "w = Cast <to = 11> (d2) ws = ReduceSum (w, axes) s = Cast <to = 1> (ws)"
+    (site,) = recognise(formula(s=wide)).sites
+    assert (site.island, site.x.name, site.y.name) == (True, "x", "y")
+    n = "i = Cast <to = 7> (n) m = Cast <to = 1> (i) v = Div (s, m)"
+    (site,) = recognise(formula(v=n)).sites
+    assert not site.island, "n is no part of the map"
+
+
+def test_a_product_that_is_an_output_is_y() -> None:
+    steps = {"mean": f"{WIDE} {MEAN}", "d": "", "y": "p = Mul (wide, gate) y = Cast <to = 10> (p)"}
+    shape = "[2, 4, 56, 56]"
+    results = f"float16{shape} y, float{shape} p"
+    model = formula(source=f"float16{shape} x", results=results, **steps)
+    (site,) = recognise(model).sites
+    assert (site.x.name, site.y.name) == ("wide", "p")
+
+
+def test_a_map_that_is_expanded_begins_there() -> None:
+    model = formula(
+        source="float[2, 1, 56, 56] one_channel",
+        constants={"to": "int64[4] to = {2, 4, 56, 56}"},
+        mean="x = Expand (one_channel, to) mean = ReduceMean <axes = [2, 3]> (x)",
+    )
+    (site,) = recognise(model).sites
+    assert site.x.name == "x"
+
+
 def test_half_precision_throughout_is_no_island() -> None:
     shape = "float[2, 4, 8, 8]"
     for dtype in (FP16, BF16):

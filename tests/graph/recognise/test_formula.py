@@ -85,9 +85,16 @@ SAME = {
         "sum": "t = Add (v, lam) four_sum = Mul (t, four)",
         "quotient": "z = Div (d, denominator) quotient = Pow (z, two)",
     },
+    "root as a power": {
+        "denominator": "root = Pow (sum, half) denominator = Mul (root, two)",
+        "quotient": "z = Div (d, denominator) quotient = Mul (z, z)",
+    },
     "energy turned round twice": {
         "energy": "q = Neg (quotient) e = Sub (minus_half, q) f = Neg (e) g = Neg (f) "
         "h = Add (g, one) energy = Identity (h)",
+    },
+    "half of twice the energy": {
+        "energy": "q = Mul (quotient, two) e = Add (q, one) energy = Mul (e, half)",
     },
     "minus -0.5": {"energy": "energy = Sub (quotient, minus_half)"},
     "0.5 - (-q)": {"energy": "q = Neg (quotient) energy = Sub (half, q)"},
@@ -136,6 +143,11 @@ OTHER = {
     "3 d^2": (
         {"quotient": "q = Div (d2, denominator) quotient = Mul (q, three)"},
         "n = 9405, not H*W - 1",
+    ),
+    "-d^2": ({"energy": "energy = Sub (half, quotient)"}, "coefficient -4 instead of 4"),
+    "gate times d": (
+        {"gate": "g = Sigmoid (energy) gate = Mul (g, d)"},
+        "gate of another tensor",
     ),
     "d^3": ({"quotient": "d3 = Mul (d2, d) quotient = Div (d3, denominator)"}, "d^3"),
     "d": ({"quotient": "quotient = Div (d, denominator)"}, "d^1 * (v + lambda)^(-1) instead"),

@@ -44,6 +44,19 @@ def test_a_split_is_no_merge(root: tuple[int, ...]) -> None:
             assert tuple(sizes) == shape
 
 
+def test_dimensions_of_one_go_where_they_stand() -> None:
+    assert reduced((2, 1, 3, 5), (2, 1, 15), [2]) == {2, 3}
+    assert reduced((1, 4, 3, 5), (1, 4, 15), [2]) == {2, 3}
+    assert reduced((2, 4, 3, 1), (2, 4, 3), [2]) == {2, 3}
+    assert reduced((2, 4, 1, 5), (1, 2, 4, 5), [3]) == {2, 3}
+
+
+def test_fewer_elements_are_no_merge() -> None:
+    assert layout((2, 3, 4, 5), (2, 3)) is None
+    assert layout((2, 3, 4, 5), ()) is None
+    assert layout((2, 3, 4, 5), (2, 3, 4, 5, 2)) is None
+
+
 def test_a_plane_meets_its_own_pixels() -> None:
     root, axes = (2, 3, 4, 5), frozenset({2, 3})
     assert spreads(root, root, (2, 3, 1, 1), axes)

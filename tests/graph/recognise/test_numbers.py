@@ -83,7 +83,7 @@ def test_one_pixel_is_refused() -> None:
     assert sized(1, 2, 1) == []
 
 
-@pytest.mark.parametrize("e_lambda", [0.0, 1e-8, 1e-4, 0.1, 1 / 3, 4.0, 256.0, 1e6])
+@pytest.mark.parametrize("e_lambda", [0.0, 1e-8, 3e-7, 1e-4, 0.1, 1 / 3, 4.0, 256.0, 1e6])
 @pytest.mark.parametrize(("dtype", "stored"), [(FP32, np.float32), (FP16, np.float16)])
 def test_lambda_is_the_shortest_decimal_that_is_stored_so(
     e_lambda: float, dtype: ir.DataType, stored: type[np.floating]

@@ -235,6 +235,32 @@ def test_in_a_function_it_is_left() -> None:
     assert (findings.sites, findings.near_misses) == ((), ())
 
 
+def test_a_site_is_named_after_its_module() -> None:
+    lines = chain("x", "a", "s") + " " + chain("a", "b", "t") + " " + chain("b", "y", "u")
+    model = parsed(f"({X}) => ({Y}) <{STORED}> {{ {lines} }}")
+    scopes = {
+        "a": "['', 'layer1.conv', 'mul_1']",
+        "b": "['', 'layer1.conv', 'mul_9']",
+        "y": "['', 'mul']",
+    }
+    for node in model.graph:
+        if node.outputs[0].name in scopes:
+            node.metadata_props["pkg.torch.onnx.name_scopes"] = scopes[node.outputs[0].name]
+    last = model.graph.outputs[0].producer()
+    assert last is not None
+    last.name = "/layer2/Mul"
+    names = ["layer1.conv", "layer1.conv_2", "/layer2/Mul"]
+    assert [site.name for site in recognise(model).sites] == names
+    for damaged in ("[", "('a', 'b')", "[1, 2]", "x" * 5000, "__import__('os')"):
+        last.metadata_props["pkg.torch.onnx.name_scopes"] = damaged
+        assert recognise(model).sites[-1].name == "/layer2/Mul"
+    to_nodes(model)
+    assert [node.name for node in model.graph] == names
+    assert [node.metadata_props.get("pkg.torch.onnx.name_scopes") for node in model.graph][:1] == [
+        scopes["a"]
+    ]
+
+
 def test_findings_of_another_model_are_refused() -> None:
     model = formula()
     findings = recognise(model)

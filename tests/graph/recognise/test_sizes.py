@@ -14,7 +14,7 @@ INTEGERS = {
     "i_one": "int64 i_one = {1}",
     "i_two": "int64 i_two = {2}",
     "i_three": "int64 i_three = {3}",
-    "i_four": "int64 i_four = {4}",
+    "i_many": "int64 i_many = {99999999}",
     "v_two": "int64[1] v_two = {2}",
     "v_four": "int64[1] v_four = {4}",
     "v_zero": "int64[1] v_zero = {0}",
@@ -27,6 +27,8 @@ PROVED = {
     "added -1": HW + "k = Neg (i_one) m = Add (k, hw) nf = Cast <to = 1> (m) " + END,
     "cast before": HW + "f = Cast <to = 1> (hw) nf = Sub (f, one) " + END,
     "at least one": HW + "k = Sub (hw, i_one) m = Max (k, i_one) nf = Cast <to = 1> (m) " + END,
+    "clipped": HW + "k = Sub (hw, i_one) m = Clip (k, i_one) nf = Cast <to = 1> (m) " + END,
+    "at most many": HW + "k = Sub (hw, i_one) m = Clip (k, , i_many) nf = Cast <to = 1> (m) " + END,
     "sliced and multiplied": "shape = Shape (x) t = Slice (shape, v_two, v_four) "
     "p = ReduceProd <keepdims = 0> (t) m = Sub (p, i_one) nf = Cast <to = 1> (m) " + END,
     "size over N and C": "shape = Shape (x) size = Size (x) c = Slice (shape, v_zero, v_two) "
