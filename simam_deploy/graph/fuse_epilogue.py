@@ -16,7 +16,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -34,7 +34,7 @@ class _Chain:
     nodes: list[ir.Node]
     norm: ir.Node | None = None
     residual: ir.Value | None = None
-    clip: tuple[float, float] = field(default=op.ACTIVATIONS["none"])
+    clip: tuple[float, float] = op.ACTIVATIONS["none"]
 
     @property
     def end(self) -> ir.Value:
