@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.artifacts import METADATA_PREFIX, Manifest
+from simam_deploy.digest import sha256_of
 from simam_deploy.graph.write import append_metadata
 
 SCHEMA = 1
@@ -33,15 +33,6 @@ def tool_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file, as 64 hexadecimal digits, in pieces of 1 MiB."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def as_metadata(facts: Mapping[str, Any]) -> dict[str, str]:

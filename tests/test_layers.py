@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
-    {"errors", "op", "artifacts", "inspect_report", "staging"},
+    {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
     {"checkpoint", "models"},
     {"graph"},
     {"export", "runtime"},

@@ -9,8 +9,8 @@ import torch
 
 import simam_deploy
 from simam_deploy import CheckpointError, UsageError, ValidationError, export_onnx
+from simam_deploy.digest import sha256_of
 from simam_deploy.graph import expand, portable
-from simam_deploy.manifest import sha256_of
 from simam_deploy.models.build import create
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from train_digits import accuracy, split

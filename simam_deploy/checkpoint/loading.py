@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,9 @@ from simam_deploy.checkpoint.content import file_size, identify
 from simam_deploy.checkpoint.lambdas import find_lambda
 from simam_deploy.checkpoint.reading import read_contents
 from simam_deploy.checkpoint.wrappers import find_weights
+from simam_deploy.digest import sha256_of
 from simam_deploy.errors import CheckpointError
 
-_HASH_BLOCK = 2**20
 _MAX_LINE = 600
 
 
@@ -81,7 +80,7 @@ def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
     e_lambda = find_lambda(tree, metadata, path) if seek_lambda else None
     return Checkpoint(
         path=path,
-        sha256=_sha256(path),
+        sha256=sha256_of(path),
         size=size,
         entry=found.entry,
         weights=weights,
@@ -89,11 +88,3 @@ def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
         e_lambda_source=e_lambda.source if e_lambda else None,
         notes=found.notes + notes,
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

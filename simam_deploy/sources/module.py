@@ -16,10 +16,9 @@ from torch import nn
 from simam_deploy.checkpoint import Checkpoint, load_checkpoint
 from simam_deploy.errors import InputError, NetworkError, UsageError
 from simam_deploy.export import DEFAULT_OPSET, trace
-from simam_deploy.manifest import sha256_of
 from simam_deploy.plan import InputPlan, fit_names, plan_free_input
 from simam_deploy.runtime.torch_runner import ULP, TorchRunner, flatten
-from simam_deploy.sources.subject import Options, Subject, Traced, take_sites
+from simam_deploy.sources.subject import Options, Subject, Traced, file_facts, take_sites
 from simam_deploy.sources.zoo import origin
 
 
@@ -55,8 +54,7 @@ def load_pickled(source: Path, options: Options) -> Subject | None:
     module = next((value for value in held if isinstance(value, nn.Module)), None)
     if module is None:
         return None
-    facts = {"file": source.name, "sha256": sha256_of(source), "size": source.stat().st_size}
-    return _subject(module, options, f"module:{type(module).__name__}", facts, ())
+    return _subject(module, options, f"module:{type(module).__name__}", file_facts(source), ())
 
 
 def _call(reference: str) -> nn.Module:

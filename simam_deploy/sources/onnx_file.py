@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from simam_deploy.artifacts import TensorSpec
 from simam_deploy.errors import UsageError
-from simam_deploy.manifest import parts, sha256_of
 from simam_deploy.plan import shape_text
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.runtime.shaken import Shaken
-from simam_deploy.sources.subject import Options, Shapes, Subject, Traced, take_sites
+from simam_deploy.sources.subject import Options, Shapes, Subject, Traced, file_facts, take_sites
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -50,7 +49,7 @@ def load_onnx(source: Path, options: Options) -> Subject:
     with reference() as runner:
         inputs = runner.inputs
     return Subject(
-        facts={"arch": f"onnx:{source.name}", "source": _origin(source)},
+        facts={"arch": f"onnx:{source.name}", "source": file_facts(source)},
         e_lambda=None,
         notes=(),
         shapes=tuple(_shapes(inputs, options)),
@@ -75,11 +74,6 @@ def _refuse_fixed(source: Path, options: Options) -> None:
     for flag, value in given.items():
         if value is not None:
             raise UsageError(f"{flag} does not apply to {source.name}: an ONNX file states its own")
-
-
-def _origin(source: Path) -> dict[str, object]:
-    size = sum(part.stat().st_size for part in parts(source))
-    return {"file": source.name, "sha256": sha256_of(source), "size": size}
 
 
 def _precision(model: ir.Model) -> str:

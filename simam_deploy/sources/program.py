@@ -12,12 +12,11 @@ import torch
 from simam_deploy.artifacts import TensorSpec
 from simam_deploy.errors import CheckpointError, InputError, UsageError
 from simam_deploy.export import DEFAULT_OPSET, trace_program, trace_script
-from simam_deploy.manifest import sha256_of
 from simam_deploy.plan import fit_names, plan_free_input
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.runtime.shaken import Shaken
 from simam_deploy.runtime.torch_runner import ULP, TorchRunner, flatten
-from simam_deploy.sources.subject import Options, Subject, take_sites
+from simam_deploy.sources.subject import Options, Subject, file_facts, take_sites
 
 SCRIPT_HIGHEST = 20
 """torch's TorchScript exporter, which it keeps but no longer develops, ends there."""
@@ -119,11 +118,7 @@ def _subject(source: Path, runner: Any, shapes: Any, opset: int, graph: Any) -> 
     return Subject(
         facts={
             "arch": f"program:{source.name}",
-            "source": {
-                "file": source.name,
-                "sha256": sha256_of(source),
-                "size": source.stat().st_size,
-            },
+            "source": file_facts(source),
         },
         e_lambda=None,
         notes=(),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simam_deploy.digest import sha256_of
 from simam_deploy.errors import InputError
+from simam_deploy.manifest import parts
 from simam_deploy.plan import Lambda
 from simam_deploy.runtime.protocol import Runner
 
@@ -67,6 +70,12 @@ class Subject:
     reference: Callable[[], Runner]
     shaken: Callable[[], Runner]
     graph: Callable[[], Traced]
+
+
+def file_facts(source: Path) -> dict[str, Any]:
+    """Give what a manifest says of a source file; its name alone, for folders are private."""
+    size = sum(part.stat().st_size for part in parts(source))
+    return {"file": source.name, "sha256": sha256_of(source), "size": size}
 
 
 def take_sites(model: ir.Model, where: str) -> Traced:
