@@ -3,7 +3,8 @@
     SimamError                exit code
     ├── InputError            1   the input (or the place for the output) cannot be used
     │   ├── CheckpointError   1   the file is no usable checkpoint
-    │   └── NetworkError      1   the weights fit no network that is known here
+    │   ├── NetworkError      1   the weights fit no network that is known here
+    │   └── EngineError       1   a plan cannot be built, or not be run here
     ├── UsageError            2   the options contradict each other or the input
     └── ValidationError      3   the exported file does not compute what the source does
 
@@ -29,6 +30,10 @@ class CheckpointError(InputError):
 
 class NetworkError(InputError):
     """The weights fit no known network, or a network that is not SimAM's."""
+
+
+class EngineError(InputError):
+    """TensorRT cannot build the graph, or a plan does not fit this machine or its manifest."""
 
 
 class UsageError(SimamError):

@@ -11,13 +11,17 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
-    {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
+    {"errors", "op", "artifacts", "digest", "inspect_report", "staging", "gpu", "plugin"},
     {"checkpoint", "models"},
     {"graph"},
-    {"export", "runtime"},
-    {"manifest", "plan", "validate", "gates", "report"},
+    {"export", "manifest"},
+    {"engine"},
+    {"runtime"},
+    {"plan", "validate", "gates", "report"},
     {"sources"},
     {"pipeline", "inspection"},
+    {"engine_proof"},
+    {"engine_pipeline"},
     {"cli"},
 ]
 NEIGHBOURS_ALLOWED = {
@@ -28,6 +32,7 @@ NEIGHBOURS_ALLOWED = {
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors"}
+HEAVY |= {"tensorrt", "tensorrt_rtx", "cuda"}
 
 
 def room_of(path: Path) -> str:
@@ -59,6 +64,7 @@ def test_imports_point_down(path):
     "statement",
     [
         "import simam_deploy",
+        "import simam_deploy.cli.build",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
         "import simam_deploy.models.zoo",

@@ -10,6 +10,7 @@ from simam_deploy import __version__
 
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
+    "build": "build a TensorRT engine from an ONNX file or a checkpoint, and audit it",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
 }
 

@@ -33,7 +33,8 @@ _STRANGERS = (
     (b"version https://git-lfs", "a Git LFS pointer: fetch the file with `git lfs pull`"),
     (b"\x1f\x8b", "compressed by gzip: unpack it first"),
     (b"<", "text (HTML or XML), perhaps a failed download"),
-    (b"ftrt", "a TensorRT plan, no ONNX model"),
+    (b"ftrt", "a TensorRT plan"),
+    (b"gtrt", "a TensorRT-RTX plan"),
 )
 """First bytes that no ONNX model has, and what they tell."""
 

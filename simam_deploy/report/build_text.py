@@ -1,0 +1,88 @@
+"""What `simam build` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from simam_deploy.artifacts import EngineArtifact, PlanAudit, Profile
+from simam_deploy.report.text import rows
+
+_SHOWN = 3
+"""Warnings in the table; all are in the log."""
+
+
+def build_table(artifact: EngineArtifact) -> str:
+    """Sum up a build: what it is, what was asked, what was found in it."""
+    audit = artifact.audit
+    return f"{artifact.path}\n" + rows(
+        [
+            ("built by", f"{artifact.flavour} {artifact.version}"),
+            ("runs on", ", ".join(artifact.targets)),
+            ("precision", f"{audit.asked} asked, {_precision(audit)}"),
+            ("SimAM", f"{audit.sites} sites, lowered as {artifact.lowering}, {_fused(audit)}"),
+            ("launches", f"{_known(audit.launches)}, {_known(audit.plugins)} of them plugins"),
+            ("known from", audit.source),
+            *(("profile", _profile(profile)) for profile in artifact.profiles),
+            *(("input", str(spec)) for spec in artifact.inputs),
+            *(("output", str(spec)) for spec in artifact.outputs),
+            ("plugin", artifact.plugin or "none"),
+            ("validated", _validation(artifact.validation)),
+            *_warnings(artifact),
+            *(("note", note) for note in artifact.notes),
+            ("size", f"{artifact.size / 1e6:.1f} MB"),
+            ("manifest", artifact.manifest_path.name),
+            ("time", _time(artifact)),
+        ]
+    )
+
+
+def _precision(audit: PlanAudit) -> str:
+    graph = f"the graph has {_counts(audit.graph)}"
+    return f"{graph}, the plan {_counts(audit.built)}" if audit.built else f"{graph}, plan unknown"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} products in {name}" for name, count in counts.items()) or "none"
+
+
+def _fused(audit: PlanAudit) -> str:
+    if audit.fused is None:
+        return "fusion unknown"
+    return f"{audit.fused} in one launch each, {_known(audit.reformats)} reformats around them"
+
+
+def _known(count: int | None) -> str:
+    return "unknown" if count is None else str(count)
+
+
+def _profile(profile: Profile) -> str:
+    """Render as `x 1x3x224x224 / 8x3x224x224 / 32x3x224x224` (min, opt, max)."""
+    return "; ".join(f"{r.name} {_x(r.min)} / {_x(r.opt)} / {_x(r.max)}" for r in profile)
+
+
+def _x(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _validation(facts: Mapping[str, object]) -> str:
+    if facts["passed"] is None:
+        return str(facts["reason"])
+    return (
+        f"{facts['cases']} cases against {facts['reference']}: worst difference "
+        f"{facts['max_rel']:.1e} of the largest output (allowed {facts['allowed']:.0e})"
+    )
+
+
+def _warnings(artifact: EngineArtifact) -> list[tuple[str, str]]:
+    shown = [("warning", text) for text in artifact.warnings[:_SHOWN]]
+    more = len(artifact.warnings) - len(shown)
+    return [*shown, *([("warning", f"and {more} more in the log")] if more else [])]
+
+
+def _time(artifact: EngineArtifact) -> str:
+    if artifact.cached:
+        return f"{artifact.seconds:.1f} s, from the cache"
+    return (
+        f"{artifact.seconds:.1f} s, {artifact.build_seconds:.1f} s of it in TensorRT with "
+        f"{artifact.peak_memory / 1e6:.0f} MB at most"
+    )
