@@ -252,7 +252,11 @@ def _build(job: _Job, stage: Path, plan: Path) -> None:
 
 
 def _exported(job: _Job, stage: Path) -> Path:
-    """Export a checkpoint with its SimAM sites as nodes, so that they can be told later."""
+    """Export a checkpoint in plain ops, whose SimAM sites are told and lowered anew later.
+
+    Not with functions: their epilogues hold the skip connection, and the convolution that makes
+    it would stay in float32 with them.
+    """
     network = job.network
     file = stage / f"{job.target.stem}.onnx"
     export_onnx(
@@ -266,7 +270,7 @@ def _exported(job: _Job, stage: Path) -> Path:
         opset=network.opset,
         input_names=network.input_names,
         output_names=network.output_names,
-        lowering="function",
+        lowering="portable",
         trust_pickle=network.trust_pickle,
         progress=job.progress,
     )

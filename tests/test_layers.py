@@ -17,7 +17,8 @@ FLOORS = [
     {"export", "manifest"},
     {"engine"},
     {"runtime"},
-    {"plan", "validate", "gates", "report"},
+    {"plan", "validate", "gates", "doctor"},
+    {"report"},
     {"sources"},
     {"pipeline", "inspection"},
     {"engine_proof"},
@@ -65,6 +66,7 @@ def test_imports_point_down(path):
     [
         "import simam_deploy",
         "import simam_deploy.cli.build",
+        "import simam_deploy.cli.doctor",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
         "import simam_deploy.models.zoo",

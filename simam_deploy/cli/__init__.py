@@ -11,6 +11,7 @@ from simam_deploy import __version__
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
     "build": "build a TensorRT engine from an ONNX file or a checkpoint, and audit it",
+    "doctor": "show what is installed, what it can do here, and what is missing",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
 }
 

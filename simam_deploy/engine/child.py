@@ -41,14 +41,15 @@ def main(request: str, plan: str, log: str, pipe: int) -> None:
     # Ctrl-C reaches the whole process group: the parent decides, and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tell = _teller(pipe)
+    wanted = BuildRequest.from_json(json.loads(request))
     try:
         with Path(log).open("w", encoding="utf-8", buffering=1) as words:
-            _build(BuildRequest.from_json(json.loads(request)), Path(plan), words, tell)
+            _build(wanted, Path(plan), words, tell)
     except SimamError as error:
         tell("error", {"message": str(error), "exit_code": error.exit_code})
     except OSError as error:
-        name = f" {error.filename}" if error.filename else ""
-        tell("error", {"message": f"cannot write{name or ' the plan'}: {error.strerror}"})
+        message = f"cannot write {wanted.output.name}: {error.strerror or error}"
+        tell("error", {"message": message, "exit_code": EngineError.exit_code})
 
 
 def _teller(pipe: int) -> Tell:
@@ -232,10 +233,10 @@ def command(request: BuildRequest, plan: Path, log: Path, pipe: int) -> Iterator
     yield sys.executable
     yield "-c"
     yield (
-        "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+        "import sys; sys.path[:] = sys.argv[1].split(chr(10)); "
         "from simam_deploy.engine.child import main; "
         "main(sys.argv[2], sys.argv[3], sys.argv[4], int(sys.argv[5]))"
     )
-    yield json.dumps(sys.path)
+    yield "\n".join(sys.path)
     yield json.dumps(request.to_json())
     yield from (str(plan), str(log), str(pipe))

@@ -107,7 +107,7 @@ def _explained(
     failures = [" ".join(f.split()) for f in said["failure"]]
     if said["error"]:
         error = said["error"][0]
-        if error.get("exit_code") == UsageError.exit_code:
+        if error["exit_code"] == UsageError.exit_code:
             return UsageError(error["message"])
         quoted = f": {failures[0]}" if failures and failures[0] not in error["message"] else ""
         return EngineError(f"{error['message']}{quoted}")

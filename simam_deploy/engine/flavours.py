@@ -24,6 +24,7 @@ class Flavour(Protocol):
         since: First version that is taken, (major, minor).
         below: First that is not.
         install: How to get it.
+        builds_ahead: Whether it builds without a GPU.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Flavour(Protocol):
     since: tuple[int, int]
     below: tuple[int, int]
     install: str
+    builds_ahead: bool
 
     def check(self, request: BuildRequest) -> None:
         """Refuse, before any work, what this flavour cannot do.

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from simam_deploy.digest import sha256_of
 from simam_deploy.engine.flavours import FLAVOURS, Flavour, load_library
-from simam_deploy.engine.manifest import read_manifest
+from simam_deploy.engine.manifest import read_manifest, sidecar
 from simam_deploy.engine.tensorrt import AMPERE_PLUS
 from simam_deploy.errors import EngineError
 from simam_deploy.gpu import Gpu
+
+FindPlugin = Callable[[str], Path | None]
 
 _SHOWN = 12
 """Digits of a hash in a message."""
 _AMPERE = 80
 
 
-def check_plan(plan: Path, gpu: Gpu | None, plugin: Path | None) -> dict[str, Any]:
+def check_plan(plan: Path, gpu: Gpu | None, find_plugin: FindPlugin) -> dict[str, Any]:
     """Check a plan against its manifest, and its manifest against this machine.
 
     Args:
         plan: The plan.
         gpu: The device it is to run on; None leaves it unchecked.
-        plugin: The plugin library of this machine, if there is one.
+        find_plugin: Gives the plugin library of this machine by the flavour's name.
 
     Returns:
         The manifest.
@@ -40,7 +42,9 @@ def check_plan(plan: Path, gpu: Gpu | None, plugin: Path | None) -> dict[str, An
         _check_file(plan, document)
         _check_version(plan, document)
         _check_target(plan, document, gpu)
-        _check_plugin(plan, document, plugin)
+        _check_plugin(plan, document, find_plugin)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise EngineError(f"{sidecar(plan)} makes no sense: {error!r}") from error
     except EngineError as error:
         raise EngineError(f"{error}. To rebuild: {document['command']}") from error.__cause__
     return document
@@ -57,7 +61,7 @@ def flavour_of(plan: Path) -> Flavour:
             start = file.read(4)
     except OSError as error:
         raise EngineError(f"cannot load {plan}: {error.strerror}") from error
-    names = {b"ftrt": "tensorrt", b"gtrt": "tensorrt_rtx"}
+    names = {b"ftrt": "tensorrt", b"vtrt": "tensorrt_rtx"}
     if start not in names:
         raise EngineError(f"{plan} is no TensorRT plan: it begins with {start.hex() or 'nothing'}")
     return FLAVOURS[names[start]]
@@ -104,10 +108,11 @@ def _check_target(plan: Path, document: Mapping[str, Any], gpu: Gpu | None) -> N
         raise EngineError(f"{plan.name} was built for {wanted}; this is a {gpu.name} ({gpu.sm})")
 
 
-def _check_plugin(plan: Path, document: Mapping[str, Any], plugin: Path | None) -> None:
+def _check_plugin(plan: Path, document: Mapping[str, Any], find_plugin: FindPlugin) -> None:
     """The plan carries its plugin; one of another hash here means that it is out of date."""
     built_with = document["plugin"]
-    if built_with is None or plugin is None:
+    plugin = find_plugin(document["flavour"]) if built_with else None
+    if plugin is None:
         return
     found = sha256_of(plugin)
     if found != built_with["sha256"]:

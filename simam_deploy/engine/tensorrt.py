@@ -25,6 +25,7 @@ class TensorRT:
     since = (10, 9)
     below = (12, 0)
     install = "pip install 'simam-deploy[tensorrt-cu13]' (or tensorrt-cu12, by the driver's CUDA)"
+    builds_ahead = False
 
     def check(self, request: BuildRequest) -> None:
         """Refuse targets other than this machine's GPU, or all from sm80 on.

@@ -22,6 +22,7 @@ class TensorRTRTX:
     since = (1, 5)
     below = (2, 0)
     install = "pip install 'simam-deploy[rtx]'"
+    builds_ahead = True
 
     def check(self, request: BuildRequest) -> None:
         """Refuse a timing cache, which the library ignores.

@@ -34,7 +34,7 @@ _STRANGERS = (
     (b"\x1f\x8b", "compressed by gzip: unpack it first"),
     (b"<", "text (HTML or XML), perhaps a failed download"),
     (b"ftrt", "a TensorRT plan"),
-    (b"gtrt", "a TensorRT-RTX plan"),
+    (b"vtrt", "a TensorRT-RTX plan"),
 )
 """First bytes that no ONNX model has, and what they tell."""
 
