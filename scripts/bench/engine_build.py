@@ -1,0 +1,194 @@
+"""What engines cost to build and what is in them, with TensorRT-RTX, which needs no GPU.
+
+    launches   kernels in the plans of five networks of drawn weights, in float32, float16 and
+               int8, static and dynamic, for single GPUs and for a set of them. The int8 files are
+               quantised by ONNX Runtime with drawn data: good for counting, not for accuracy.
+    overhead   wall time of `simam-build --no-cache` against a process that only parses and builds
+               the same .onnx, in turns; medians. The goal is 1.3 times bare, plus 2 s.
+    rebuilds   whether a second build of the same gives the same bytes.
+
+What was expected before it was measured stands in predictions.md.
+
+    python scripts/bench/engine_build.py [--rounds 5] [--csv scripts/bench/results/engine_build.csv]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from onnxruntime.quantization import CalibrationDataReader, quantize_static
+
+from simam_deploy.artifacts import TensorSpec
+from simam_deploy.engine_pipeline import EngineOptions, build
+from simam_deploy.export import trace
+from simam_deploy.graph import prepare
+from simam_deploy.graph.write import write_model
+from simam_deploy.models.build import create
+from simam_deploy.models.zoo import NETWORKS
+
+WHOLE = (
+    "resnet18", "resnet50", "mobilenet_v2", "cifar_preresnet56", "wespeaker_simam_resnet34_asp",
+)  # fmt: skip
+PRECISIONS = ("fp32", "fp16", "int8")
+TARGETS = (("sm80",), ("sm86",), ("sm89",), ("sm120",), ("sm80", "sm86", "sm89", "sm120"))
+TIMED = ("resnet18", "resnet50", "mobilenet_v2")
+COLUMNS = (
+    "date", "machine", "library", "network", "shapes", "precision", "targets", "launches", "fused",
+    "sites", "megabytes", "build_seconds", "same_bytes", "ours_seconds", "bare_seconds", "ratio",
+)  # fmt: skip
+Row = dict[str, object]
+
+BARE = """
+import sys, tensorrt_rtx as trt
+logger = trt.Logger(trt.Logger.ERROR)
+builder = trt.Builder(logger)
+network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+parser = trt.OnnxParser(network, logger)
+assert parser.parse_from_file(sys.argv[1])
+config = builder.create_builder_config()
+config.num_compute_capabilities = 1
+config.set_compute_capability(trt.ComputeCapability.SM89, 0)
+x = network.get_input(0)
+profile = builder.create_optimization_profile()
+profile.set_shape(x.name, *([n, *tuple(x.shape)[1:]] for n in (1, 8, 32)))
+config.add_optimization_profile(profile)
+plan = builder.build_serialized_network(network, config)
+open(sys.argv[2], "wb").write(memoryview(plan))
+"""
+
+
+def write_network(name: str, dynamic: bool, folder: Path) -> Path:
+    """Export a network of drawn weights as `simam-export` does: portable, and free in the batch,
+    or for a speaker network in batch and frames."""
+    torch.manual_seed(0)
+    family = NETWORKS[name].family
+    shape: list[int | str] = [1, *family.input_shape]
+    if dynamic:
+        shape[0] = "batch"
+    for axis, symbol in family.dynamic_axes if dynamic and family.name == "wespeaker" else ():
+        shape[axis] = symbol
+    spec = TensorSpec("input", "float32", tuple(shape))
+    sizes = {d: 2 if i == 0 else family.input_shape[i - 1] for i, d in enumerate(shape)
+             if isinstance(d, str)}  # fmt: skip
+    graph = trace(create(NETWORKS[name]).eval(), (spec,), family.output_names, sizes, opset=18)
+    path = folder / f"{name}-{'dynamic' if dynamic else 'static'}.onnx"
+    write_model(prepare(graph, 18), path)
+    return path
+
+
+class Drawn(CalibrationDataReader):  # type: ignore[misc]
+    """Four inputs of normal noise."""
+
+    def __init__(self, path: Path) -> None:
+        (x,) = (v for v in ir.load(path).graph.inputs)
+        shape = [d if isinstance(d, int) else 2 if i == 0 else 200 for i, d in enumerate(x.shape)]
+        rng = np.random.default_rng(0)
+        draw = rng.standard_normal
+        self._left = [{x.name: draw(shape).astype(np.float32)} for _ in range(4)]
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return self._left.pop() if self._left else None
+
+
+def quantised(path: Path) -> Path:
+    """Quantise the convolutions and matrix products, by channel."""
+    output = path.with_name(f"{path.stem}-int8.onnx")
+    products = ["Conv", "Gemm", "MatMul"]
+    quantize_static(path, output, Drawn(path), op_types_to_quantize=products, per_channel=True,
+                    extra_options={"ActivationSymmetric": True, "WeightSymmetric": True})  # fmt: skip
+    return output
+
+
+def plans(folder: Path) -> Iterator[Row]:
+    for name, dynamic in itertools.product(WHOLE, (False, True)):
+        onnx = write_network(name, dynamic, folder)
+        for precision in PRECISIONS:
+            source = quantised(onnx) if precision == "int8" else onnx
+            for targets in TARGETS:
+                yield plan(name, dynamic, source, precision, targets)
+
+
+def plan(name: str, dynamic: bool, source: Path, precision: str, targets: tuple[str, ...]) -> Row:
+    options = EngineOptions(precision=precision, backend="rtx", targets=targets, cache=False)
+    built = [build(source, source.with_name(f"{n}.engine"), options) for n in "ab"]
+    first, second = built
+    row = {
+        "library": f"tensorrt_rtx {first.version}",
+        "network": name,
+        "shapes": "dynamic" if dynamic else "static",
+        "precision": precision,
+        "targets": " ".join(targets),
+        "launches": first.audit.launches,
+        "fused": first.audit.fused,
+        "sites": first.audit.sites,
+        "megabytes": round(first.size / 1e6, 1),
+        "build_seconds": round(statistics.median(a.build_seconds for a in built), 2),
+        "same_bytes": first.path.read_bytes() == second.path.read_bytes(),
+    }
+    print(*row.values())
+    return row
+
+
+def overheads(folder: Path, rounds: int) -> Iterator[Row]:
+    for name in TIMED:
+        onnx = str(write_network(name, True, folder))
+        ours = [sys.executable, "-m", "simam_deploy", "build", onnx, "-o", f"{folder}/o.engine",
+                "--backend", "rtx", "--target", "sm89", "--no-cache", "-q"]  # fmt: skip
+        bare = [sys.executable, "-c", BARE, onnx, f"{folder}/b.engine"]
+        times = [(seconds(ours), seconds(bare)) for _ in range(rounds)]
+        mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+        row = {
+            "network": name,
+            "shapes": "dynamic",
+            "precision": "fp32",
+            "targets": "sm89",
+            "ours_seconds": round(mine, 2),
+            "bare_seconds": round(theirs, 2),
+            "ratio": round((mine - 2) / theirs, 2),
+        }
+        print(f"{name}: ours {mine:.2f} s, bare {theirs:.2f} s; (ours - 2 s) / bare = "
+              f"{row['ratio']} (goal 1.3 or less)")  # fmt: skip
+        yield row
+
+
+def seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--csv", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [*overheads(Path(folder), args.rounds), *plans(Path(folder))]
+    if args.csv:
+        write(args.csv, rows)
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    known = {"date": datetime.date.today().isoformat(), "machine": f"{os.cpu_count()} CPU cores"}
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, restval="")
+        writer.writeheader()
+        writer.writerows({**known, **row} for row in rows)
+
+
+if __name__ == "__main__":
+    main()
