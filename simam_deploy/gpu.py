@@ -38,10 +38,16 @@ def find_gpus() -> Gpus:
         version = _checked(driver.cuDriverGetVersion())
         count = _checked(driver.cuDeviceGetCount())
         devices = tuple(_device(driver, index) for index in range(count))
-    except Exception as error:  # without libcuda, cuda-bindings raises errors of its own
-        return Gpus((), "", f"no NVIDIA driver answers: {str(error).splitlines()[0]}")
+    except _CudaError as error:
+        return Gpus((), "", f"the NVIDIA driver answers {error}")
+    except Exception:  # without libcuda, cuda-bindings raises errors of its own
+        return Gpus((), "", "no NVIDIA driver is installed")
     reason = "" if devices else "the NVIDIA driver knows no device"
     return Gpus(devices, f"{version // 1000}.{version % 1000 // 10}", reason)
+
+
+class _CudaError(Exception):
+    """A call failed."""
 
 
 def _device(driver: Any, index: int) -> Gpu:
@@ -62,9 +68,9 @@ def _checked(result: tuple[Any, ...]) -> Any:
     """Unpack (error, value).
 
     Raises:
-        RuntimeError: The error is not 0.
+        _CudaError: The error is not 0.
     """
     error, *values = result
     if int(error) != 0:
-        raise RuntimeError(f"{error.name} ({int(error)})")
+        raise _CudaError(f"{error.name} ({int(error)})")
     return values[0] if values else None

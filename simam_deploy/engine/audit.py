@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -28,24 +28,32 @@ class GraphFacts:
     products: Mapping[str, int]
     sites: Mapping[str, frozenset[str]]
 
-    @property
-    def precision(self) -> str:
-        """What most products compute in; "fp32" where there is none."""
-        return max(self.products, key=lambda p: self.products[p], default="fp32")
 
-
-def graph_facts(model: ir.Model, sites: Iterable[str] = ()) -> GraphFacts:
-    """Read a graph; a quantised product is one that reads a DequantizeLinear.
+def graph_facts(model: ir.Model, sites: Sequence[str] = ()) -> GraphFacts:
+    """Read a graph.
 
     Args:
         model: The graph as it is built.
-        sites: Names of SimAM sites that were lowered; their nodes are called `site/op`.
+        sites: Names of SimAM sites that were lowered; their nodes are called `site/op`. Without
+            any, those that are recognised count.
     """
-    products = Counter(_precision(node) for node in model.graph if node.op_type in _PRODUCTS)
-    found = {site.name: _nodes(site) for site in recognise(model).sites}
     names = [node.name or "" for node in model.graph]
     lowered = {s: frozenset(n for n in names if n.startswith(f"{s}/")) for s in sites}
-    return GraphFacts(dict(products), {**lowered, **found})
+    found = lowered or {site.name: _nodes(site) for site in recognise(model).sites}
+    return GraphFacts(products_of(model), found)
+
+
+def products_of(model: ir.Model) -> dict[str, int]:
+    """Count convolutions and matrix products by the precision that they compute in.
+
+    A quantised one is one that reads a DequantizeLinear.
+    """
+    return dict(Counter(_precision(node) for node in model.graph if node.op_type in _PRODUCTS))
+
+
+def main_precision(products: Mapping[str, int]) -> str:
+    """Give what most products compute in; "fp32" where there is none."""
+    return max(products, key=lambda precision: products[precision], default="fp32")
 
 
 def _precision(node: ir.Node) -> str:

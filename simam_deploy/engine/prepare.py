@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from simam_deploy import op
 from simam_deploy.artifacts import METADATA_PREFIX
-from simam_deploy.engine.audit import graph_facts
+from simam_deploy.engine.audit import main_precision, products_of
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.graph.fold_bn import fold_bn
 from simam_deploy.graph.function import FUNCTIONS_SINCE
@@ -34,8 +34,18 @@ from simam_deploy.graph.weights import without_weights
 from simam_deploy.graph.write import write_model
 
 _HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
-_KEPT = ("e_lambda", "simam_sites", "lowering", "arch", "preprocessing", "smallest_input", "source")
-"""Facts of an export that its engine's manifest repeats."""
+_KEPT = {
+    "arch": "arch",
+    "e_lambda": "e_lambda",
+    "e_lambda_source": "e_lambda_source",
+    "lowering": "lowering",
+    "preprocessing": "preprocessing",
+    "simam_sites": "simam_sites",
+    "smallest_input": "smallest_input",
+    "source": "source",
+    "validation": "onnx_validation",
+}
+"""Facts of an export that its engine's manifest repeats, and what they are called there."""
 
 
 def prepare_graph(
@@ -60,7 +70,7 @@ def prepare_graph(
     """
     model = read_model(source)
     facts = _exported(model)
-    own = graph_facts(model).precision
+    own = main_precision(products_of(model))
     asked = precision or own
     _check_conversion(source, own, asked)
     # Old exporters leave inner shapes out, which n = H*W - 1 is proved by.
@@ -78,10 +88,10 @@ def prepare_graph(
 def _exported(model: ir.Model) -> dict[str, Any]:
     """Read what `simam-export` said of the file; a stranger's file may say anything."""
     facts: dict[str, Any] = {"e_lambda": None, "simam_sites": [], "lowering": "as in the file"}
-    for key in _KEPT:
-        text = model.metadata_props.get(f"{METADATA_PREFIX}{key}")
+    for theirs, ours in _KEPT.items():
+        text = model.metadata_props.get(f"{METADATA_PREFIX}{theirs}")
         if text is not None:
-            facts[key] = _value(text)
+            facts[ours] = _value(text)
     sites = facts["simam_sites"] if isinstance(facts["simam_sites"], list) else []
     facts["simam_sites"] = [s for s in sites if isinstance(s, Mapping) and "name" in s]
     return facts

@@ -208,7 +208,10 @@ def test_a_truncated_plan_that_is_trusted(plan):
 
 
 def test_without_a_gpu(fakes, tmp_path):
-    with pytest.raises(EngineError, match=r"runs on an NVIDIA GPU alone: no NVIDIA driver answers"):
+    with pytest.raises(
+        EngineError,
+        match=r"runs on an NVIDIA GPU alone: the NVIDIA driver answers CUDA_ERROR_NO_DEVICE",
+    ):
         TensorRTRunner(tmp_path / "m.engine")
 
 
