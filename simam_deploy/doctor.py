@@ -13,7 +13,7 @@ from simam_deploy import __version__
 from simam_deploy.digest import sha256_of
 from simam_deploy.engine.cache import cache_folder
 from simam_deploy.engine.flavours import FLAVOURS, Flavour, load_library
-from simam_deploy.errors import EngineError
+from simam_deploy.errors import EngineError, SimamError
 from simam_deploy.gpu import Gpus, find_gpus
 from simam_deploy.plugin import find_plugin
 
@@ -80,7 +80,7 @@ def _gpu(gpus: Gpus) -> Finding:
 
 
 def _flavour(flavour: Flavour, gpus: Gpus) -> Iterator[Finding]:
-    """Say what a flavour can do here, and whether it has the plugin."""
+    """Say what a flavour can do here, and whether there is a plugin for it."""
     try:
         version = load_library(flavour).__version__
     except EngineError as error:
@@ -91,12 +91,18 @@ def _flavour(flavour: Flavour, gpus: Gpus) -> Iterator[Finding]:
     can = [what for what, able in (("builds", builds), ("runs", bool(gpus.devices))) if able]
     advice = "" if gpus.devices else f"{flavour.title} runs engines on an NVIDIA GPU alone"
     yield Finding(flavour.name, builds, f"{version}: {' and '.join(can) or 'idle'} here", advice)
-    plugin = find_plugin(flavour.name)
+    yield _plugin(flavour)
+
+
+def _plugin(flavour: Flavour) -> Finding:
+    topic = f"plugin for {flavour.name}"
+    try:
+        plugin = find_plugin(flavour.name)
+    except SimamError as error:
+        return Finding(topic, False, str(error), _PLUGIN_ADVICE)
     if plugin is None:
-        yield Finding(f"plugin for {flavour.name}", False, "not found", _PLUGIN_ADVICE)
-    else:
-        found = f"{plugin.name}, sha256 {sha256_of(plugin)[:12]}"
-        yield Finding(f"plugin for {flavour.name}", True, found)
+        return Finding(topic, False, "not found", _PLUGIN_ADVICE)
+    return Finding(topic, True, f"{plugin}, sha256 {sha256_of(plugin)[:12]}")
 
 
 _PLUGIN_ADVICE = "not needed: without it SimAM is built from plain operations"

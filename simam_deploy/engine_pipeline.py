@@ -30,6 +30,7 @@ from simam_deploy.manifest import parts, tool_versions
 from simam_deploy.pipeline import Progress, export_onnx
 from simam_deploy.plugin import find_plugin
 from simam_deploy.sources import Options
+from simam_deploy.sources.subject import file_facts
 from simam_deploy.staging import explained, publish, staging_folder
 
 SUFFIX = ".engine"
@@ -279,7 +280,7 @@ def _exported(job: _Job, stage: Path) -> Path:
 
 def _build_one(job: _Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineArtifact:
     """Prepare the graph, build it, and hold the plan against the ONNX file where a GPU is."""
-    graph = plan.with_name("graph.onnx")
+    graph = plan.with_name(f"{job.target.stem}.onnx")  # the name that TensorRT's words hold
     job.progress("preparing the graph")
     with explained(job.target):
         facts = prepare_graph(
@@ -289,7 +290,12 @@ def _build_one(job: _Job, onnx: Path, plan: Path, plugin: Path | None) -> Engine
     artifact = build_engine(
         request,
         job.progress,
-        facts={**facts, "command": _command(job), "tools": tool_versions()},
+        facts={
+            **facts,
+            "source": file_facts(job.source),
+            "command": _command(job),
+            "tools": tool_versions(),
+        },
         accept=lambda built: prove(onnx, built, request, job.progress),
     )
     for part in parts(graph):

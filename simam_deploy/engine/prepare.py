@@ -42,7 +42,7 @@ _KEPT = {
     "preprocessing": "preprocessing",
     "simam_sites": "simam_sites",
     "smallest_input": "smallest_input",
-    "source": "source",
+    "source": "exported_from",
     "validation": "onnx_validation",
 }
 """Facts of an export that its engine's manifest repeats, and what they are called there."""

@@ -68,6 +68,9 @@ def test_the_manifest_states_what_was_built(digits_onnx, tmp_path):
     assert document["command"] == (
         f"simam-build {digits_onnx.name} -o d.engine --backend rtx --target sm89"
     )
+    assert document["source"]["sha256"] == sha256_of(digits_onnx)
+    assert document["exported_from"]["file"] == "model_best.pth.tar"
+    assert document["onnx_validation"]["passed"] is True
     assert document["validation"]["passed"] is None
     assert document["plugin"] is None
     assert check_plan(plan, None, lambda flavour: None) == document
@@ -261,6 +264,7 @@ def test_an_unknown_op(tmp_path):
     with pytest.raises(SimamError) as caught:
         rtx(onnx, tmp_path / "m.engine")
     assert "Strange" in str(caught.value)
+    assert "m.onnx" in str(caught.value)
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
 
 

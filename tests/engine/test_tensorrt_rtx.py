@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from simam_deploy.engine.flavours import FLAVOURS
+from simam_deploy.engine_pipeline import EngineOptions, build
+from simam_deploy.plugin import find_plugin
 
 trt = pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
@@ -27,6 +29,16 @@ def test_the_library_is_found_under_the_name_that_its_parser_opens(tmp_path):
 def test_what_was_on_the_search_path_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("LD_LIBRARY_PATH", "/before")
     assert RTX.environment(str(tmp_path)) == {"LD_LIBRARY_PATH": f"{tmp_path}:/before"}
+
+
+def test_the_plugin_that_is_built_here(digits_onnx, tmp_path):
+    plugin = find_plugin("tensorrt_rtx")
+    if plugin is None:
+        pytest.skip("the plugin is not built: scripts/build_plugin")
+    options = EngineOptions(backend="rtx", targets=("sm89",), plugin=str(plugin))
+    artifact = build(digits_onnx, tmp_path / "d.engine", options)
+    assert (artifact.audit.plugins, artifact.audit.fused, artifact.audit.sites) == (9, 9, 9)
+    assert artifact.plugin == plugin.name
 
 
 def test_the_runtime_has_what_the_runner_asks_for():
