@@ -245,7 +245,7 @@ def _build(job: _Job, stage: Path, plan: Path) -> None:
     without = _build_one(job, onnx, bare, None)
     try:
         with_plugin = _build_one(job, onnx, plan, job.plugin)
-    except EngineError as error:
+    except (EngineError, UsageError) as error:  # a plugin of another version, an opset below 18
         _keep(bare, plan, f"without the plugin, which cannot be built in: {error}")
         return
     better, verdict = compare_speed(with_plugin, without)

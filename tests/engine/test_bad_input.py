@@ -1,6 +1,7 @@
 """`simam build` in a shell: interrupted, two at once, a full disk, and what a shell sees."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -56,13 +57,24 @@ def running(folder):
     return str(folder) in listed
 
 
+def test_an_interrupted_builder_is_ended_not_waited_for(tmp_path, fakes):
+    fakes.setenv("FAKE_BUILD", "slow")
+    fakes.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    child = start(write_onnx(tmp_path / "m.onnx"), tmp_path / "m.engine", "--backend", "tensorrt")
+    for line in child.stderr:
+        if "Timing" in line:
+            break
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=20)
+    assert child.returncode == 130, said
+    assert not running(tmp_path)
+
+
 def test_ctrl_c_reaches_the_building_process_too(digits_onnx, tmp_path):
     child = start(digits_onnx, tmp_path / "d.engine", start_new_session=True)
     for line in child.stderr:
         if "Optimizing" in line:
             break
-    import os
-
     os.killpg(child.pid, signal.SIGINT)
     _, said = ended(child)
     assert child.returncode == 130

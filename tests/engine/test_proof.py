@@ -3,7 +3,7 @@
 import pytest
 
 from simam_deploy.engine_pipeline import EngineOptions, build
-from simam_deploy.errors import ValidationError
+from simam_deploy.errors import UsageError, ValidationError
 from tests.engine.conftest import write_onnx
 
 
@@ -58,16 +58,16 @@ SIMAM = """m = ReduceMean<axes = [2, 3]>(x) d = Sub(x, m) e = Mul(d, d)
 """The fake does not compute this; validation is left out of these tests."""
 
 
-@pytest.fixture
-def simam(tmp_path):
+@pytest.fixture(params=[18])
+def simam(tmp_path, request):
     import onnx
 
     model = onnx.parser.parse_model(
-        f"""<ir_version: 8, opset_import: ["" : 18]>
+        f"""<ir_version: 8, opset_import: ["" : {request.param}]>
         g (float[n,4,8,8] x) => (float[n,4,8,8] y)
         <int64[2] axes = {{2, 3}}, float n63 = {{63}}, float lam = {{0.1}}, float four = {{4}},
          float half = {{0.5}}>
-        {{ {SIMAM.replace("<axes = [2, 3]>(x)", "(x, axes)")} }}"""
+        {{ {SIMAM if request.param < 18 else SIMAM.replace("<axes = [2, 3]>(x)", "(x, axes)")} }}"""
     )
     path = tmp_path / "s.onnx"
     path.write_bytes(model.SerializeToString())
@@ -132,3 +132,16 @@ def test_a_plugin_that_does_not_build_is_left_out(gpu, simam, plugin, tmp_path, 
     artifact = full(simam, tmp_path / "m.engine")
     assert artifact.plugin is None
     assert "without the plugin, which cannot be built in: plugin " in artifact.notes[0]
+
+
+@pytest.mark.usefixtures("unproved")
+@pytest.mark.parametrize("simam", [17], indirect=True)
+def test_an_opset_too_old_for_the_plugin(gpu, simam, plugin, tmp_path, monkeypatch):
+    from simam_deploy import engine_pipeline
+
+    monkeypatch.setattr(engine_pipeline, "find_plugin", lambda flavour: plugin)
+    artifact = full(simam, tmp_path / "m.engine")
+    assert (artifact.plugin, artifact.lowering) == (None, "flat")
+    assert "opset 18 or newer" in artifact.notes[0]
+    with pytest.raises(UsageError, match="opset 18 or newer"):
+        full(simam, tmp_path / "m.engine", plugin=str(plugin))

@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import time
 from pathlib import Path
 
 _RECORDED = json.loads(
@@ -189,6 +190,8 @@ class Builder:
         if os.environ.get("FAKE_BUILD") == "abort":
             os.write(2, b"terminate called without an active exception\n")
             os.abort()
+        if os.environ.get("FAKE_BUILD") == "slow":
+            time.sleep(60)
         if os.environ.get("FAKE_BUILD") == "none":
             self._logger.log(ILogger.Severity.ERROR, "Error Code 10: no implementation for node c")
             return None

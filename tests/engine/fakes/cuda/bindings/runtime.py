@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+import time
 
 
 class cudaError_t(enum.IntEnum):  # noqa: N801 - CUDA's own names
@@ -27,7 +28,8 @@ calls: list[str] = []
 
 
 def enqueue(handle, work):
-    """What a fake library's kernel launch comes to."""
+    """What a fake library's kernel launch comes to; other threads get their turn."""
+    time.sleep(1e-5)
     if streams[int(handle)] is None:
         work()
     else:
