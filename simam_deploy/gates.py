@@ -13,10 +13,8 @@ every node: 0.7 at the least where nothing overflows, 380 where it does.
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,12 +22,12 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from simam_deploy import op
+from simam_deploy.artifacts import GateCheck
 from simam_deploy.errors import InputError
 from simam_deploy.graph.precision import cut_islands, rounded, tap_sites, typed
 from simam_deploy.graph.precision.formats import EPSILON, HALVES, SMALLEST_NORMAL
 from simam_deploy.graph.recognise import Site
-from simam_deploy.graph.write import write_model
-from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime.in_memory import run_model
 
 Array = npt.NDArray[Any]
 ALLOWED_ULPS = 0.55
@@ -42,47 +40,6 @@ class SiteSample:
     name: str
     e_lambda: float
     x: Array
-
-
-@dataclass(frozen=True)
-class GateCheck:
-    """What became of a site's gate.
-
-    Attributes:
-        name: The site's.
-        gate: The lowest and the highest that the candidate has.
-        expected: The same of the formula, in float64.
-        cosine: Between the two, both less 0.6225; 0 where all gates collapsed.
-        collapsed: The fraction of gates at 0.6225 that should not be.
-        error_ulps: The largest error, in units of the half type's eps times the gate.
-        allowed_ulps: The bound on it.
-        reason: Why nothing could be compared, or what is wrong beside the gate.
-    """
-
-    name: str
-    gate: tuple[float, float]
-    expected: tuple[float, float]
-    cosine: float
-    collapsed: float
-    error_ulps: float
-    allowed_ulps: float
-    reason: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """True within the bound; NaN is not."""
-        return not self.reason and self.error_ulps <= self.allowed_ulps
-
-    def to_json(self) -> dict[str, Any]:
-        """Give every field and the verdict; None for what is not finite."""
-        record = {k: _finite(v) for k, v in asdict(self).items()}
-        return {**record, "passed": self.passed}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def record_sites(model: ir.Model, feeds: Mapping[str, Array]) -> tuple[SiteSample, ...]:
@@ -99,7 +56,7 @@ def record_sites(model: ir.Model, feeds: Mapping[str, Array]) -> tuple[SiteSampl
     sites = tap_sites(model)
     if not sites:
         raise InputError("the model has no SimAM whose gate could be checked")
-    maps = _run(model, feeds)
+    maps = run_model(model, feeds)
     pairs = zip(sites, maps, strict=True)
     return tuple(SiteSample(site.name, site.e_lambda, x) for site, x in pairs)
 
@@ -129,18 +86,8 @@ def check_gates(
     maps = {f"x{i}": sample.x for i, sample in enumerate(samples)}
     given = {v.name: v.dtype for v in candidate.graph.inputs}
     held = [_as_given(x, given[name]) for name, x in maps.items()]
-    ys = _run(rounded(candidate), {**(feeds or {}), **maps})
+    ys = run_model(rounded(candidate), {**(feeds or {}), **maps})
     return tuple(_check(*each, dtype) for each in zip(samples, sites, held, ys, strict=True))
-
-
-def _run(model: ir.Model, feeds: Mapping[str, Array]) -> list[Array]:
-    """Run a model as it is written; feeds that it has no input for are left out."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "sites.onnx"
-        write_model(model, file)
-        with OnnxRunner(file, as_written=True) as runner:
-            taken = {spec.name: feeds[spec.name] for spec in runner.inputs}
-            return list(runner.run(taken).values())
 
 
 def _check(

@@ -15,7 +15,7 @@ FLOORS = [
     {"checkpoint", "models"},
     {"graph"},
     {"export", "runtime"},
-    {"manifest", "plan", "validate", "gates", "report"},
+    {"manifest", "plan", "validate", "gates", "layers", "report"},
     {"sources"},
     {"pipeline", "inspection"},
     {"cli"},
