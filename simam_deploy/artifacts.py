@@ -209,6 +209,7 @@ class OnnxArtifact:
     e_lambda_source: str
     sites: tuple[SimamSite, ...]
     lowering: str
+    precision: str
     opset: int
     size: int
     inputs: tuple[TensorSpec, ...]
@@ -227,6 +228,7 @@ class OnnxArtifact:
             "e_lambda_source": self.e_lambda_source,
             "simam_sites": len(self.sites),
             "lowering": self.lowering,
+            "precision": self.precision,
             "opset": self.opset,
             "size": self.size,
             "input": specs_json(self.inputs)[0],

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy import op
-from simam_deploy.artifacts import TensorSpec
 from simam_deploy.inspect_report import InspectReport, NearMissFacts, SiteFacts
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from simam_deploy.graph.recognise import Site
-
-
-_NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
@@ -32,6 +28,7 @@ def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
     Raises:
         InputError: The file cannot be used.
     """
+    from simam_deploy.graph.interface import interface
     from simam_deploy.graph.lint import lint
     from simam_deploy.graph.read import external_files, read_model
     from simam_deploy.graph.recognise import recognise
@@ -39,6 +36,7 @@ def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
     path = Path(path)
     model = read_model(path)
     findings = recognise(model)
+    inputs, outputs = interface(model)
     producer = f"{model.producer_name or 'unknown'} {model.producer_version or ''}".strip()
     return InspectReport(
         path=path,
@@ -47,8 +45,8 @@ def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
         ir_version=model.ir_version,
         opsets=dict(model.opset_imports),
         producer=producer,
-        inputs=tuple(_spec(v) for v in model.graph.inputs if not v.is_initializer()),
-        outputs=tuple(_spec(value) for value in model.graph.outputs),
+        inputs=inputs,
+        outputs=outputs,
         functions=tuple(f"{domain}::{name}" for domain, name, _ in model.functions),
         metadata=dict(model.metadata_props),
         ops=_histogram(model),
@@ -56,17 +54,6 @@ def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
         near_misses=tuple(NearMissFacts(m.name, m.shape, m.reason) for m in findings.near_misses),
         lint=lint(model, findings),
     )
-
-
-def _spec(value: ir.Value) -> TensorSpec:
-    dims = () if value.shape is None else value.shape
-    shape = tuple(d if isinstance(d, int) else d.value or "?" for d in dims)
-    return TensorSpec(value.name or "", _dtype(value.dtype), shape)
-
-
-def _dtype(dtype: ir.DataType | None) -> str:
-    name = "?" if dtype is None else dtype.name.lower()
-    return _NUMPY_NAMES.get(name, name)
 
 
 def _histogram(model: ir.Model) -> dict[str, int]:
@@ -78,11 +65,12 @@ def _histogram(model: ir.Model) -> dict[str, int]:
 def _site(site: Site) -> SiteFacts:
     from simam_deploy.graph.epilogue_behind import epilogue_behind
     from simam_deploy.graph.hazards import area_of, fp16_std, hazards_of
+    from simam_deploy.graph.interface import dtype_name
 
     return SiteFacts(
         name=site.name,
         shape=site.shape,
-        dtype=_dtype(site.dtype),
+        dtype=dtype_name(site.dtype),
         e_lambda=site.e_lambda,
         written_as=_written_as(site),
         nodes=len(site.nodes),

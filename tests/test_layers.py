@@ -16,7 +16,7 @@ FLOORS = [
     {"graph"},
     {"export", "runtime"},
     {"manifest", "plan", "validate", "gates", "layers", "report"},
-    {"sources"},
+    {"sources", "conversion"},
     {"pipeline", "inspection"},
     {"cli"},
 ]

@@ -37,7 +37,7 @@ def load_onnx(source: Path, options: Options) -> Subject:
     _refuse_fixed(source, options)
     model = read_model(source)
     precision = _precision(model)
-    opset = options.opset or model.opset_imports[""]
+    opset = options.choose_opset(model.opset_imports[""])
 
     def shaken() -> Runner:
         return Shaken(OnnxRunner(source), _EPSILON[precision])

@@ -1,0 +1,165 @@
+"""From a float32 network to a file of lower precision, and the proof that the file is right.
+
+Three things are proved, all on the file that was written, with its rounding written out
+(`graph.precision.rounding`), since ONNX Runtime's CPU provider hides it:
+
+    gates    every SimAM gate against the formula, on the map the float32 network has there
+    layers   every layer against its float32 self, likewise
+    outputs  within `validate.CONVERTED` times what that precision must cost this network, which
+             is told from the float32 graph alone (`graph.precision.cost`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from simam_deploy.artifacts import ValidationReport
+from simam_deploy.errors import InputError
+from simam_deploy.gates import SiteSample, check_gates, record_sites
+from simam_deploy.graph import prepare
+from simam_deploy.graph.fold_bn import fold_bn
+from simam_deploy.graph.forget import forget_origin
+from simam_deploy.graph.portable import lower_portable
+from simam_deploy.graph.precision import round_layers, rounded, to_half, typed
+from simam_deploy.graph.read import read_model
+from simam_deploy.graph.write import write_model
+from simam_deploy.layers import LayerMaps, check_layers, record_layers
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime.protocol import Runner
+from simam_deploy.validate import CONVERTED, Case, Recording, compare, record
+
+Feeds = Mapping[str, npt.NDArray[Any]]
+HALF_TYPES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
+LEAST_OPSET = {"bf16": 22}
+"""Where Conv is defined for the type; 13 does for the others."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A float32 network in a file, one node a SimAM, read anew by every step that changes it."""
+
+    file: Path
+    opset: int
+
+    def graph(self) -> ir.Model:
+        """Read it."""
+        return typed(read_model(self.file))
+
+    def plain(self) -> ir.Model:
+        """Read it with SimAM in plain ops."""
+        return typed(prepare(self.graph(), self.opset, simplify=False))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the float32 network does: its outputs, and inside, the maps of its sites and layers."""
+
+    recording: Recording
+    feeds: Feeds
+    sites: tuple[SiteSample, ...]
+    layers: LayerMaps
+
+
+def keep_original(model: ir.Model, opset: int, folder: Path) -> Original:
+    """Write a traced graph, which is used up, into `folder`."""
+    forget_origin(model)
+    fold_bn(model)
+    file = folder / "original.onnx"
+    write_model(model, file)
+    return Original(file, opset)
+
+
+def record_reference(
+    original: Original, reference: Runner, cases: tuple[Case, ...], precision: str
+) -> Reference:
+    """Run the network, and its graph with the rounding that `precision` cannot do without.
+
+    Args:
+        original: The graph.
+        reference: The network itself.
+        cases: The first of kind "normal" is looked into.
+        precision: "fp16" or "bf16".
+    """
+    graph = original.graph()
+    round_layers(graph, HALF_TYPES[precision])
+    cost = original.file.with_name("cost.onnx")
+    write_model(prepare(graph, original.opset, simplify=False), cost)
+    with OnnxRunner(cost, as_written=True) as shaken:
+        recording = record(reference, shaken, cases)
+    case = next(case for case in cases if case.kind == "normal")
+    feeds = case.feeds(reference.inputs)
+    sites = record_sites(original.plain(), feeds)
+    return Reference(recording, feeds, sites, record_layers(original.plain(), feeds))
+
+
+def convert(
+    original: Original, precision: str, keep_io: bool, lowering: str, simplify: bool, file: Path
+) -> tuple[str, ...]:
+    """Write the network in a half type.
+
+    Returns:
+        What there is to say of it.
+
+    Raises:
+        InputError: The graph is half or quantised already.
+        UsageError: The opset is too old for bfloat16.
+    """
+    graph = original.graph()
+    halved = to_half(graph, HALF_TYPES[precision], keep_io)
+    write_model(prepare(graph, original.opset, simplify, lowering), file)
+    return halved.notes
+
+
+def judge(reference: Reference, original: Original, file: Path, precision: str) -> ValidationReport:
+    """Hold a converted file against the reference: outputs, gates and layers."""
+    dtype = HALF_TYPES[precision]
+    gates = check_gates(reference.sites, readable(file), dtype, reference.feeds)
+    layers = check_layers(reference.layers, original.plain(), readable(file), dtype)
+    report = _compare_rounded(reference.recording, file, precision, original.file.parent)
+    if precision == "fp16":  # ONNX Runtime has no bfloat16 convolution on the CPU
+        report = _joined(report, _compare_run(reference.recording, file, precision))
+    return replace(report, gates=gates, layers=layers)
+
+
+def readable(file: Path) -> ir.Model:
+    """Read a written file with its SimAM nodes, if it has functions, in plain ops."""
+    model = read_model(file)
+    lower_portable(model)
+    return typed(model)
+
+
+def _compare_run(recording: Recording, file: Path, precision: str) -> ValidationReport:
+    with OnnxRunner(file, as_written=True) as runner:
+        return compare(recording, runner, precision, CONVERTED)
+
+
+def _compare_rounded(
+    recording: Recording, file: Path, precision: str, folder: Path
+) -> ValidationReport:
+    emulated = folder / "rounded.onnx"
+    write_model(rounded(readable(file)), emulated)
+    report = _compare_run(recording, emulated, precision)
+    results = (replace(r, case=f"{r.case}, every rounding shown") for r in report.results)
+    return replace(report, results=tuple(results))
+
+
+def _joined(a: ValidationReport, b: ValidationReport) -> ValidationReport:
+    return replace(b, results=(*b.results, *a.results))
+
+
+def check_convertible(name: str, own: str, wanted: str) -> None:
+    """Refuse to convert what is not float32.
+
+    Raises:
+        InputError: `own` is not "fp32" and `wanted` is another precision, or the same.
+    """
+    if own != "fp32":
+        raise InputError(
+            f"{name} is {own} already, --precision {wanted} starts from float32: take its original"
+        )
