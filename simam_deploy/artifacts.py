@@ -87,7 +87,7 @@ class GateCheck:
 
     def to_json(self) -> dict[str, Any]:
         """Give every field and the verdict; None for what is not finite."""
-        return {**_finite(asdict(self)), "passed": self.passed}
+        return {**json_ready(asdict(self)), "passed": self.passed}
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class LayerCheck:
 
     def to_json(self) -> dict[str, Any]:
         """Give every field and the verdict; None for what is not finite."""
-        return {**_finite(asdict(self)), "passed": self.passed}
+        return {**json_ready(asdict(self)), "passed": self.passed}
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class ValidationReport:
         """Give the summary and every result; what a failed export leaves behind."""
         return {
             **self.summary(),
-            "results": [{**_finite(asdict(r)), "passed": r.passed} for r in self.results],
+            "results": [{**json_ready(asdict(r)), "passed": r.passed} for r in self.results],
             **({"gates": [gate.to_json() for gate in self.gates]} if self.gates else {}),
             **({"layers": [layer.to_json() for layer in self.layers]} if self.layers else {}),
         }
@@ -186,12 +186,12 @@ def _local_summary(name: str, checks: Sequence[GateCheck | LayerCheck]) -> dict[
     }
 
 
-def _finite(value: Any) -> Any:
+def json_ready(value: Any) -> Any:
     """Replace what is not finite by None: JSON has neither, and strict readers refuse the file."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: json_ready(v) for k, v in value.items()}
     if isinstance(value, tuple):
-        return [_finite(v) for v in value]
+        return [json_ready(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -25,9 +25,10 @@ from simam_deploy.gates import SiteSample, check_gates, record_sites
 from simam_deploy.graph import prepare
 from simam_deploy.graph.fold_bn import fold_bn
 from simam_deploy.graph.forget import forget_origin
-from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.precision import round_layers, rounded, to_half, typed
+from simam_deploy.graph.precision.formats import HALF_TYPES
 from simam_deploy.graph.read import read_model
+from simam_deploy.graph.readable import read_plain
 from simam_deploy.graph.write import write_model
 from simam_deploy.layers import LayerMaps, check_layers, record_layers
 from simam_deploy.runtime.onnx_runner import OnnxRunner
@@ -35,7 +36,6 @@ from simam_deploy.runtime.protocol import Runner
 from simam_deploy.validate import CONVERTED, Case, Recording, compare, record
 
 Feeds = Mapping[str, npt.NDArray[Any]]
-HALF_TYPES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 LEAST_OPSET = {"bf16": 22}
 """Where Conv is defined for the type; 13 does for the others."""
 
@@ -119,19 +119,12 @@ def convert(
 def judge(reference: Reference, original: Original, file: Path, precision: str) -> ValidationReport:
     """Hold a converted file against the reference: outputs, gates and layers."""
     dtype = HALF_TYPES[precision]
-    gates = check_gates(reference.sites, readable(file), dtype, reference.feeds)
-    layers = check_layers(reference.layers, original.plain(), readable(file), dtype)
+    gates = check_gates(reference.sites, read_plain(file), dtype, reference.feeds)
+    layers = check_layers(reference.layers, original.plain(), read_plain(file), dtype)
     report = _compare_rounded(reference.recording, file, precision, original.file.parent)
     if precision == "fp16":  # ONNX Runtime has no bfloat16 convolution on the CPU
         report = _joined(report, _compare_run(reference.recording, file, precision))
     return replace(report, gates=gates, layers=layers)
-
-
-def readable(file: Path) -> ir.Model:
-    """Read a written file with its SimAM nodes, if it has functions, in plain ops."""
-    model = read_model(file)
-    lower_portable(model)
-    return typed(model)
 
 
 def _compare_run(recording: Recording, file: Path, precision: str) -> ValidationReport:
@@ -143,7 +136,7 @@ def _compare_rounded(
     recording: Recording, file: Path, precision: str, folder: Path
 ) -> ValidationReport:
     emulated = folder / "rounded.onnx"
-    write_model(rounded(readable(file)), emulated)
+    write_model(rounded(read_plain(file)), emulated)
     report = _compare_run(recording, emulated, precision)
     results = (replace(r, case=f"{r.case}, every rounding shown") for r in report.results)
     return replace(report, results=tuple(results))

@@ -99,7 +99,8 @@ def _check(
     expected = op.simam_gate(x, sample.e_lambda)
     seen = np.abs(x) >= 2 * SMALLEST_NORMAL[dtype]  # y = x * 0.6225 is then normal too
     if not seen.any():
-        return _failed(sample.name, "the sample is zero throughout: nothing can be compared")
+        least = 2 * SMALLEST_NORMAL[dtype]
+        return _failed(sample.name, f"the map stays below {least:.1g}: nothing can be compared")
     lambdas = (
         ""
         if math.isclose(site.e_lambda, sample.e_lambda, rel_tol=1e-5)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy import op
-from simam_deploy.inspect_report import InspectReport, NearMissFacts, SiteFacts
+from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
+from simam_deploy.errors import UsageError
+from simam_deploy.inspect_report import InspectReport, NearMissFacts, RangeFinding, SiteFacts
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -16,17 +19,30 @@ if TYPE_CHECKING:
     from simam_deploy.graph.recognise import Site
 
 
-def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
-    """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run.
+PRECISIONS = ("fp16", "bf16")
+
+
+def inspect_onnx(
+    path: str | os.PathLike[str],
+    *,
+    precision: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
+) -> InspectReport:
+    """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run without `data`.
 
     Args:
         path: The .onnx, opset 11 or newer; its external data lie in its folder.
+        precision: "fp16" or "bf16": audits what each site needs of that type.
+        data: Samples to measure the sites' planes with, a folder of pictures, .npz or .npy.
+        limit: The most samples to take of them.
 
     Returns:
         The report.
 
     Raises:
-        InputError: The file cannot be used.
+        InputError: The file or the data cannot be used.
+        UsageError: There is data and no precision.
     """
     from simam_deploy.graph.interface import interface
     from simam_deploy.graph.lint import lint
@@ -53,7 +69,33 @@ def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
         sites=tuple(_site(site) for site in findings.sites),
         near_misses=tuple(NearMissFacts(m.name, m.shape, m.reason) for m in findings.near_misses),
         lint=lint(model, findings),
+        ranges=_ranges(model, path, inputs, precision, data, limit),
     )
+
+
+def _ranges(
+    model: ir.Model,
+    path: Path,
+    inputs: tuple[TensorSpec, ...],
+    precision: str | None,
+    data: str | os.PathLike[str] | None,
+    limit: int | None,
+) -> tuple[RangeFinding, ...]:
+    """Audit the sites against a half type, by their shapes and by what sample data does there."""
+    if precision is None:
+        if data is not None:
+            raise UsageError("--data measures ranges for --precision fp16 or bf16: say which")
+        return ()
+    from simam_deploy.dataset import open_dataset
+    from simam_deploy.graph.precision import audit
+    from simam_deploy.graph.precision.formats import HALF_TYPES
+    from simam_deploy.ranges import measure_ranges, only_input
+
+    if data is None:
+        return audit(model, HALF_TYPES[precision])
+    stated = json.loads(model.metadata_props.get(f"{METADATA_PREFIX}preprocessing", "null"))
+    dataset = open_dataset(Path(data), only_input(inputs), stated, limit=limit)
+    return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 
 
 def _histogram(model: ir.Model) -> dict[str, int]:

@@ -17,6 +17,7 @@ from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.graph import prepare
 from simam_deploy.graph.interface import interface
 from simam_deploy.graph.lowerings import choose_lowering
+from simam_deploy.graph.precision.formats import HALF_TYPES
 from simam_deploy.graph.read import read_model
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.write import write_model
@@ -31,7 +32,7 @@ Progress = Callable[[str], None]
 """Called with a few words before each step that takes time."""
 
 OPSETS = range(13, 24)
-PRECISIONS = ("fp32", *conversion.HALF_TYPES)
+PRECISIONS = ("fp32", *HALF_TYPES)
 _SUFFIXES = (".tar", ".pth", ".pt", ".pt2", ".safetensors", ".bin", ".ckpt", ".onnx")
 
 

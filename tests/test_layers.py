@@ -15,7 +15,7 @@ FLOORS = [
     {"checkpoint", "models", "dataset"},
     {"graph"},
     {"export", "runtime"},
-    {"manifest", "plan", "validate", "gates", "layers", "report"},
+    {"manifest", "plan", "validate", "gates", "layers", "ranges", "report"},
     {"sources", "conversion"},
     {"pipeline", "inspection"},
     {"cli"},

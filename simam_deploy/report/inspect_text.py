@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
-from simam_deploy.inspect_report import InspectReport, LintFinding, Shape, SiteFacts
+from simam_deploy.inspect_report import InspectReport, LintFinding, RangeFinding, Shape, SiteFacts
 
 WIDTH = 100
 _SHORTEST_NAME = 14
@@ -29,6 +30,7 @@ def inspect_table(report: InspectReport) -> str:
         *([f"as exported by simam-deploy\n{_rows(notes)}"] if notes else []),
         _section("SimAM sites", len(report.sites), _sites(report.sites)),
         _section("near misses", len(misses), "\n".join(_near_misses(misses))),
+        *([_ranges(report.ranges)] if report.ranges else []),
         _section("lint", len(report.lint), "\n".join(map(_lint, report.lint))),
     ]
     return "\n\n".join(sections)
@@ -110,6 +112,32 @@ def _row(site: SiteFacts) -> tuple[str, ...]:
         site.written_as,
         " + ".join(site.epilogue) or "-",
         "-" if site.fp16_std is None else f"{site.fp16_std:.3g}",
+    )
+
+
+def _ranges(findings: Sequence[RangeFinding]) -> str:
+    """Show what each site has room for, and what it was seen to need."""
+    names = ("name", "pixels", "std limit", "std seen", "|x - mean| seen", "margin", "computed in")
+    table = _columns([names, *map(_range, findings)])
+    lines = [table[0]]
+    for line, finding in zip(table[1:], findings, strict=True):
+        reason = f"\n{_INDENT}{'!' if finding.level == 'error' else '-'} {finding.reason}"
+        lines.append(line + (reason if finding.reason else ""))
+    counts = Counter(finding.level for finding in findings)
+    said = ", ".join(f"{counts[level]} {level}" for level in ("ok", "warning", "error"))
+    return "\n".join([f"range of SimAM in half: {said}", *lines])
+
+
+def _range(finding: RangeFinding) -> tuple[str, ...]:
+    seen, margin = finding.measured, finding.margin
+    return (
+        finding.name,
+        str(finding.pixels or "?"),
+        "-" if finding.std_limit is None else f"{finding.std_limit:.3g}",
+        "-" if seen is None else f"{seen.std:.3g}",
+        "-" if seen is None else f"{seen.deviation:.3g}",
+        "-" if margin is None else f"{margin:.3g}x",
+        "float32" if finding.island else "half",
     )
 
 

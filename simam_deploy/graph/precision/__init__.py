@@ -1,6 +1,6 @@
 """Low precision as a property of the graph: convert it, audit its ranges, show its rounding."""
 
-from simam_deploy.graph.precision.audit import PlaneRange, RangeFinding, audit, measure
+from simam_deploy.graph.precision.audit import audit, measure
 from simam_deploy.graph.precision.cost import round_layers
 from simam_deploy.graph.precision.half import Halved, to_half
 from simam_deploy.graph.precision.islands import cut_islands, tap_sites
@@ -10,8 +10,6 @@ from simam_deploy.graph.precision.typed import typed
 
 __all__ = [
     "Halved",
-    "PlaneRange",
-    "RangeFinding",
     "audit",
     "cut_islands",
     "cut_layers",

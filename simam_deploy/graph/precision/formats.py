@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+HALF_TYPES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 LARGEST = {ir.DataType.FLOAT16: 65504.0, ir.DataType.BFLOAT16: (2 - 2**-7) * 2.0**127}
 EPSILON = {ir.DataType.FLOAT16: 2.0**-10, ir.DataType.BFLOAT16: 2.0**-7}
