@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import torch
 
@@ -82,20 +81,3 @@ def _add_profile(builder: Any, network: Any, config: Any) -> None:
         one, most = ([n if d == -1 else d for d in tensor.shape] for n in (1, BATCH))
         profile.set_shape(tensor.name, one, most, most)
     config.add_optimization_profile(profile)
-
-
-def to_half(model: ir.Model) -> None:
-    """Make every float32 value of the main graph float16, SimAM's x and y among them.
-
-    What a lowering then puts around a SimAM is the float32 island between two Casts. A function
-    body brings its own; the scale and bias of a fused node are made later, in float32.
-    """
-    for name, value in model.graph.initializers.items():
-        tensor = value.const_value
-        if tensor is not None and tensor.dtype == ir.DataType.FLOAT:
-            value.const_value = ir.tensor(tensor.numpy().astype(np.float16), name=name)
-            value.type = ir.TensorType(ir.DataType.FLOAT16)
-    computed = [value for node in model.graph for value in node.outputs]
-    for value in (*model.graph.inputs, *model.graph.outputs, *computed):
-        if value.dtype == ir.DataType.FLOAT:
-            value.type = ir.TensorType(ir.DataType.FLOAT16)
