@@ -15,7 +15,7 @@ FLOORS = [
     {"checkpoint", "models", "dataset"},
     {"graph"},
     {"export", "runtime"},
-    {"manifest", "plan", "validate", "gates", "layers", "ranges", "report"},
+    {"manifest", "plan", "validate", "gates", "layers", "ranges", "quantize", "report"},
     {"sources", "conversion"},
     {"pipeline", "inspection"},
     {"cli"},

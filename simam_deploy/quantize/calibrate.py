@@ -1,0 +1,108 @@
+"""Measure the range of every tensor that is to be quantised, on sample data.
+
+The range is the one of least squared error (`Histogram.best_range`). Not by ONNX Runtime's
+calibrators, which print, keep the outputs of all samples or let their histograms grow with an
+outlier, and take minutes over the entropy of a resnet; on the digits network their ranges are no
+better (scripts/bench/calibration.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from simam_deploy.dataset import Batch, Dataset
+from simam_deploy.errors import InputError
+from simam_deploy.graph.read import read_model
+from simam_deploy.quantize.histogram import Histogram
+from simam_deploy.quantize.running import opened
+
+Progress = Callable[[str], None]
+
+_ELEMENTS = 2**17
+"""Of a batch: a network's quantised tensors come to 60 times its input, so that they take 32 MB."""
+_LARGEST_BATCH = 32
+
+
+def calibrate(
+    file: Path, tensors: tuple[str, ...], dataset: Dataset, progress: Progress
+) -> dict[str, Histogram]:
+    """Run the samples and count what each tensor holds.
+
+    Args:
+        file: The float32 model.
+        tensors: Names of values in its main graph.
+        dataset: The samples.
+        progress: Told after every tenth of them.
+
+    Returns:
+        A histogram a tensor.
+
+    Raises:
+        InputError: The samples are constant, do not fit the model, or a tensor is not finite.
+    """
+    model = read_model(file)
+    tap(model, tensors)
+    histograms = {name: Histogram() for name in tensors}
+    done, varied = 0, False
+    with opened(model) as runner:
+        (spec,) = runner.inputs
+        for batch in _batches(dataset, spec.shape[0]):
+            varied = varied or _varies(batch.array)
+            values = runner.run({spec.name: batch.array})
+            _count(histograms, values)
+            step = done * 10 // len(dataset)
+            done += len(batch.array)
+            if done * 10 // len(dataset) > step:
+                progress(f"calibrating: {done} of {len(dataset)} samples")
+    if not varied:
+        raise InputError(
+            f"{dataset.name}: every sample is constant, which says nothing about the ranges that "
+            "the network needs; calibrate with samples as it will see them"
+        )
+    return histograms
+
+
+def tap(model: ir.Model, tensors: tuple[str, ...]) -> None:
+    """Let a model give the named values instead of its outputs, in place."""
+    values = {value.name: value for node in model.graph for value in node.outputs}
+    values |= {value.name: value for value in model.graph.inputs}
+    model.graph.outputs[:] = [values[name] for name in tensors]
+
+
+def _batches(dataset: Dataset, batch: int | str) -> Iterator[Batch]:
+    """Yield batches of the model's own size, or of one that memory allows.
+
+    Raises:
+        InputError: The model's batch is fixed, and larger than the dataset.
+    """
+    if isinstance(batch, int):
+        if batch > len(dataset):
+            raise InputError(
+                f"{dataset.name} has {len(dataset)} samples, the model takes {batch} at once: give "
+                "more, or export with a free batch"
+            )
+        return (each for each in dataset.batches(batch) if len(each.array) == batch)
+    sample = next(dataset.batches(1)).array
+    return dataset.batches(max(1, min(_LARGEST_BATCH, _ELEMENTS // sample.size)))
+
+
+def _varies(array: npt.NDArray[Any]) -> bool:
+    """Tell whether any sample has a channel that is not one value throughout."""
+    channels = array.reshape(*array.shape[:2], -1) if array.ndim > 3 else array[:, None]
+    spread = channels.reshape(*channels.shape[:2], -1)
+    return bool(np.any(spread.max(axis=-1) > spread.min(axis=-1)))
+
+
+def _count(
+    histograms: Mapping[str, Histogram], values: Mapping[str, npt.NDArray[np.float32]]
+) -> None:
+    for name, histogram in histograms.items():
+        if not np.isfinite(values[name]).all():
+            raise InputError(f"the float32 network gives NaN or infinity at {name} on a sample")
+        histogram.add(values[name])
