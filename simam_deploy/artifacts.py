@@ -97,7 +97,8 @@ class LayerCheck:
     Attributes:
         name: The layer's.
         kind: Its ONNX operator.
-        error_ulps: The largest error, in units of the precision's eps times sum |w| |x| + |b|.
+        error_ulps: The largest error, in units of the precision's eps times sum |w| |x| + |b|;
+            of a tensor in int8, in units of what eight bits may cost it.
         allowed_ulps: The bound on it.
         reason: Why nothing could be compared.
     """
@@ -156,7 +157,7 @@ class ValidationReport:
             "candidate": self.candidate,
             "precision": self.precision,
             "rule": self.rule,
-            "max_abs": max((r.max_abs for r in compared), default=None),
+            "max_abs": max((r.max_abs for r in compared if math.isfinite(r.max_abs)), default=None),
             "max_rel": max((r.max_rel for r in compared), default=None),
             "allowed": self.worst.allowed,
             "cases": len({r.case for r in self.results}),

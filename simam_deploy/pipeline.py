@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.graph import prepare
 from simam_deploy.graph.interface import interface
 from simam_deploy.graph.lowerings import choose_lowering
-from simam_deploy.graph.precision.formats import HALF_TYPES
 from simam_deploy.graph.read import read_model
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.write import write_model
 from simam_deploy.plan import Lambda
+from simam_deploy.quantize import SAMPLES
 from simam_deploy.report.failure import describe_failure
 from simam_deploy.runtime.onnx_runner import OnnxRunner, require_onnxruntime
 from simam_deploy.sources import Options, Subject, load_subject
@@ -32,7 +33,6 @@ Progress = Callable[[str], None]
 """Called with a few words before each step that takes time."""
 
 OPSETS = range(13, 24)
-PRECISIONS = ("fp32", *HALF_TYPES)
 _SUFFIXES = (".tar", ".pth", ".pt", ".pt2", ".safetensors", ".bin", ".ckpt", ".onnx")
 
 
@@ -51,6 +51,8 @@ def export_onnx(
     lowering: str = "auto",
     precision: str | None = None,
     keep_io: bool = True,
+    calibration_data: str | os.PathLike[str] | None = None,
+    calibration_samples: int = SAMPLES,
     simplify: bool = True,
     trust_pickle: bool = False,
     progress: Progress = lambda step: None,
@@ -74,8 +76,10 @@ def export_onnx(
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
         lowering: What SimAM becomes: "auto", "portable", "flat", "function" or "instancenorm".
-        precision: "fp32", "fp16" or "bf16"; by default the source's own. Weights and activations
-            are in it; SimAM, and sums as fragile, compute in float32.
+        precision: "fp32", "fp16", "bf16" or "int8"; by default the source's own. Weights and
+            activations are in it; SimAM, and sums as fragile, compute in float32.
+        calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
+        calibration_samples: The most samples to take of them.
         keep_io: Whether the inputs and outputs of a half-precision file are float32.
         simplify: Whether onnx-simplifier runs.
         trust_pickle: Whether the source may run code while it is loaded.
@@ -103,8 +107,7 @@ def export_onnx(
         output_names=output_names,
         trust_pickle=trust_pickle,
     )
-    if precision is not None and precision not in PRECISIONS:
-        raise UsageError(f"--precision must be {', '.join(PRECISIONS)}; got {precision!r}")
+    _check_precision(precision, calibration_data)
     target = _target(Path(source), output, opset)
     lowering = choose_lowering(lowering, opset)
     require_onnxruntime()
@@ -118,7 +121,12 @@ def export_onnx(
         else:
             conversion.check_convertible(Path(source).name, subject.precision, str(precision))
             step = _Step(lowering, str(precision), keep_io, simplify, stage / target.name, progress)
-            written = _change_precision(subject, step, target)
+            if calibration_data is None:
+                written = _make_half(subject, step, target)
+            else:
+                given = Path(calibration_data), subject.facts.get("preprocessing")
+                calibration = conversion.Calibration(*given, calibration_samples)
+                written = _make_int8(subject, calibration, step, target)
         _reject_failed(written.report, target)
         with explained(target):
             facts = {**written.facts, "validation": written.report.summary()}
@@ -141,6 +149,21 @@ def export_onnx(
         notes=tuple(facts["notes"]),
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_precision(precision: str | None, calibration_data: object) -> None:
+    """Check that the options about precision go together.
+
+    Raises:
+        UsageError: They do not.
+    """
+    known = conversion.PRECISIONS
+    if precision is not None and precision not in known:
+        raise UsageError(f"--precision must be {', '.join(known)}; got {precision!r}")
+    if precision == "int8" and calibration_data is None:
+        raise UsageError("--precision int8 wants samples to measure ranges on: --calibration-data")
+    if precision != "int8" and calibration_data is not None:
+        raise UsageError("--calibration-data is for --precision int8 alone")
 
 
 def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | None) -> Path:
@@ -207,26 +230,60 @@ def _keep_precision(subject: Subject, step: _Step, target: Path) -> _Written:
     return _Written(facts, sites, runner.inputs, runner.outputs, report)
 
 
-def _change_precision(subject: Subject, step: _Step, target: Path) -> _Written:
-    """Write the graph in another precision, and prove it right, outside and inside."""
+def _make_half(subject: Subject, step: _Step, target: Path) -> _Written:
+    """Write the graph in a half type, and prove it right, outside and inside."""
     step.progress("making the float32 graph")
     traced = subject.graph()
     sites = check_sites(traced.model)
     cases = cases_for(subject.shapes, step.precision)
-    with explained(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
-        original = conversion.keep_original(traced.model, subject.opset, Path(folder))
+    with _workspace(target) as folder:
+        original = conversion.keep_original(traced.model, subject.opset, folder)
         step.progress("computing what the precision must cost")
         with subject.reference() as runner:
-            reference = conversion.record_reference(original, runner, cases, step.precision)
+            reference = conversion.record_half(original, runner, cases, step.precision)
         step.progress(f"converting to {step.precision}")
-        notes = conversion.convert(
+        notes = conversion.convert_half(
             original, step.precision, step.keep_io, step.lowering, step.simplify, step.file
         )
         facts = _facts(subject, (*traced.notes, *notes), sites, step)
         step.progress("judging every gate, layer and output")
-        report = conversion.judge(reference, original, step.file, step.precision)
+        report = conversion.judge_half(reference, original, step.file, step.precision)
     inputs, outputs = interface(read_model(step.file))
     return _Written(facts, sites, inputs, outputs, report)
+
+
+def _make_int8(
+    subject: Subject, calibration: conversion.Calibration, step: _Step, target: Path
+) -> _Written:
+    """Write the graph in float32, prove it, quantise it, and prove that."""
+    step.progress("computing reference outputs")
+    recording = _record(subject)
+    step.progress("making the float32 graph")
+    traced = subject.graph()
+    sites = check_sites(traced.model)
+    graph = prepare(traced.model, subject.opset, step.simplify, step.lowering)
+    inputs, outputs = interface(graph)
+    dataset = calibration.open(inputs)
+    with _workspace(target) as folder:
+        float32 = folder / "float32.onnx"
+        write_model(graph, float32)
+        quantised = conversion.convert_int8(float32, dataset, step.file, step.progress)
+        step.progress("judging every gate, quantised tensor and output")
+        report = conversion.judge_int8(recording, float32, step.file, dataset, quantised.kept)
+    left = f"{quantised.layers} layers in int8; in float32 {', '.join(quantised.kept)}"
+    facts = _facts(subject, (*traced.notes, *quantised.notes, left), sites, step)
+    return _Written(facts | {"calibration": quantised.calibration}, sites, inputs, outputs, report)
+
+
+@contextlib.contextmanager
+def _workspace(target: Path) -> Iterator[Path]:
+    """Yield a folder for what is needed on the way, on the target's file system.
+
+    Raises:
+        InputError: The disk is full.
+    """
+    with explained(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+        yield Path(folder)
 
 
 def _record(subject: Subject) -> Recording:

@@ -1,4 +1,4 @@
-"""From a float32 network to a file of lower precision, and the proof that the file is right.
+"""From a float32 network to a file in a half type, and the proof that the file is right.
 
 Three things are proved, all on the file that was written, with its rounding written out
 (`graph.precision.rounding`), since ONNX Runtime's CPU provider hides it:
@@ -17,17 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import onnx_ir as ir
 
 from simam_deploy.artifacts import ValidationReport
-from simam_deploy.errors import InputError
+from simam_deploy.conversion.original import Original
 from simam_deploy.gates import SiteSample, check_gates, record_sites
 from simam_deploy.graph import prepare
-from simam_deploy.graph.fold_bn import fold_bn
-from simam_deploy.graph.forget import forget_origin
-from simam_deploy.graph.precision import round_layers, rounded, to_half, typed
+from simam_deploy.graph.precision import round_layers, rounded, to_half
 from simam_deploy.graph.precision.formats import HALF_TYPES
-from simam_deploy.graph.read import read_model
 from simam_deploy.graph.readable import read_plain
 from simam_deploy.graph.write import write_model
 from simam_deploy.layers import LayerMaps, check_layers, record_layers
@@ -36,24 +32,6 @@ from simam_deploy.runtime.protocol import Runner
 from simam_deploy.validate import CONVERTED, Case, Recording, compare, record
 
 Feeds = Mapping[str, npt.NDArray[Any]]
-LEAST_OPSET = {"bf16": 22}
-"""Where Conv is defined for the type; 13 does for the others."""
-
-
-@dataclass(frozen=True)
-class Original:
-    """A float32 network in a file, one node a SimAM, read anew by every step that changes it."""
-
-    file: Path
-    opset: int
-
-    def graph(self) -> ir.Model:
-        """Read it."""
-        return typed(read_model(self.file))
-
-    def plain(self) -> ir.Model:
-        """Read it with SimAM in plain ops."""
-        return typed(prepare(self.graph(), self.opset, simplify=False))
 
 
 @dataclass(frozen=True)
@@ -66,16 +44,7 @@ class Reference:
     layers: LayerMaps
 
 
-def keep_original(model: ir.Model, opset: int, folder: Path) -> Original:
-    """Write a traced graph, which is used up, into `folder`."""
-    forget_origin(model)
-    fold_bn(model)
-    file = folder / "original.onnx"
-    write_model(model, file)
-    return Original(file, opset)
-
-
-def record_reference(
+def record_half(
     original: Original, reference: Runner, cases: tuple[Case, ...], precision: str
 ) -> Reference:
     """Run the network, and its graph with the rounding that `precision` cannot do without.
@@ -98,7 +67,7 @@ def record_reference(
     return Reference(recording, feeds, sites, record_layers(original.plain(), feeds))
 
 
-def convert(
+def convert_half(
     original: Original, precision: str, keep_io: bool, lowering: str, simplify: bool, file: Path
 ) -> tuple[str, ...]:
     """Write the network in a half type.
@@ -116,7 +85,9 @@ def convert(
     return halved.notes
 
 
-def judge(reference: Reference, original: Original, file: Path, precision: str) -> ValidationReport:
+def judge_half(
+    reference: Reference, original: Original, file: Path, precision: str
+) -> ValidationReport:
     """Hold a converted file against the reference: outputs, gates and layers."""
     dtype = HALF_TYPES[precision]
     gates = check_gates(reference.sites, read_plain(file), dtype, reference.feeds)
@@ -144,15 +115,3 @@ def _compare_rounded(
 
 def _joined(a: ValidationReport, b: ValidationReport) -> ValidationReport:
     return replace(b, results=(*b.results, *a.results))
-
-
-def check_convertible(name: str, own: str, wanted: str) -> None:
-    """Refuse to convert what is not float32.
-
-    Raises:
-        InputError: `own` is not "fp32" and `wanted` is another precision, or the same.
-    """
-    if own != "fp32":
-        raise InputError(
-            f"{name} is {own} already, --precision {wanted} starts from float32: take its original"
-        )
