@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -56,6 +57,40 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
+class GateCheck:
+    """What became of a SimAM site's gate.
+
+    Attributes:
+        name: The site's.
+        gate: The lowest and the highest that the candidate has.
+        expected: The same of the formula, in float64.
+        cosine: Between the two, both less 0.6225; 0 where all gates collapsed.
+        collapsed: The fraction of gates at 0.6225 that should not be.
+        error_ulps: The largest error, in units of the precision's eps times the gate.
+        allowed_ulps: The bound on it.
+        reason: Why nothing could be compared, or what is wrong beside the gate.
+    """
+
+    name: str
+    gate: tuple[float, float]
+    expected: tuple[float, float]
+    cosine: float
+    collapsed: float
+    error_ulps: float
+    allowed_ulps: float
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True within the bound; NaN is not."""
+        return not self.reason and self.error_ulps <= self.allowed_ulps
+
+    def to_json(self) -> dict[str, Any]:
+        """Give every field and the verdict; None for what is not finite."""
+        return {**_finite(asdict(self)), "passed": self.passed}
+
+
+@dataclass(frozen=True)
 class ValidationReport:
     """What the comparison of two runners found, and the rule that its bounds follow."""
 
@@ -99,9 +134,13 @@ class ValidationReport:
         }
 
 
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    """Replace NaN by None: JSON has no NaN, and strict readers refuse the file."""
-    return {k: None if isinstance(v, float) and v != v else v for k, v in record.items()}
+def _finite(value: Any) -> Any:
+    """Replace what is not finite by None: JSON has neither, and strict readers refuse the file."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,19 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
-    {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
+    {"errors", "op", "artifacts", "digest", "inspect_report", "comparison_report", "staging"},
     {"checkpoint", "models", "dataset"},
     {"graph"},
     {"export", "runtime"},
-    {"manifest", "plan", "validate", "gates", "report"},
-    {"sources"},
-    {"pipeline", "inspection"},
+    {"manifest", "plan", "validate", "gates", "candidate", "accuracy", "report"},
+    {"sources", "drift", "bisect"},
+    {"pipeline", "inspection", "comparison"},
     {"cli"},
 ]
 NEIGHBOURS_ALLOWED = {
     ("artifacts", "errors"),
     ("inspect_report", "artifacts"),
+    ("comparison_report", "artifacts"),
     ("staging", "errors"),
     ("export", "graph"),
 }
@@ -61,6 +62,7 @@ def test_imports_point_down(path):
         "import simam_deploy",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
+        "import simam_deploy.cli.validate",
         "import simam_deploy.models.zoo",
     ],
 )

@@ -1,7 +1,7 @@
 """Low precision as a property of the graph: convert it, audit its ranges, show its rounding."""
 
 from simam_deploy.graph.precision.audit import PlaneRange, RangeFinding, audit, measure
-from simam_deploy.graph.precision.half import Halved, to_half
+from simam_deploy.graph.precision.half import Halved, half_nodes, to_half
 from simam_deploy.graph.precision.islands import cut_islands, tap_sites
 from simam_deploy.graph.precision.rounding import rounded
 from simam_deploy.graph.precision.typed import typed
@@ -12,6 +12,7 @@ __all__ = [
     "RangeFinding",
     "audit",
     "cut_islands",
+    "half_nodes",
     "measure",
     "rounded",
     "tap_sites",
