@@ -12,7 +12,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from simam_deploy.artifacts import TensorSpec
-from simam_deploy.errors import InputError, ValidationError
+from simam_deploy.errors import GraphError, InputError, ValidationError
 from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.precision import rounded
 from simam_deploy.graph.precision.formats import EPSILON, HALVES
@@ -61,17 +61,19 @@ class Candidate:
 
 
 def open_candidate(path: Path) -> Candidate:
-    """Open a model and see to it that its types fit together.
+    """Open a model.
 
     Raises:
         InputError: The file is no ONNX model.
         ValidationError: It is one that no runtime takes; names the node.
     """
-    model = read_model(path)
+    try:
+        model = read_model(path)
+    except GraphError as error:  # a model, and wrong: that is a finding
+        raise ValidationError(str(error)) from error
     precision = precision_of(model)
     fused = bool(simam_nodes(model))
     inputs = tuple(_spec(v) for v in model.graph.inputs if not v.is_initializer())
-    _check_types(model, path)
     return Candidate(
         path=path,
         precision=precision,
@@ -102,20 +104,6 @@ def precision_of(model: ir.Model) -> str:
 def _spec(value: ir.Value) -> TensorSpec:
     name = "?" if value.dtype is None else str(value.dtype.numpy())
     return TensorSpec(value.name or "", name, dims(value))
-
-
-def _check_types(model: ir.Model, path: Path) -> None:
-    """Let ONNX check every node's types: rounding, which makes all float32, would hide a misfit.
-
-    Raises:
-        ValidationError: One does not fit.
-    """
-    infer = partial(onnx.shape_inference.infer_shapes, check_type=True, strict_mode=True)
-    try:
-        without_weights(model, infer)
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
-        first = " ".join(str(error).split())
-        raise ValidationError(f"no runtime can take {path.name}: {first}") from error
 
 
 def _open(path: Path, precision: str) -> Runner:

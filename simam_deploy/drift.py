@@ -14,7 +14,6 @@ import onnx_ir as ir
 from simam_deploy.artifacts import CaseResult
 from simam_deploy.comparison_report import Departure
 from simam_deploy.gates import Array, SiteRecorder, SiteSample
-from simam_deploy.graph.precision import typed
 from simam_deploy.graph.recognise import recognise
 from simam_deploy.validate import difference
 
@@ -44,10 +43,10 @@ def find_departure(
     Returns:
         The place; None where the difference only grows, or the sites are not as many.
     """
+    if len(_maps(candidate())) != len(samples):
+        return None
     with SiteRecorder(candidate()) as recorder:
         own = recorder.record(feeds)
-    if len(own) != len(samples):
-        return None
     drifts = [_difference(theirs.x, ours.x) for theirs, ours in zip(samples, own, strict=True)]
     drifts.append(max((r.max_rel for r in outputs if not r.reason), default=float("inf")))
     before = [max(unit, *drifts[:i]) if i else unit for i in range(len(drifts))]
@@ -68,13 +67,16 @@ def _difference(expected: Array, got: Array) -> float:
 
 def _suspects(model: ir.Model, place: int) -> tuple[str, ...]:
     """Name the nodes with weights between the map before `place` and the one there."""
-    model = typed(model)
-    maps = [site.x for site in recognise(model).sites if not site.gate_only]
+    maps = _maps(model)
     known = _ancestors(maps[place - 1 : place] if place else [])
     ends = maps[place : place + 1] or list(model.graph.outputs)
     new = [node for node in model.graph if node in _ancestors(ends) - known]
     names = [n.name or n.outputs[0].name or "" for n in new if n.op_type in _WEIGHTED]
     return tuple(names[:_SUSPECTS])
+
+
+def _maps(model: ir.Model) -> list[ir.Value]:
+    return [site.x for site in recognise(model).sites if not site.gate_only]
 
 
 def _ancestors(values: Sequence[ir.Value]) -> set[ir.Node]:

@@ -25,6 +25,8 @@ _GATES = (0.6, 1.0)
 _RATIOS = (-3.0, 3.0)
 """Powers of ten; what is beyond is drawn at the edge."""
 
+_BACKGROUND = '<rect x="0"'
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d232b; --soft: #616b78; --line: #d8dde4;
   --ground: #ffffff; --band: #f4f6f9; --wide: #c3ccd8; --good: #1c6fd1; --bad: #c62828;
@@ -81,8 +83,8 @@ def _drawing(gates: tuple[GateCheck, ...]) -> str:
         for number, check in enumerate(gates)
         for part in _row(check, _TOP + _ROW * number, number % 2 == 1)
     ]
-    backgrounds = [part for part in rows if part.startswith("<rect data-row")]
-    marks = [part for part in rows if not part.startswith("<rect data-row")]
+    backgrounds = [part for part in rows if part.startswith(_BACKGROUND)]
+    marks = [part for part in rows if not part.startswith(_BACKGROUND)]
     head = f'<svg role="img" aria-label="SimAM gates" viewBox="0 0 {_WIDTH} {height}">'
     return "\n".join([head, *backgrounds, *_axes(height - _BOTTOM), *marks, "</svg>"])
 
@@ -110,7 +112,7 @@ def _row(check: GateCheck, top: int, odd: bool) -> Iterator[str]:
     middle = top + _ROW / 2
     shade = "band" if check.passed else "tint"
     if odd or not check.passed:
-        yield f'<rect data-row="" class="{shade}" x="0" y="{top}" width="{_WIDTH}" height="{_ROW}"/>'
+        yield f'{_BACKGROUND} class="{shade}" y="{top}" width="{_WIDTH}" height="{_ROW}"/>'
     yield f"<g><title>{escape(_explanation(check))}</title>"
     kind = "name" if check.passed else "name bad"
     yield _text(8, middle + 4, short(check.name, _NAME_WIDTH), kind)
