@@ -87,7 +87,35 @@ class GateCheck:
 
     def to_json(self) -> dict[str, Any]:
         """Give every field and the verdict; None for what is not finite."""
-        return {**_finite(asdict(self)), "passed": self.passed}
+        return {**json_ready(asdict(self)), "passed": self.passed}
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """A layer held against its float32 self, on the map that the float32 network has there.
+
+    Attributes:
+        name: The layer's.
+        kind: Its ONNX operator.
+        error_ulps: The largest error, in units of the precision's eps times sum |w| |x| + |b|.
+        allowed_ulps: The bound on it.
+        reason: Why nothing could be compared.
+    """
+
+    name: str
+    kind: str
+    error_ulps: float
+    allowed_ulps: float
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True within the bound; NaN is not."""
+        return not self.reason and self.error_ulps <= self.allowed_ulps
+
+    def to_json(self) -> dict[str, Any]:
+        """Give every field and the verdict; None for what is not finite."""
+        return {**json_ready(asdict(self)), "passed": self.passed}
 
 
 @dataclass(frozen=True)
@@ -130,16 +158,16 @@ class ValidationReport:
         """Give the summary and every result; what a failed export leaves behind."""
         return {
             **self.summary(),
-            "results": [{**_finite(asdict(r)), "passed": r.passed} for r in self.results],
+            "results": [{**json_ready(asdict(r)), "passed": r.passed} for r in self.results],
         }
 
 
-def _finite(value: Any) -> Any:
+def json_ready(value: Any) -> Any:
     """Replace what is not finite by None: JSON has neither, and strict readers refuse the file."""
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, tuple):
-        return [_finite(v) for v in value]
+        return {k: json_ready(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [json_ready(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

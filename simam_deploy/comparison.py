@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from simam_deploy import manifest
 from simam_deploy.accuracy import AGREEMENT, BATCH, measure_accuracy
-from simam_deploy.artifacts import GateCheck, TensorSpec, ValidationReport
+from simam_deploy.artifacts import GateCheck, LayerCheck, TensorSpec, ValidationReport
 from simam_deploy.bisect import bisect, convert
 from simam_deploy.candidate import Candidate, open_candidate, precision_of
 from simam_deploy.comparison_report import (
@@ -31,17 +31,27 @@ from simam_deploy.drift import find_departure
 from simam_deploy.errors import InputError, UsageError, ValidationError
 from simam_deploy.gates import GateChecker, SiteRecorder, SiteSample, worst_of
 from simam_deploy.graph import prepare
-from simam_deploy.graph.precision import rounded
+from simam_deploy.graph.precision import round_layers, rounded, typed
 from simam_deploy.graph.precision.formats import HALVES
+from simam_deploy.graph.precision.layers import layers
 from simam_deploy.graph.read import read_model
 from simam_deploy.graph.write import write_model
+from simam_deploy.layers import check_layers, record_layers
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.runtime.renamed import Renamed
 from simam_deploy.sources import Options, Subject, load_subject
 from simam_deploy.staging import explained, publish, staging_folder
-from simam_deploy.validate import Recording, cases_for, compare, record
+from simam_deploy.validate import (
+    CONVERTED,
+    TOLERANCES,
+    Recording,
+    Tolerance,
+    cases_for,
+    compare,
+    record,
+)
 
 Progress = Callable[[str], None]
 Feeds = Mapping[str, npt.NDArray[Any]]
@@ -145,6 +155,7 @@ def validate_models(
         validation, side, notes = _compare(pair, recording)
         progress("checking gates")
         gates, departure = _check_sites(pair, recording, samples, validation)
+        layer_checks, remarks = _check_layers(pair, next(_gate_feeds(pair, recording, samples)))
         accuracy = _accuracy(pair, samples, data, progress) if samples and data else None
         found = None
         if find_hazards and not validation.passed:
@@ -157,10 +168,11 @@ def validate_models(
         validation=validation,
         gates=gates,
         gate_inputs=f"{data.path.name}" if data else "drawn inputs",
+        layers=layer_checks,
         departure=departure,
         accuracy=accuracy,
         bisection=found,
-        notes=(*subject.notes, *other.notes, *notes, *(samples.notes if samples else ())),
+        notes=(*subject.notes, *other.notes, *notes, *remarks, *(samples.notes if samples else ())),
         seconds=time.perf_counter() - started,
     )
 
@@ -205,15 +217,29 @@ def _recorded(
 ) -> tuple[_Pair, Recording]:
     """Run the reference on every case, and write its graph to `file`."""
     progress("computing reference outputs")
-    with subject.reference() as reference, subject.shaken() as shaken:
+    with subject.reference() as reference:
         inputs = _checked_inputs(reference.inputs, candidate)
-        shapes = dict.fromkeys(_fitted(shapes, candidate) for shapes in subject.shapes)
-        recording = record(reference, shaken, cases_for(shapes, candidate.precision))
         outputs = tuple(spec.name for spec in reference.outputs)
-    progress("making the reference's graph")
-    graph = prepare(subject.graph().model, subject.opset, simplify=False)
-    write_model(graph, file)
-    return _Pair(subject, candidate, inputs, outputs, lambda: read_model(file)), recording
+        shapes = dict.fromkeys(_fitted(shapes, candidate) for shapes in subject.shapes)
+        cases = cases_for(shapes, candidate.precision)
+        graph = prepare(subject.graph().model, subject.opset, simplify=False)
+        write_model(graph, file)
+        pair = _Pair(subject, candidate, inputs, outputs, lambda: read_model(file))
+        with _disturbed(pair) as shaken:
+            return pair, record(reference, shaken, cases)
+
+
+def _disturbed(pair: _Pair) -> Runner:
+    """Open the reference as the candidate's precision must disturb it."""
+    if pair.candidate.dtype not in HALVES:
+        return pair.subject.shaken()
+    graph = typed(pair.original())
+    round_layers(graph, pair.candidate.dtype)
+    return run_graph(graph)
+
+
+def _bounds(precision: str) -> Mapping[str, Tolerance]:
+    return CONVERTED if precision in CONVERTED else TOLERANCES
 
 
 def _checked_inputs(inputs: tuple[TensorSpec, ...], candidate: Candidate) -> tuple[TensorSpec, ...]:
@@ -277,7 +303,7 @@ def _compare(pair: _Pair, recording: Recording) -> tuple[ValidationReport, Side,
     candidate = pair.candidate
     with candidate.runner() as runner, _at_fault(candidate.path):
         named = under_names(runner, pair.inputs, pair.outputs)
-        validation = compare(recording, named, candidate.precision)
+        validation = compare(recording, named, candidate.precision, _bounds(candidate.precision))
         outputs = tuple(spec.name for spec in runner.outputs)
     side = Side(candidate.path.name, runner.name, candidate.precision, candidate.inputs, outputs)
     return validation, side, list(_remarks(pair, side))
@@ -336,6 +362,27 @@ def _check_sites(
     return tuple(worst_of(site) for site in zip(*checks, strict=True)), departure
 
 
+def _check_layers(pair: _Pair, feeds: Feeds) -> tuple[tuple[LayerCheck, ...], list[str]]:
+    """Check every layer of a half candidate, where it has those of the reference."""
+    candidate = pair.candidate
+    if candidate.dtype not in HALVES:
+        return (), []
+    theirs, own = (_kinds(graph) for graph in (pair.original(), candidate.graph()))
+    if theirs != own:
+        return (), [f"layers were not compared one by one: {len(own)}, the reference {len(theirs)}"]
+    maps = record_layers(pair.original(), feeds)
+    return check_layers(maps, pair.original(), candidate.graph(), candidate.dtype), []
+
+
+def _kinds(model: ir.Model) -> list[tuple[str, object]]:
+    """List each layer's operator and the shape of its weights."""
+    return [
+        (node.op_type, tuple(weight.const_value.shape))
+        for node in layers(model)
+        if (weight := node.inputs[1]) is not None and weight.const_value is not None
+    ]
+
+
 def _gate_feeds(pair: _Pair, recording: Recording, samples: Dataset | None) -> Iterator[Feeds]:
     """Yield a batch of real samples, or else the drawn inputs of every case."""
     if samples is None:
@@ -374,7 +421,7 @@ def _bisect(
 
     def passes(model: ir.Model) -> bool:
         with run_graph(rounded(model)) as runner:
-            return compare(recording, runner, precision).passed
+            return compare(recording, runner, precision, CONVERTED).passed
 
     found = bisect(pair.original, dtype, passes, progress)
     if output is None or found.reason:

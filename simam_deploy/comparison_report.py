@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from simam_deploy.artifacts import GateCheck, TensorSpec, ValidationReport, specs_json
+from simam_deploy.artifacts import (
+    GateCheck,
+    LayerCheck,
+    TensorSpec,
+    ValidationReport,
+    json_ready,
+    specs_json,
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class ComparisonReport:
         validation: The outputs, case by case.
         gates: One check a SimAM site of the reference, the worst over all inputs.
         gate_inputs: What the gates were checked on.
+        layers: One check a layer of a half candidate that has the reference's layers.
         departure: Where the maps part, if the outputs failed and they part at one place.
         accuracy: On labelled or unlabelled samples, if there were any.
         bisection: If it was asked for and the outputs failed.
@@ -112,6 +119,7 @@ class ComparisonReport:
     validation: ValidationReport
     gates: tuple[GateCheck, ...]
     gate_inputs: str
+    layers: tuple[LayerCheck, ...]
     departure: Departure | None
     accuracy: Accuracy | None
     bisection: Bisection | None
@@ -121,7 +129,8 @@ class ComparisonReport:
     @property
     def failures(self) -> tuple[str, ...]:
         """Say what failed, a line each; nothing where all passed."""
-        return tuple(line for line in (self._outputs(), self._gates(), self._agreement()) if line)
+        found = (self._gates(), self._layers(), self._outputs(), self._agreement())
+        return tuple(line for line in found if line)
 
     @property
     def passed(self) -> bool:
@@ -149,6 +158,16 @@ class ComparisonReport:
         )
         return f"{len(failed)} of {len(self.gates)} gates: {first.name}: {found}"
 
+    def _layers(self) -> str:
+        failed = [check for check in self.layers if not check.passed]
+        if not failed:
+            return ""
+        first = failed[0]
+        found = first.reason or (
+            f"off by {first.error_ulps:.3g} units of rounding (allowed {first.allowed_ulps:g})"
+        )
+        return f"{len(failed)} of {len(self.layers)} layers: {first.kind} {first.name}: {found}"
+
     def _agreement(self) -> str:
         found = self.accuracy
         if found is None or found.passed:
@@ -162,9 +181,10 @@ class ComparisonReport:
             "failures": list(self.failures),
             "reference": _side(self.reference),
             "candidate": _side(self.candidate),
-            "validation": _finite(self.validation.details()),
+            "validation": json_ready(self.validation.details()),
             "gates": [check.to_json() for check in self.gates],
             "gate_inputs": self.gate_inputs,
+            "layers": [check.to_json() for check in self.layers],
             "departure": _record(self.departure),
             "accuracy": _record(self.accuracy),
             "bisection": _record(self.bisection),
@@ -185,13 +205,4 @@ def _side(side: Side) -> dict[str, Any]:
 
 
 def _record(part: Any) -> Any:
-    return None if part is None else _finite(asdict(part))
-
-
-def _finite(value: Any) -> Any:
-    """Replace what is not finite by None: JSON has neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return None if part is None else json_ready(asdict(part))

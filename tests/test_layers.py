@@ -15,7 +15,7 @@ FLOORS = [
     {"checkpoint", "models", "dataset"},
     {"graph"},
     {"export", "runtime"},
-    {"manifest", "plan", "validate", "gates", "candidate", "accuracy", "report"},
+    {"manifest", "plan", "validate", "gates", "layers", "candidate", "accuracy", "report"},
     {"sources", "drift", "bisect"},
     {"pipeline", "inspection", "comparison"},
     {"cli"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from simam_deploy.artifacts import GateCheck, ValidationReport
+from simam_deploy.artifacts import GateCheck, LayerCheck, ValidationReport
 from simam_deploy.comparison_report import Accuracy, Bisection, ComparisonReport, Side
 from simam_deploy.report.columns import WIDTH, columns
 
@@ -34,6 +34,7 @@ def _facts(report: ComparisonReport) -> list[tuple[str, str]]:
         ("outputs", _outputs(report.validation)),
         ("bound", report.validation.rule),
         ("gates", f"{within} of {len(report.gates)} within their bound, on {report.gate_inputs}"),
+        *([("layers", _layers(report.layers))] if report.layers else []),
         *(_accuracy(report.accuracy) if report.accuracy else []),
         *(("note", note) for note in report.notes),
         ("time", f"{report.seconds:.1f} s"),
@@ -54,6 +55,12 @@ def _outputs(validation: ValidationReport) -> str:
         f"{cases} cases: worst difference {worst.max_rel:.1e} of the largest value "
         f"(allowed {worst.allowed:.1e}), {worst.output} of '{worst.case}'"
     )
+
+
+def _layers(layers: Sequence[LayerCheck]) -> str:
+    within = sum(check.passed for check in layers)
+    worst = max((c.error_ulps for c in layers if c.error_ulps == c.error_ulps), default=0.0)
+    return f"{within} of {len(layers)} within their bound, at most {worst:.2g} units of rounding"
 
 
 def _accuracy(found: Accuracy) -> Iterator[tuple[str, str]]:

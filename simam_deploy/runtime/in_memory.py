@@ -1,0 +1,28 @@
+"""Runs a graph that is in memory, once, as it is written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from simam_deploy.graph.write import write_model
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+
+
+def run_model(model: ir.Model, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Compute a model's outputs, in their order; feeds that it has no input for are left out.
+
+    Raises:
+        InputError: ONNX Runtime does not take the model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        write_model(model, file)
+        with OnnxRunner(file, as_written=True) as runner:
+            taken = {spec.name: feeds[spec.name] for spec in runner.inputs}
+            return list(runner.run(taken).values())
