@@ -191,7 +191,7 @@ def json_ready(value: Any) -> Any:
     """Replace what is not finite by None: JSON has neither, and strict readers refuse the file."""
     if isinstance(value, dict):
         return {k: json_ready(v) for k, v in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return [json_ready(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

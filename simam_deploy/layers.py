@@ -23,7 +23,7 @@ import onnx_ir as ir
 from simam_deploy.artifacts import LayerCheck
 from simam_deploy.graph.precision import cut_layers, majorise, rounded, tap_layers, typed
 from simam_deploy.graph.precision.formats import EPSILON, HALVES, SMALLEST_NORMAL
-from simam_deploy.runtime.in_memory import run_model
+from simam_deploy.runtime.graph_runner import run_model
 
 Array = npt.NDArray[Any]
 ALLOWED_ULPS = 1.1

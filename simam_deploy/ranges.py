@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from simam_deploy.artifacts import TensorSpec
 from simam_deploy.dataset import Dataset
 from simam_deploy.errors import UsageError
-from simam_deploy.graph.precision import measure, rounded, tap_sites, typed
+from simam_deploy.gates import SiteRecorder
+from simam_deploy.graph.precision import measure
 from simam_deploy.graph.readable import read_plain
-from simam_deploy.graph.write import write_model
 from simam_deploy.inspect_report import PlaneRange
-from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Arrays
 
 BATCH = 8
@@ -33,16 +31,11 @@ def measure_ranges(path: Path, dataset: Dataset) -> dict[str, PlaneRange]:
     Raises:
         InputError: The file or a sample cannot be used.
     """
-    model = rounded(read_plain(path))
-    names = [site.name for site in tap_sites(model)]
     found: dict[str, PlaneRange] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "sites.onnx"
-        write_model(typed(model), file)
-        with OnnxRunner(file, as_written=True) as runner:
-            for feeds in _feeds(runner.inputs, dataset):
-                for name, x in zip(names, runner.run(feeds).values(), strict=True):
-                    found[name] = _widest(found.get(name), measure(x))
+    with SiteRecorder(read_plain(path)) as recorder:
+        for feeds in _feeds(recorder.inputs, dataset):
+            for sample in recorder.record(feeds):
+                found[sample.name] = _widest(found.get(sample.name), measure(sample.x))
     return found
 
 

@@ -16,7 +16,7 @@ from simam_deploy.graph.precision import rounded
 from simam_deploy.graph.readable import read_plain
 from simam_deploy.models.build import create
 from simam_deploy.report.failure import describe_failure
-from simam_deploy.runtime.in_memory import run_model
+from simam_deploy.runtime.graph_runner import run_model
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.sources import Options, load_subject
 from simam_deploy.validate import Case

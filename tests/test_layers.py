@@ -11,18 +11,29 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
-    {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
+    {"errors", "op", "artifacts", "digest", "inspect_report", "comparison_report", "staging"},
     {"checkpoint", "models", "dataset"},
     {"graph"},
     {"export", "runtime"},
-    {"manifest", "plan", "validate", "gates", "layers", "ranges", "quantize", "report"},
-    {"sources", "conversion"},
-    {"pipeline", "inspection"},
+    {
+        "manifest",
+        "plan",
+        "validate",
+        "gates",
+        "layers",
+        "quantize",
+        "candidate",
+        "accuracy",
+        "report",
+    },
+    {"sources", "conversion", "drift", "bisect", "ranges"},
+    {"pipeline", "inspection", "comparison"},
     {"cli"},
 ]
 NEIGHBOURS_ALLOWED = {
     ("artifacts", "errors"),
     ("inspect_report", "artifacts"),
+    ("comparison_report", "artifacts"),
     ("staging", "errors"),
     ("export", "graph"),
 }
@@ -61,6 +72,7 @@ def test_imports_point_down(path):
         "import simam_deploy",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
+        "import simam_deploy.cli.validate",
         "import simam_deploy.models.zoo",
     ],
 )

@@ -18,9 +18,10 @@ import onnx_ir as ir
 
 from simam_deploy.dataset import Batch, Dataset
 from simam_deploy.errors import InputError
+from simam_deploy.graph.precision.typed import typed
 from simam_deploy.graph.read import read_model
 from simam_deploy.quantize.histogram import Histogram
-from simam_deploy.quantize.running import opened
+from simam_deploy.runtime.graph_runner import run_graph
 
 Progress = Callable[[str], None]
 
@@ -50,7 +51,7 @@ def calibrate(
     tap(model, tensors)
     histograms = {name: Histogram() for name in tensors}
     done, varied = 0, False
-    with opened(model) as runner:
+    with run_graph(typed(model)) as runner:
         (spec,) = runner.inputs
         for batch in _batches(dataset, spec.shape[0]):
             varied = varied or _varies(batch.array)

@@ -29,13 +29,14 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from simam_deploy.errors import InputError
+from simam_deploy.graph.precision.typed import typed
 from simam_deploy.graph.read import read_model
 from simam_deploy.quantize.calibrate import tap
 from simam_deploy.quantize.histogram import LEVELS, Histogram
 from simam_deploy.quantize.noise import disturbed
 from simam_deploy.quantize.pairs import channel_scales
 from simam_deploy.quantize.placement import Placement, name_of, place
-from simam_deploy.quantize.running import opened
+from simam_deploy.runtime.graph_runner import run_graph
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -188,7 +189,7 @@ def _run(file: Path, feeds: Feeds, tapped: tuple[str, ...] = ()) -> dict[str, Ar
     model = read_model(file)
     if tapped:
         tap(model, tapped)
-    with opened(model) as runner:
+    with run_graph(typed(model)) as runner:
         return runner.run(feeds)
 
 
@@ -202,7 +203,7 @@ def _costs(
     for seed in range(DRAWS):
         model = read_model(reference)
         disturbed(model, place(model), ranges, seed)
-        with opened(model) as runner:
+        with run_graph(typed(model)) as runner:
             drawn.append(runner.run(feeds))
     return tuple(
         OutputCost(name, _change(exact[name], got.get(name)), _rms_change(exact[name], name, drawn))

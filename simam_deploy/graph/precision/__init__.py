@@ -2,7 +2,7 @@
 
 from simam_deploy.graph.precision.audit import audit, measure
 from simam_deploy.graph.precision.cost import round_layers
-from simam_deploy.graph.precision.half import Halved, to_half
+from simam_deploy.graph.precision.half import Halved, half_nodes, to_half
 from simam_deploy.graph.precision.islands import cut_islands, tap_sites
 from simam_deploy.graph.precision.layers import cut_layers, majorise, tap_layers
 from simam_deploy.graph.precision.rounding import rounded
@@ -13,6 +13,7 @@ __all__ = [
     "audit",
     "cut_islands",
     "cut_layers",
+    "half_nodes",
     "majorise",
     "measure",
     "round_layers",
