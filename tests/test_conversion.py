@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from simam_deploy import NETWORKS, InputError, UsageError, ValidationError, export_onnx
 from simam_deploy import conversion as room
 from simam_deploy.artifacts import ValidationReport
+from simam_deploy.conversion import half
 from simam_deploy.graph.precision import rounded
 from simam_deploy.graph.readable import read_plain
 from simam_deploy.models.build import create
@@ -86,8 +87,76 @@ def test_an_onnx_file_is_converted_once(float32, tmp_path):
             export_onnx(half.path, tmp_path / "again.onnx", precision=precision)
 
 
+def test_digits_in_int8(digits, float32, labelled, tmp_path):
+    """Calibrated on training images; the loss is on images it has not seen."""
+    images, labels = labelled
+    train, *_ = split()
+    np.savez(tmp_path / "train.npz", images=train.numpy())
+    artifact = export_onnx(
+        digits,
+        tmp_path / "int8.onnx",
+        precision="int8",
+        calibration_data=tmp_path / "train.npz",
+    )
+    accuracies = []
+    for path in (float32.path, artifact.path):
+        with OnnxRunner(path) as runner:
+            logits = runner.run({"input": images})["logits"]
+        accuracies.append(float((logits.argmax(1) == labels).mean()))
+    assert accuracies[0] - accuracies[1] <= 0.005
+    assert artifact.seconds < 60
+    assert artifact.size < 0.3 * float32.size
+    ops = [n.op_type for n in onnx.load(artifact.path).graph.node]
+    assert ops.count("QuantizeLinear") >= 20
+    manifest = json.loads(artifact.manifest_path.read_text())
+    assert manifest["precision"] == "int8"
+    assert manifest["calibration"]["samples"] == 256
+    assert manifest["validation"]["gates"]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"precision": "int8"}, "wants samples"),
+        ({"precision": "fp16", "calibration_data": "x"}, "for --precision int8 alone"),
+    ],
+)
+def test_calibration_goes_with_int8(options, says, digits, tmp_path):
+    with pytest.raises(UsageError, match=says):
+        export_onnx(digits, tmp_path / "m.onnx", **options)
+
+
+@pytest.mark.parametrize(
+    ("samples", "says"),
+    [
+        (np.zeros((4, 3, 32, 32), np.float32), "constant"),
+        (np.full((4, 3, 32, 32), np.nan, np.float32), "NaN"),
+        (np.ones((4, 3, 16, 16), np.float32), "16"),
+    ],
+    ids=["constant", "NaN", "wrong size"],
+)
+def test_samples_that_will_not_do_leave_nothing(samples, says, digits, tmp_path):
+    np.savez(tmp_path / "bad.npz", images=samples)
+    with pytest.raises(InputError, match=says):
+        export_onnx(
+            digits,
+            tmp_path / "m.onnx",
+            precision="int8",
+            calibration_data=tmp_path / "bad.npz",
+        )
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.npz"]
+
+
+def test_an_empty_folder_has_no_samples(digits, tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="none"):
+        export_onnx(
+            digits, tmp_path / "m.onnx", precision="int8", calibration_data=tmp_path / "none"
+        )
+
+
 def test_an_unknown_precision_is_a_usage_error(digits, tmp_path):
-    with pytest.raises(UsageError, match="fp32, fp16, bf16.*'fp8'"):
+    with pytest.raises(UsageError, match="fp32, fp16, bf16, int8.*'fp8'"):
         export_onnx(digits, tmp_path / "m.onnx", precision="fp8")
 
 
@@ -99,12 +168,12 @@ class Converted:
         self.original = room.keep_original(subject.graph().model, subject.opset, folder)
         cases = tuple(Case("normal", shapes) for shapes in subject.shapes)
         with subject.reference() as runner:
-            self.reference = room.record_reference(self.original, runner, cases, "fp16")
+            self.reference = room.record_half(self.original, runner, cases, "fp16")
         self.file = folder / "half.onnx"
-        room.convert(self.original, "fp16", True, "portable", True, self.file)
+        room.convert_half(self.original, "fp16", True, "portable", True, self.file)
 
     def judge(self, file: Path) -> ValidationReport:
-        return room.judge(self.reference, self.original, file, "fp16")
+        return room.judge_half(self.reference, self.original, file, "fp16")
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +280,7 @@ def test_a_dropped_cast_is_no_valid_graph(converted, tmp_path):
 
 
 def test_a_failed_conversion_leaves_a_report_and_no_file(digits, tmp_path, monkeypatch):
-    whole = room.to_half
+    whole = half.to_half
 
     def forgetful(graph, dtype, keep_io):
         halved = whole(graph, dtype, keep_io)
@@ -222,7 +291,7 @@ def test_a_failed_conversion_leaves_a_report_and_no_file(digits, tmp_path, monke
         )
         return halved
 
-    monkeypatch.setattr(room, "to_half", forgetful)
+    monkeypatch.setattr(half, "to_half", forgetful)
     with pytest.raises(ValidationError, match=r"m\.onnx was not written: the gate of SimAM layer1"):
         export_onnx(digits, tmp_path / "m.onnx", precision="fp16")
     assert [p.name for p in tmp_path.iterdir()] == ["m.failed.json"]

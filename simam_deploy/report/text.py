@@ -50,11 +50,12 @@ def _local(summary: dict[str, Any]) -> list[tuple[str, str]]:
     for what in ("gates", "layers"):
         if what in summary:
             each = summary[what]
+            name = "tensors" if (what, summary["precision"]) == ("layers", "int8") else what
             text = (
                 f"{each['count']} by themselves: worst {each['worst_ulps']:.2f} units of rounding "
-                f"(allowed {each['allowed_ulps']:g})"
+                f"(allowed {each['allowed_ulps']:.3g})"
             )
-            lines.append((f"{what}", text))
+            lines.append((name, text))
     return lines
 
 
