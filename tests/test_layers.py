@@ -17,6 +17,7 @@ FLOORS = [
     {"export", "runtime"},
     {"manifest", "plan", "validate", "gates", "layers", "candidate", "accuracy", "report"},
     {"sources", "drift", "bisect"},
+    {"pair"},
     {"pipeline", "inspection", "comparison"},
     {"cli"},
 ]
