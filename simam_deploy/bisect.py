@@ -10,6 +10,7 @@ found can be given up alone; another set may be as small.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 
 import onnx_ir as ir
 
@@ -19,7 +20,7 @@ from simam_deploy.graph.precision import half_nodes, to_half, typed
 from simam_deploy.graph.precision.half import BFLOAT16_SINCE
 
 TRIALS = 128
-"""Each converts the network and runs every case: 0.1 s for a CIFAR network, 6 s for a ResNet-50."""
+"""Each converts the network and runs every case: 0.14 s for a preresnet20 of 32x32 on one core."""
 
 
 def bisect(
@@ -48,12 +49,12 @@ def bisect(
     search = _Search(lambda keep: passes(convert(original(), dtype, keep)), progress, trials)
     if not search.passes(nodes):
         return Bisection((), len(nodes), search.count, False, NOT_PRECISION)
-    minimal = True
-    try:
-        kept = () if search.passes(()) else tuple(search.divide((), False, nodes))
-    except _TrialsSpentError:
-        kept, minimal = tuple(search.best), False
-    in_order = tuple(node for node in nodes if node in kept)
+    minimal = False
+    with suppress(_TrialsSpentError):
+        kept = [] if search.passes(()) else search.divide((), False, nodes)
+        # Rounding is drawn anew by every set: that this very one passes has to be seen.
+        minimal = set(kept) == set(search.best) or search.passes(kept)
+    in_order = tuple(node for node in nodes if node in search.best)
     return Bisection(in_order, len(nodes), search.count, minimal)
 
 
@@ -85,7 +86,7 @@ class _Search:
             raise _TrialsSpentError
         self.count += 1
         passed = self._trial(keep)
-        if passed and (self.count == 1 or len(keep) < len(self.best)):
+        if passed and (self.count == 1 or len(keep) <= len(self.best)):
             self.best = keep
         verdict = "passes" if passed else "fails"
         self._progress(f"trial {self.count}: {len(keep)} nodes in float32: {verdict}")

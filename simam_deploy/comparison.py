@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import onnx_ir as ir
 
 from simam_deploy import manifest
 from simam_deploy.accuracy import AGREEMENT, BATCH, measure_accuracy
 from simam_deploy.artifacts import GateCheck, LayerCheck, TensorSpec, ValidationReport
 from simam_deploy.bisect import bisect, convert
-from simam_deploy.candidate import Candidate, open_candidate, precision_of
+from simam_deploy.candidate import open_candidate
 from simam_deploy.comparison_report import (
     Accuracy,
     Bisection,
@@ -28,20 +24,19 @@ from simam_deploy.comparison_report import (
 )
 from simam_deploy.dataset import Dataset, open_dataset
 from simam_deploy.drift import find_departure
-from simam_deploy.errors import InputError, UsageError, ValidationError
-from simam_deploy.gates import GateChecker, SiteRecorder, SiteSample, worst_of
-from simam_deploy.graph import prepare
+from simam_deploy.errors import InputError, UsageError
+from simam_deploy.gates import GateChecker, SiteRecorder, record_sites, worst_of
 from simam_deploy.graph.precision import round_layers, rounded, typed
 from simam_deploy.graph.precision.formats import HALVES
 from simam_deploy.graph.precision.layers import layers
 from simam_deploy.graph.read import read_model
 from simam_deploy.graph.write import write_model
 from simam_deploy.layers import check_layers, record_layers
+from simam_deploy.pair import Feeds, Pair, at_fault, open_pair, under_names
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.runtime.renamed import Renamed
-from simam_deploy.sources import Options, Subject, load_subject
+from simam_deploy.sources import Options
 from simam_deploy.staging import explained, publish, staging_folder
 from simam_deploy.validate import (
     CONVERTED,
@@ -54,7 +49,6 @@ from simam_deploy.validate import (
 )
 
 Progress = Callable[[str], None]
-Feeds = Mapping[str, npt.NDArray[Any]]
 _GATE_SAMPLES = 8
 
 
@@ -71,36 +65,6 @@ class Data:
     path: Path
     limit: int | None = None
     min_agreement: float | None = None
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Both models, open to whoever reads on, and what was found on opening them.
-
-    Attributes:
-        subject: The reference.
-        candidate: The other.
-        inputs: The reference's.
-        outputs: The reference's names.
-        original: Reads the reference's graph: float32, plain ops.
-    """
-
-    subject: Subject
-    candidate: Candidate
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[str, ...]
-    original: Callable[[], ir.Model]
-
-    @contextlib.contextmanager
-    def open_candidate(self) -> Iterator[Runner]:
-        """Run the candidate under the reference's names."""
-        with self.candidate.runner() as runner, _at_fault(self.candidate.path):
-            yield under_names(runner, self.inputs, self.outputs)
-
-    def own_names(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
-        """Give feeds under the candidate's names."""
-        renames = _partners([s.name for s in self.candidate.inputs], [s.name for s in self.inputs])
-        return {own: feeds[theirs] for own, theirs in renames.items()}
 
 
 def validate_models(
@@ -145,17 +109,22 @@ def validate_models(
     require_onnxruntime()
     progress("reading the candidate")
     other = open_candidate(Path(candidate))
+    if find_hazards and other.dtype not in HALVES:
+        raise UsageError(f"--bisect is for fp16 and bf16 candidates, this one is {other.precision}")
     progress("reading the reference")
     options = Options(arch, model, e_lambda, input_shape=input_shape, trust_pickle=trust_pickle)
-    subject = _load(Path(reference), options, other)
     with tempfile.TemporaryDirectory() as folder:
-        pair, recording = _recorded(subject, other, Path(folder) / "reference.onnx", progress)
+        pair = open_pair(Path(reference), options, other, Path(folder))
+        progress("computing reference outputs")
+        recording = _record(pair)
         samples = _open_data(data, pair) if data else None
         progress("comparing outputs")
         validation, side, notes = _compare(pair, recording)
         progress("checking gates")
-        gates, departure = _check_sites(pair, recording, samples, validation)
-        layer_checks, remarks = _check_layers(pair, next(_gate_feeds(pair, recording, samples)))
+        inputs = list(_gate_feeds(pair, recording, samples))
+        gates = _check_sites(pair, inputs)
+        layer_checks, remarks = _check_layers(pair, inputs[0])
+        departure = _locate(pair, inputs[0], validation)
         accuracy = _accuracy(pair, samples, data, progress) if samples and data else None
         found = None
         if find_hazards and not validation.passed:
@@ -172,64 +141,25 @@ def validate_models(
         departure=departure,
         accuracy=accuracy,
         bisection=found,
-        notes=(*subject.notes, *other.notes, *notes, *remarks, *(samples.notes if samples else ())),
+        notes=(
+            *pair.subject.notes,
+            *other.notes,
+            *notes,
+            *remarks,
+            *(samples.notes if samples else ()),
+        ),
         seconds=time.perf_counter() - started,
     )
 
 
-def _load(path: Path, options: Options, candidate: Candidate) -> Subject:
-    """Open the reference at the sizes that the candidate takes.
-
-    Raises:
-        UsageError: It is not float32, or does not take the candidate's sizes.
-    """
-    spec = candidate.inputs[0]
-    if path.suffix.lower() == ".onnx":
-        _check_float32(path, candidate)
-        return load_subject(path, options)
-    if path.suffix.lower() == ".pt2":
-        return load_subject(path, options)
-    sizes = spec.shape[1:]
-    dynamic = "batch" if isinstance(spec.shape[0], str) else "none"
-    if any(isinstance(size, str) for size in sizes):
-        dynamic, shape = "hw", options.input_shape
-    else:
-        batch = spec.shape[0] if dynamic == "none" else 1
-        shape = options.input_shape or tuple(int(n) for n in (batch, *sizes))
-    try:
-        return load_subject(path, replace(options, dynamic=dynamic, input_shape=shape))
-    except UsageError as error:
-        raise UsageError(f"{candidate.path.name} takes {spec}; for {path.name}, {error}") from error
+def _record(pair: Pair) -> Recording:
+    """Run the reference on every case, and once more as the precision disturbs it."""
+    cases = cases_for(pair.shapes, pair.candidate.precision)
+    with pair.subject.reference() as reference, _disturbed(pair) as shaken:
+        return record(reference, shaken, cases)
 
 
-def _check_float32(path: Path, candidate: Candidate) -> None:
-    precision = precision_of(read_model(path))
-    if precision != "fp32":
-        swap = f", and {candidate.path.name} is fp32: swap them"
-        raise UsageError(
-            f"{path.name}, the reference, is {precision}: a reference must be float32"
-            f"{swap if candidate.precision == 'fp32' else ''}"
-        )
-
-
-def _recorded(
-    subject: Subject, candidate: Candidate, file: Path, progress: Progress
-) -> tuple[_Pair, Recording]:
-    """Run the reference on every case, and write its graph to `file`."""
-    progress("computing reference outputs")
-    with subject.reference() as reference:
-        inputs = _checked_inputs(reference.inputs, candidate)
-        outputs = tuple(spec.name for spec in reference.outputs)
-        shapes = dict.fromkeys(_fitted(shapes, candidate) for shapes in subject.shapes)
-        cases = cases_for(shapes, candidate.precision)
-        graph = prepare(subject.graph().model, subject.opset, simplify=False)
-        write_model(graph, file)
-        pair = _Pair(subject, candidate, inputs, outputs, lambda: read_model(file))
-        with _disturbed(pair) as shaken:
-            return pair, record(reference, shaken, cases)
-
-
-def _disturbed(pair: _Pair) -> Runner:
+def _disturbed(pair: Pair) -> Runner:
     """Open the reference as the candidate's precision must disturb it."""
     if pair.candidate.dtype not in HALVES:
         return pair.subject.shaken()
@@ -242,66 +172,10 @@ def _bounds(precision: str) -> Mapping[str, Tolerance]:
     return CONVERTED if precision in CONVERTED else TOLERANCES
 
 
-def _checked_inputs(inputs: tuple[TensorSpec, ...], candidate: Candidate) -> tuple[TensorSpec, ...]:
-    """See to it that both models can be given the same arrays.
-
-    Raises:
-        InputError: They cannot.
-    """
-    theirs = candidate.inputs
-    alike = len(inputs) == len(theirs) and all(
-        len(a.shape) == len(b.shape) and all(map(_may_equal, a.shape, b.shape))
-        for a, b in zip(inputs, theirs, strict=True)
-    )
-    if not alike:
-        raise InputError(
-            f"the models do not take the same input: {'; '.join(map(str, inputs))} against "
-            f"{'; '.join(map(str, theirs))} of {candidate.path.name}"
-        )
-    return inputs
-
-
-def _may_equal(a: int | str, b: int | str) -> bool:
-    return isinstance(a, str) or isinstance(b, str) or a == b
-
-
-def _fitted(shapes: Sequence[tuple[int, ...]], candidate: Candidate) -> tuple[tuple[int, ...], ...]:
-    """Put the sizes that the candidate fixes into a case's shapes."""
-    return tuple(
-        tuple(d if isinstance(d, int) else n for d, n in zip(spec.shape, shape, strict=True))
-        for spec, shape in zip(candidate.inputs, shapes, strict=True)
-    )
-
-
-def _partners(own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
-    """Pair names: each with itself where they are the same, else by position."""
-    if set(theirs) <= set(own):
-        return {name: name for name in own}
-    return {a: b if b is not None else a for a, b in itertools.zip_longest(own, theirs) if a}
-
-
-def under_names(runner: Runner, inputs: tuple[TensorSpec, ...], outputs: tuple[str, ...]) -> Runner:
-    """Give a runner the names of another, by position where they differ."""
-    ins = _partners([s.name for s in runner.inputs], [s.name for s in inputs])
-    outs = _partners([s.name for s in runner.outputs], outputs)
-    if all(a == b for a, b in (ins | outs).items()):
-        return runner
-    return Renamed(runner, tuple(ins.values()), tuple(outs.values()))
-
-
-@contextlib.contextmanager
-def _at_fault(path: Path) -> Iterator[None]:
-    """Take for a failed validation what keeps the candidate from running."""
-    try:
-        yield
-    except InputError as error:
-        raise ValidationError(f"{path.name} cannot be run: {error}") from error
-
-
-def _compare(pair: _Pair, recording: Recording) -> tuple[ValidationReport, Side, list[str]]:
+def _compare(pair: Pair, recording: Recording) -> tuple[ValidationReport, Side, list[str]]:
     """Hold the outputs against the recorded ones."""
     candidate = pair.candidate
-    with candidate.runner() as runner, _at_fault(candidate.path):
+    with candidate.runner() as runner, at_fault(candidate.path):
         named = under_names(runner, pair.inputs, pair.outputs)
         validation = compare(recording, named, candidate.precision, _bounds(candidate.precision))
         outputs = tuple(spec.name for spec in runner.outputs)
@@ -309,7 +183,7 @@ def _compare(pair: _Pair, recording: Recording) -> tuple[ValidationReport, Side,
     return validation, side, list(_remarks(pair, side))
 
 
-def _remarks(pair: _Pair, side: Side) -> Iterator[str]:
+def _remarks(pair: Pair, side: Side) -> Iterator[str]:
     """Say what was matched by position, cast, or left out."""
     for kind, theirs, own in (
         ("inputs", [s.name for s in pair.inputs], [s.name for s in side.inputs]),
@@ -324,9 +198,9 @@ def _remarks(pair: _Pair, side: Side) -> Iterator[str]:
             yield f"input {spec.name} is {spec.dtype}: the float32 inputs were rounded to it"
 
 
-def _open_data(data: Data, pair: _Pair) -> Dataset:
+def _open_data(data: Data, pair: Pair) -> Dataset:
     """Open the samples, at the first case's sizes, with the preprocessing that a model states."""
-    shape = _fitted(pair.subject.shapes[0], pair.candidate)[0]
+    shape = pair.shapes[0][0]
     spec = TensorSpec(pair.inputs[0].name, "float32", ("batch", *shape[1:]))
     facts = pair.subject.facts.get("preprocessing") or manifest.stated_preprocessing(
         read_model(pair.candidate.path).metadata_props
@@ -334,35 +208,29 @@ def _open_data(data: Data, pair: _Pair) -> Dataset:
     return open_dataset(data.path, spec, facts, limit=data.limit)
 
 
-def _batch_size(pair: _Pair, wanted: int) -> int:
-    fixed = pair.candidate.inputs[0].shape[0]
-    return fixed if isinstance(fixed, int) else wanted
-
-
-def _check_sites(
-    pair: _Pair, recording: Recording, samples: Dataset | None, validation: ValidationReport
-) -> tuple[tuple[GateCheck, ...], Departure | None]:
-    """Check every gate on every input; where the outputs failed, locate the place."""
-    checks: list[tuple[GateCheck, ...]] = []
-    first: tuple[tuple[SiteSample, ...], Feeds] | None = None
+def _check_sites(pair: Pair, inputs: Sequence[Feeds]) -> tuple[GateCheck, ...]:
+    """Check every gate on every input."""
+    checks = []
     with (
         SiteRecorder(pair.original()) as recorder,
+        at_fault(pair.candidate.path),
         GateChecker(pair.candidate.graph(), pair.candidate.dtype) as checker,
     ):
-        for feeds in _gate_feeds(pair, recording, samples):
-            own = pair.own_names(feeds)
-            maps = recorder.record(feeds)
-            first = first or (maps, own)
-            checks.append(checker.check(maps, own))
-    departure = None
-    if first and not validation.passed:
-        departure = find_departure(
-            *(first[0], pair.candidate.graph, first[1], pair.candidate.unit, validation.results)
-        )
-    return tuple(worst_of(site) for site in zip(*checks, strict=True)), departure
+        for feeds in inputs:
+            checks.append(checker.check(recorder.record(feeds), pair.own_names(feeds)))
+    return tuple(worst_of(site) for site in zip(*checks, strict=True))
 
 
-def _check_layers(pair: _Pair, feeds: Feeds) -> tuple[tuple[LayerCheck, ...], list[str]]:
+def _locate(pair: Pair, feeds: Feeds, validation: ValidationReport) -> Departure | None:
+    """Find where the maps part, if the outputs do."""
+    if validation.passed:
+        return None
+    candidate, samples = pair.candidate, record_sites(pair.original(), feeds)
+    own = pair.own_names(feeds)
+    return find_departure(samples, candidate.graph, own, candidate.unit, validation.results)
+
+
+def _check_layers(pair: Pair, feeds: Feeds) -> tuple[tuple[LayerCheck, ...], list[str]]:
     """Check every layer of a half candidate, where it has those of the reference."""
     candidate = pair.candidate
     if candidate.dtype not in HALVES:
@@ -371,7 +239,8 @@ def _check_layers(pair: _Pair, feeds: Feeds) -> tuple[tuple[LayerCheck, ...], li
     if theirs != own:
         return (), [f"layers were not compared one by one: {len(own)}, the reference {len(theirs)}"]
     maps = record_layers(pair.original(), feeds)
-    return check_layers(maps, pair.original(), candidate.graph(), candidate.dtype), []
+    with at_fault(candidate.path):
+        return check_layers(maps, pair.original(), candidate.graph(), candidate.dtype), []
 
 
 def _kinds(model: ir.Model) -> list[tuple[str, object]]:
@@ -383,13 +252,13 @@ def _kinds(model: ir.Model) -> list[tuple[str, object]]:
     ]
 
 
-def _gate_feeds(pair: _Pair, recording: Recording, samples: Dataset | None) -> Iterator[Feeds]:
+def _gate_feeds(pair: Pair, recording: Recording, samples: Dataset | None) -> Iterator[Feeds]:
     """Yield a batch of real samples, or else the drawn inputs of every case."""
     if samples is None:
         ordered = sorted(recording.outputs, key=lambda case: case.kind != "normal")
         yield from (case.feeds(pair.inputs) for case in ordered)
         return
-    size = _batch_size(pair, _GATE_SAMPLES)
+    size = pair.batch_size(_GATE_SAMPLES)
     batch = next(samples.batches(size)).array
     if len(batch) == size or not isinstance(pair.candidate.inputs[0].shape[0], int):
         yield {pair.inputs[0].name: batch}
@@ -397,27 +266,19 @@ def _gate_feeds(pair: _Pair, recording: Recording, samples: Dataset | None) -> I
         raise InputError(f"{samples.name} holds {len(batch)} samples, the model takes {size}")
 
 
-def _accuracy(pair: _Pair, samples: Dataset, data: Data, progress: Progress) -> Accuracy:
+def _accuracy(pair: Pair, samples: Dataset, data: Data, progress: Progress) -> Accuracy:
     """Run every sample through both models."""
     progress(f"classifying {len(samples)} samples")
     least = data.min_agreement
     required = AGREEMENT[pair.candidate.precision] if least is None else least
-    batches = samples.batches(_batch_size(pair, BATCH))
+    batches = samples.batches(pair.batch_size(BATCH))
     with pair.subject.reference() as reference, pair.open_candidate() as candidate:
         return measure_accuracy(reference, candidate, batches, required)
 
 
-def _bisect(
-    pair: _Pair, recording: Recording, output: Path | None, progress: Progress
-) -> Bisection:
-    """Find what must stay in float32, and write the conversion that keeps it.
-
-    Raises:
-        UsageError: The candidate is no half model.
-    """
+def _bisect(pair: Pair, recording: Recording, output: Path | None, progress: Progress) -> Bisection:
+    """Find what must stay in float32, and write the conversion that keeps it."""
     dtype, precision = pair.candidate.dtype, pair.candidate.precision
-    if dtype not in HALVES:
-        raise UsageError(f"--bisect is for fp16 and bf16 candidates, this one is {precision}")
 
     def passes(model: ir.Model) -> bool:
         with run_graph(rounded(model)) as runner:
@@ -430,7 +291,7 @@ def _bisect(
     return replace(found, written=str(output))
 
 
-def _write(pair: _Pair, found: Bisection, output: Path) -> None:
+def _write(pair: Pair, found: Bisection, output: Path) -> None:
     """Write a conversion with its manifest."""
     converted = convert(pair.original(), pair.candidate.dtype, found.kept)
     facts = {

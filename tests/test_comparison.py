@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import InputError, UsageError, ValidationError, export_onnx
+from simam_deploy import InputError, UsageError, ValidationError, comparison, export_onnx
 from simam_deploy.bisect import convert
 from simam_deploy.cli.validate import main
 from simam_deploy.comparison import validate_models
@@ -19,6 +19,7 @@ from simam_deploy.graph.read import read_model
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.write import write_model
 from simam_deploy.sources.subject import take_sites
+from simam_deploy.validate import Tolerance
 from tests.graph.onnx_text import model
 from tests.graph.precision.graphs import BF16, FP16
 
@@ -161,6 +162,15 @@ def test_a_fault_between_sites_names_the_layer(float32, tmp_path):
     assert report.departure.here > 100 * report.departure.before
 
 
+def test_rounding_that_grows_is_no_departure(float32, tmp_path, monkeypatch):
+    """Outputs that fail for their bound alone are blamed on no place."""
+    strict = {"fp16": Tolerance(factor=0, floor=1e-5, cap=1e-5)}
+    monkeypatch.setattr(comparison, "CONVERTED", strict)
+    report = validate_models(float32, halved(float32, tmp_path / "half.onnx"))
+    assert not report.validation.passed
+    assert report.departure is None
+
+
 @pytest.mark.parametrize("which", [0, 4, 8])
 def test_lambda_ten_times_off(which, float32, tmp_path, capsys):
     graph = typed(take_sites(read_model(float32), "digits").model)
@@ -298,6 +308,8 @@ def test_nan_in_the_outputs_fails_and_json_stays_strict(float32, tmp_path):
     document = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert document["passed"] is False
     assert document["validation"]["results"][0]["max_rel"] is None
+    assert report.departure.site == ""
+    assert document["departure"]["here"] is None
 
 
 def test_what_no_runtime_takes_is_a_failure(float32, tmp_path):

@@ -39,7 +39,7 @@ SMALL = (
     Small("mobilenet_v2", _THIN, (3, 64, 64), 17),
     Small("wespeaker_simam_resnet34_asp", (8,), (64, 80), 16),
 )
-QUICK = ("cifar_resnet20", "cifar_mobilenetv2")
+QUICK = ("cifar_resnet20", "cifar_preresnet20")
 
 
 def fresh(small: Small) -> nn.Module:

@@ -27,6 +27,7 @@ FLOORS = [
         "report",
     },
     {"sources", "conversion", "drift", "bisect", "ranges"},
+    {"pair"},
     {"pipeline", "inspection", "comparison"},
     {"cli"},
 ]

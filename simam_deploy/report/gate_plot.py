@@ -17,8 +17,8 @@ from simam_deploy.report.columns import short
 
 _ROW, _TOP, _BOTTOM = 26, 44, 14
 _NAME_WIDTH = 30
-_RANGE = (250, 540)
-_ERROR = (580, 850)
+_RANGE = (250, 530)
+_ERROR = (585, 845)
 _FIGURES = 864
 _WIDTH = 1000
 _GATES = (0.6, 1.0)
@@ -121,7 +121,8 @@ def _row(check: GateCheck, top: int, odd: bool) -> Iterator[str]:
         yield _bar(check.gate, middle - 2.5, 5, "good" if check.passed else "bad")
         yield from _error(check, middle)
     else:
-        yield _text(_RANGE[0], middle + 4, short(check.reason, 88), "bad")
+        yield _cross(_RANGE[0] + 6, middle)
+        yield _text(_RANGE[0] + 20, middle + 4, short(check.reason, 100), "bad")
     yield "</g>"
 
 
@@ -138,10 +139,14 @@ def _error(check: GateCheck, middle: float) -> Iterator[str]:
     width = max(x - left, 1)
     yield f'<rect class="{kind}" x="{left}" y="{middle - 3}" width="{width:.1f}" height="6"/>'
     if not check.passed:
-        a, b = (f"M{x - 5:.1f} {middle + s * 5}L{x + 5:.1f} {middle - s * 5}" for s in (1, -1))
-        yield f'<path class="cross" d="{a}{b}"/>'
+        yield _cross(x, middle)
     figures = f"{check.error_ulps:.3g} of {check.allowed_ulps:.3g}"
     yield _text(_FIGURES, middle + 4, figures, "soft" if check.passed else "bad")
+
+
+def _cross(x: float, y: float) -> str:
+    a, b = (f"M{x - 5:.1f} {y + s * 5}L{x + 5:.1f} {y - s * 5}" for s in (1, -1))
+    return f'<path class="cross" d="{a}{b}"/>'
 
 
 def _explanation(check: GateCheck) -> str:
