@@ -23,7 +23,10 @@ from simam_deploy.models.zoo import NETWORKS
 BATCH = 8
 """What a dynamic batch is optimised for."""
 COMPUTE_CAPABILITY = "SM89"
-_LAUNCH = re.compile(r"\n\s+(?:function|corrltn|runtime_fusion|kgen_gemm)=\{ name=")
+_LAUNCH = re.compile(r"\n\s+(?:function|corrltn|runtime_fusion|kgen_gemm)=\{ name=(\S+)")
+
+_INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
+_CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")
 
 
 def traced(network: str, batch: int | str) -> ir.Model:
@@ -51,7 +54,23 @@ def launches(model: ir.Model) -> int:
         ImportError: There is no tensorrt_rtx.
         ValueError: It does not take the model.
     """
-    return len(_LAUNCH.findall(_plan(model).decode("latin1")))
+    return len(kernels(plan_text(model)))
+
+
+def kernels(text: str) -> list[str]:
+    """Name the kernels that a plan launches, in its order."""
+    return _LAUNCH.findall(text)
+
+
+def int8_convolutions(text: str) -> int:
+    """Count the convolution kernels of a plan that read int8 weights."""
+    small = set(_INT8_CONSTANT.findall(text))
+    return sum(bool(small & set(re.findall(r'"(\w+)"', i))) for i in _CONVOLUTION.findall(text))
+
+
+def plan_text(model: ir.Model) -> str:
+    """Build a plan and give what can be read of it; arguments and errors as for `launches`."""
+    return _plan(model).decode("latin1")
 
 
 def _plan(model: ir.Model) -> bytes:

@@ -17,9 +17,7 @@ from simam_deploy.quantize.histogram import LEVELS
 from simam_deploy.quantize.placement import Placement
 
 
-def disturbed(
-    model: ir.Model, placement: Placement, ranges: Mapping[str, float], seed: int
-) -> None:
+def disturb(model: ir.Model, placement: Placement, ranges: Mapping[str, float], seed: int) -> None:
     """Add the noise to every read and weight of the placement, in place.
 
     Args:

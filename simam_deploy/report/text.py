@@ -46,17 +46,19 @@ def export_table(artifact: OnnxArtifact) -> str:
 
 def _local(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Sum up what was judged gate by gate and layer by layer, where a precision was changed."""
-    lines = []
-    for what in ("gates", "layers"):
-        if what in summary:
-            each = summary[what]
-            name = "tensors" if (what, summary["precision"]) == ("layers", "int8") else what
-            text = (
-                f"{each['count']} by themselves: worst {each['worst_ulps']:.2f} units of rounding "
-                f"(allowed {each['allowed_ulps']:.3g})"
-            )
-            lines.append((name, text))
-    return lines
+    judged = [what for what in ("gates", "layers") if what in summary]
+    tensors = summary["precision"] == "int8"
+    return [
+        ("tensors" if tensors and what == "layers" else what, _units(summary[what]))
+        for what in judged
+    ]
+
+
+def _units(each: dict[str, Any]) -> str:
+    return (
+        f"{each['count']} by themselves: worst {each['worst_ulps']:.2f} units of rounding "
+        f"(allowed {each['allowed_ulps']:.3g})"
+    )
 
 
 def _names(sites: Sequence[SimamSite]) -> str:
