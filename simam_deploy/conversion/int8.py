@@ -74,7 +74,7 @@ def convert_int8(float32: Path, dataset: Dataset, file: Path, progress: Progress
 
 
 def judge_int8(
-    recording: Recording, float32: Path, file: Path, dataset: Dataset, kept: tuple[str, ...]
+    recording: Recording, float32: Path, file: Path, dataset: Dataset, quantised: Quantised
 ) -> ValidationReport:
     """Hold the float32 file against the source and the int8 file against the float32 one.
 
@@ -83,7 +83,7 @@ def judge_int8(
         float32: The file in float32.
         file: The same in int8.
         dataset: The samples.
-        kept: `Quantised.kept`.
+        quantised: How the int8 file was made.
     """
     with OnnxRunner(float32, as_written=True) as runner:
         report = compare(recording, runner)
@@ -91,7 +91,9 @@ def judge_int8(
     batch = spec.shape[0] if isinstance(spec.shape[0], int) else None
     several = {spec.name: next(dataset.batches(batch or JUDGED)).array}
     one = {spec.name: several[spec.name][: batch or 1]}
-    verdict = judge(float32, file, several, kept)
+    # Too few samples say little about ranges: then the scales are held to what was measured.
+    ranges = quantised.calibration["ranges"] if len(dataset) < JUDGED else None
+    verdict = judge(float32, file, several, ranges=ranges, kept=quantised.kept)
     samples = record_sites(read_plain(float32), one)
     gates = check_gates(samples, read_plain(file), ir.DataType.FLOAT, one)
     return replace(
