@@ -269,7 +269,8 @@ def _make_int8(
         write_model(graph, float32)
         quantised = conversion.convert_int8(float32, dataset, step.file, step.progress)
         step.progress("judging every gate, quantised tensor and output")
-        report = conversion.judge_int8(recording, float32, step.file, dataset, quantised)
+        judged = calibration.open(inputs, conversion.JUDGED)
+        report = conversion.judge_int8(recording, float32, step.file, judged, quantised)
     left = f"{quantised.layers} layers in int8; in float32 {', '.join(quantised.kept)}"
     facts = _facts(subject, (*traced.notes, *quantised.notes, left), sites, step)
     return _Written(facts | {"calibration": quantised.calibration}, sites, inputs, outputs, report)

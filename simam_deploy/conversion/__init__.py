@@ -1,11 +1,12 @@
 """Change a float32 network's precision, and prove that the written file is right."""
 
 from simam_deploy.conversion.half import convert_half, judge_half, record_half
-from simam_deploy.conversion.int8 import Calibration, convert_int8, judge_int8
+from simam_deploy.conversion.int8 import JUDGED, Calibration, convert_int8, judge_int8
 from simam_deploy.conversion.original import Original, check_convertible, keep_original
 from simam_deploy.graph.precision.formats import HALF_TYPES
 
 __all__ = [
+    "JUDGED",
     "LEAST_OPSET",
     "PRECISIONS",
     "Calibration",

@@ -49,8 +49,8 @@ class Calibration:
     preprocessing: Mapping[str, Any] | None
     samples: int = SAMPLES
 
-    def open(self, inputs: tuple[TensorSpec, ...]) -> Dataset:
-        """Open it for the model's only input.
+    def open(self, inputs: tuple[TensorSpec, ...], most: int | None = None) -> Dataset:
+        """Open it for the model's only input, `most` samples spread over all or as many as stated.
 
         Raises:
             InputError: There are no samples, or they do not fit.
@@ -58,7 +58,7 @@ class Calibration:
         """
         if len(inputs) != 1:
             raise UsageError(f"int8 is for models of one input, this one has {len(inputs)}")
-        return open_dataset(self.path, inputs[0], self.preprocessing, limit=self.samples)
+        return open_dataset(self.path, inputs[0], self.preprocessing, limit=most or self.samples)
 
 
 def convert_int8(float32: Path, dataset: Dataset, file: Path, progress: Progress) -> Quantised:
@@ -82,7 +82,7 @@ def judge_int8(
         recording: Of the source, with float32's spread.
         float32: The file in float32.
         file: The same in int8.
-        dataset: The samples.
+        dataset: Some `JUDGED` samples, of all classes.
         quantised: How the int8 file was made.
     """
     with OnnxRunner(float32, as_written=True) as runner:

@@ -1,9 +1,9 @@
 """Measure the range of every tensor that is to be quantised, on sample data.
 
 The range is the one of least squared error (`Histogram.best_range`). Not by ONNX Runtime's
-calibrators, which print, keep the outputs of all samples or let their histograms grow with an
-outlier, and take minutes over the entropy of a resnet; on the digits network their ranges are no
-better (scripts/bench/calibration.py).
+calibrators, which print, and keep the outputs of all samples or let their histograms grow with an
+outlier. On the digits network the largest value and entropy cost a fifth more than this, and its
+percentile as much (scripts/bench/calibration.py).
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from simam_deploy.graph.precision.typed import typed
 from simam_deploy.graph.read import read_model
 from simam_deploy.quantize.histogram import Histogram
 from simam_deploy.runtime.graph_runner import run_graph
+from simam_deploy.runtime.protocol import Runner
 
 Progress = Callable[[str], None]
 
-_ELEMENTS = 2**17
-"""Of a batch: a network's quantised tensors come to 60 times its input, so that they take 32 MB."""
+_BYTES = 2**26
+"""Of the tensors that a batch gives; the runtime holds as much again while it makes them."""
 _LARGEST_BATCH = 32
 
 
@@ -53,7 +54,7 @@ def calibrate(
     done, varied = 0, False
     with run_graph(typed(model)) as runner:
         (spec,) = runner.inputs
-        for batch in _batches(dataset, spec.shape[0]):
+        for batch in _batches(dataset, runner):
             varied = varied or _varies(batch.array)
             values = runner.run({spec.name: batch.array})
             _count(histograms, values)
@@ -76,21 +77,24 @@ def tap(model: ir.Model, tensors: tuple[str, ...]) -> None:
     model.graph.outputs[:] = [values[name] for name in tensors]
 
 
-def _batches(dataset: Dataset, batch: int | str) -> Iterator[Batch]:
+def _batches(dataset: Dataset, runner: Runner) -> Iterator[Batch]:
     """Yield batches of the model's own size, or of one that memory allows.
 
     Raises:
         InputError: The model's batch is fixed, and larger than the dataset.
     """
-    if isinstance(batch, int):
-        if batch > len(dataset):
+    (spec,) = runner.inputs
+    fixed = spec.shape[0]
+    if isinstance(fixed, int):
+        if fixed > len(dataset):
             raise InputError(
-                f"{dataset.name} has {len(dataset)} samples, the model takes {batch} at once: give "
+                f"{dataset.name} has {len(dataset)} samples, the model takes {fixed} at once: give "
                 "more, or export with a free batch"
             )
-        return (each for each in dataset.batches(batch) if len(each.array) == batch)
-    sample = next(dataset.batches(1)).array
-    return dataset.batches(max(1, min(_LARGEST_BATCH, _ELEMENTS // sample.size)))
+        return (batch for batch in dataset.batches(fixed) if len(batch.array) == fixed)
+    single = next(dataset.batches(1)).array
+    taken = sum(value.nbytes for value in runner.run({spec.name: single}).values())
+    return dataset.batches(max(1, min(_LARGEST_BATCH, _BYTES // taken)))
 
 
 def _varies(array: npt.NDArray[Any]) -> bool:

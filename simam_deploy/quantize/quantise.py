@@ -27,7 +27,8 @@ from simam_deploy.quantize.pairs import insert_pairs
 from simam_deploy.quantize.placement import Placement, name_of, place
 
 SAMPLES = 256
-"""Enough: from 64 on the digits network's ranges move by less than a tenth."""
+"""Enough: the digits network's logits are off by 0.0100 with 16 samples, 0.0094 with 64, 0.0085
+with 256, and 0.0083 with all 1,437."""
 CHANNELS_SINCE = 13
 """The opset from which a DequantizeLinear has a scale for each channel."""
 METHOD = "range of least squared error"
@@ -64,6 +65,8 @@ class Quantised:
 
 def quantise(file: Path, dataset: Dataset, *, progress: Progress = lambda step: None) -> Quantised:
     """Calibrate a float32 model and write Q/DQ pairs into it.
+
+    Samples come and go in batches: a resnet50 or a WeSpeaker network takes 170 MB meanwhile.
 
     Args:
         file: A float32 .onnx file with one input, opset 13 or newer, SimAM in any lowering.

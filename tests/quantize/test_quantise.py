@@ -83,6 +83,16 @@ def test_progress_is_told(network):
     assert told == ["calibrating: 8 of 8 samples", "writing Q/DQ pairs"]
 
 
+def test_memory_limits_the_batch(network, monkeypatch):
+    one_sample = 2 * 4 * 9 * 9 * 4  # two tensors are tapped
+    monkeypatch.setattr("simam_deploy.quantize.calibrate._BYTES", 2 * one_sample + 1)
+    told = []
+    quantised = quantise(network.file, network.dataset(), progress=told.append)
+    assert told[:-1] == [f"calibrating: {n} of 8 samples" for n in (2, 4, 6, 8)]
+    ranges = network.quantised.calibration["ranges"]
+    assert quantised.calibration["ranges"] == pytest.approx(ranges, rel=1e-3)
+
+
 def test_the_float_file_is_left_alone(tmp_path):
     network = small(tmp_path)
     before = network.file.read_bytes()
