@@ -3,6 +3,7 @@
     SimamError                exit code
     ├── InputError            1   the input (or the place for the output) cannot be used
     │   ├── CheckpointError   1   the file is no usable checkpoint
+    │   ├── GraphError        1   the file is an ONNX model whose graph is not valid
     │   ├── NetworkError      1   the weights fit no network that is known here
     │   └── EngineError       1   a plan cannot be built, or not be run here
     ├── UsageError            2   the options contradict each other or the input
@@ -26,6 +27,10 @@ class InputError(SimamError):
 
 class CheckpointError(InputError):
     """The file is missing, damaged, unsafe, or holds no usable weights."""
+
+
+class GraphError(InputError):
+    """The file is an ONNX model, but its graph is not valid: no runtime can take it."""
 
 
 class NetworkError(InputError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.artifacts import TensorSpec
+from simam_deploy.artifacts import TensorSpec, json_ready
 
 Shape = tuple[int | str | None, ...]
 """A dimension is a number, a symbol's name, or None where nothing is known of it."""
@@ -67,6 +68,59 @@ class LintFinding:
 
 
 @dataclass(frozen=True)
+class PlaneRange:
+    """What a sample showed at a site: pixels of a plane, the largest std and |x - mean| of any."""
+
+    pixels: int
+    std: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class RangeFinding:
+    """One site.
+
+    Attributes:
+        name: The site's.
+        pixels: H*W; None where neither the shape nor a sample tells.
+        std_limit: The plane std from which the sum of squares overflows.
+        deviation_limit: The |x - mean| from which one square overflows.
+        count: n = H*W - 1 as the half type holds it, infinite where it overflows.
+        island: Whether the graph computes the site in float32.
+        measured: What the sample showed.
+        level: "ok", "warning" or "error".
+        reason: Why it is not ok.
+    """
+
+    name: str
+    pixels: int | None
+    std_limit: float | None
+    deviation_limit: float
+    count: float | None
+    island: bool
+    measured: PlaneRange | None
+    level: str
+    reason: str
+
+    @property
+    def margin(self) -> float | None:
+        """How many times what was measured fits into the limits; None without a sample."""
+        if self.measured is None or self.std_limit is None:
+            return None
+        std, deviation = self.measured.std, self.measured.deviation
+        ratios = [
+            limit / value if value else math.inf
+            for limit, value in ((self.std_limit, std), (self.deviation_limit, deviation))
+        ]
+        return min(ratios)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give every field and the margin; None for what is not finite."""
+        document: dict[str, Any] = json_ready({**asdict(self), "margin": self.margin})
+        return document
+
+
+@dataclass(frozen=True)
 class InspectReport:
     """All that `simam-inspect` says of a file.
 
@@ -85,6 +139,7 @@ class InspectReport:
         sites: In the order of the graph.
         near_misses: In the order of the graph.
         lint: What could be better.
+        ranges: What each site would need of a half type; empty where none was asked about.
     """
 
     path: Path
@@ -101,7 +156,9 @@ class InspectReport:
     sites: tuple[SiteFacts, ...]
     near_misses: tuple[NearMissFacts, ...]
     lint: tuple[LintFinding, ...]
+    ranges: tuple[RangeFinding, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `simam inspect --json` prints."""
-        return {**asdict(self), "path": str(self.path), "opset": self.opsets[""]}
+        document = {**asdict(self), "path": str(self.path), "opset": self.opsets[""]}
+        return {**document, "ranges": [finding.to_json() for finding in self.ranges]}

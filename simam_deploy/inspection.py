@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy import op
-from simam_deploy.artifacts import TensorSpec
-from simam_deploy.inspect_report import InspectReport, NearMissFacts, SiteFacts
+from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
+from simam_deploy.errors import UsageError
+from simam_deploy.inspect_report import InspectReport, NearMissFacts, RangeFinding, SiteFacts
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -17,21 +19,32 @@ if TYPE_CHECKING:
     from simam_deploy.graph.recognise import Site
 
 
-_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+PRECISIONS = ("fp16", "bf16")
 
 
-def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
-    """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run.
+def inspect_onnx(
+    path: str | os.PathLike[str],
+    *,
+    precision: str | None = None,
+    data: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
+) -> InspectReport:
+    """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run without `data`.
 
     Args:
         path: The .onnx, opset 11 or newer; its external data lie in its folder.
+        precision: "fp16" or "bf16": audits what each site needs of that type.
+        data: Samples to measure the sites' planes with, a folder of pictures, .npz or .npy.
+        limit: The most samples to take of them.
 
     Returns:
         The report.
 
     Raises:
-        InputError: The file cannot be used.
+        InputError: The file or the data cannot be used.
+        UsageError: There is data and no precision.
     """
+    from simam_deploy.graph.interface import interface
     from simam_deploy.graph.lint import lint
     from simam_deploy.graph.read import external_files, read_model
     from simam_deploy.graph.recognise import recognise
@@ -39,6 +52,7 @@ def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
     path = Path(path)
     model = read_model(path)
     findings = recognise(model)
+    inputs, outputs = interface(model)
     producer = f"{model.producer_name or 'unknown'} {model.producer_version or ''}".strip()
     return InspectReport(
         path=path,
@@ -47,26 +61,41 @@ def inspect_onnx(path: str | os.PathLike[str]) -> InspectReport:
         ir_version=model.ir_version,
         opsets=dict(model.opset_imports),
         producer=producer,
-        inputs=tuple(_spec(v) for v in model.graph.inputs if not v.is_initializer()),
-        outputs=tuple(_spec(value) for value in model.graph.outputs),
+        inputs=inputs,
+        outputs=outputs,
         functions=tuple(f"{domain}::{name}" for domain, name, _ in model.functions),
         metadata=dict(model.metadata_props),
         ops=_histogram(model),
         sites=tuple(_site(site) for site in findings.sites),
         near_misses=tuple(NearMissFacts(m.name, m.shape, m.reason) for m in findings.near_misses),
         lint=lint(model, findings),
+        ranges=_ranges(model, path, inputs, precision, data, limit),
     )
 
 
-def _spec(value: ir.Value) -> TensorSpec:
-    dims = () if value.shape is None else value.shape
-    shape = tuple(d if isinstance(d, int) else d.value or "?" for d in dims)
-    return TensorSpec(value.name or "", _dtype(value.dtype), shape)
+def _ranges(
+    model: ir.Model,
+    path: Path,
+    inputs: tuple[TensorSpec, ...],
+    precision: str | None,
+    data: str | os.PathLike[str] | None,
+    limit: int | None,
+) -> tuple[RangeFinding, ...]:
+    """Audit the sites against a half type, by their shapes and by what sample data does there."""
+    if precision is None:
+        if data is not None:
+            raise UsageError("--data measures ranges for --precision fp16 or bf16: say which")
+        return ()
+    from simam_deploy.dataset import open_dataset
+    from simam_deploy.graph.precision import audit
+    from simam_deploy.graph.precision.formats import HALF_TYPES
+    from simam_deploy.ranges import measure_ranges, only_input
 
-
-def _dtype(dtype: ir.DataType | None) -> str:
-    name = "?" if dtype is None else dtype.name.lower()
-    return _NUMPY_NAMES.get(name, name)
+    if data is None:
+        return audit(model, HALF_TYPES[precision])
+    stated = json.loads(model.metadata_props.get(f"{METADATA_PREFIX}preprocessing", "null"))
+    dataset = open_dataset(Path(data), only_input(inputs), stated, limit=limit)
+    return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 
 
 def _histogram(model: ir.Model) -> dict[str, int]:
@@ -78,11 +107,12 @@ def _histogram(model: ir.Model) -> dict[str, int]:
 def _site(site: Site) -> SiteFacts:
     from simam_deploy.graph.epilogue_behind import epilogue_behind
     from simam_deploy.graph.hazards import area_of, fp16_std, hazards_of
+    from simam_deploy.graph.interface import dtype_name
 
     return SiteFacts(
         name=site.name,
         shape=site.shape,
-        dtype=_dtype(site.dtype),
+        dtype=dtype_name(site.dtype),
         e_lambda=site.e_lambda,
         written_as=_written_as(site),
         nodes=len(site.nodes),

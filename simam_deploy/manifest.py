@@ -45,6 +45,15 @@ def as_metadata(facts: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def stated_preprocessing(metadata: Mapping[str, str]) -> dict[str, Any] | None:
+    """Read how an .onnx says that its input is made; None where it says nothing usable."""
+    try:
+        facts = json.loads(metadata[f"{METADATA_PREFIX}preprocessing"])
+    except (KeyError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
 def parts(artifact: Path) -> list[Path]:
     """List the files that make up an .onnx: itself and its external data, if it has any."""
     data = artifact.with_name(f"{artifact.name}.data")

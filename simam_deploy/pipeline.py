@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from simam_deploy import manifest
-from simam_deploy.artifacts import OnnxArtifact, SimamSite, ValidationReport
+from simam_deploy import conversion, manifest
+from simam_deploy.artifacts import OnnxArtifact, SimamSite, TensorSpec, ValidationReport
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.graph import prepare
+from simam_deploy.graph.interface import interface
 from simam_deploy.graph.lowerings import choose_lowering
+from simam_deploy.graph.read import read_model
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.write import write_model
 from simam_deploy.plan import Lambda
+from simam_deploy.quantize import SAMPLES
+from simam_deploy.report.failure import describe_failure
 from simam_deploy.runtime.onnx_runner import OnnxRunner, require_onnxruntime
-from simam_deploy.sources import Options, Subject, Traced, load_subject
+from simam_deploy.sources import Options, Subject, load_subject
 from simam_deploy.staging import explained, publish, staging_folder
 from simam_deploy.validate import Recording, cases_for, compare, record
 
@@ -43,6 +49,10 @@ def export_onnx(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     lowering: str = "auto",
+    precision: str | None = None,
+    keep_io: bool = True,
+    calibration_data: str | os.PathLike[str] | None = None,
+    calibration_samples: int = SAMPLES,
     simplify: bool = True,
     trust_pickle: bool = False,
     progress: Progress = lambda step: None,
@@ -62,10 +72,15 @@ def export_onnx(
             "batch", and "hw" for audio.
         input_shape: Full shape, or for a published network the shape without the batch; a
             network of your own needs it.
-        opset: 13 to 23; by default 18, or an .onnx file's own.
+        opset: 13 to 23; by default 18 (22 for "bf16"), or an .onnx file's own.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
         lowering: What SimAM becomes: "auto", "portable", "flat", "function" or "instancenorm".
+        precision: "fp32", "fp16", "bf16" or "int8"; by default the source's own. Weights and
+            activations are in it; SimAM, and sums as fragile, compute in float32.
+        calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
+        calibration_samples: The most samples to take of them.
+        keep_io: Whether the inputs and outputs of a half-precision file are float32.
         simplify: Whether onnx-simplifier runs.
         trust_pickle: Whether the source may run code while it is loaded.
         progress: Told each step.
@@ -87,33 +102,35 @@ def export_onnx(
         dynamic=dynamic,
         input_shape=input_shape,
         opset=opset,
+        least_opset=conversion.LEAST_OPSET.get(precision or "", 0),
         input_names=input_names,
         output_names=output_names,
         trust_pickle=trust_pickle,
     )
+    _check_precision(precision, calibration_data)
     target = _target(Path(source), output, opset)
     lowering = choose_lowering(lowering, opset)
     require_onnxruntime()
     with staging_folder(target) as stage:
-        file = stage / target.name
         progress("reading the network")
         subject = load_subject(Path(source), options)
         choose_lowering(lowering, subject.opset)  # an .onnx file may bring an older opset
-        progress("computing reference outputs")
-        recording = _record(subject)
-        progress("making the ONNX graph")
-        facts, sites = _write(subject, lowering, simplify, file, target)
-        precision = subject.precision
-        # The weights' last holder: freed before ONNX Runtime loads its own copy.
-        del subject
-        gc.collect()
-        progress("validating in ONNX Runtime")
-        with OnnxRunner(file, as_written=True) as runner:
-            report = compare(recording, runner, precision)
-        _reject_failed(report, target)
+        if precision in (None, subject.precision):
+            step = _Step(lowering, subject.precision, True, simplify, stage / target.name, progress)
+            written = _keep_precision(subject, step, target)
+        else:
+            conversion.check_convertible(Path(source).name, subject.precision, str(precision))
+            step = _Step(lowering, str(precision), keep_io, simplify, stage / target.name, progress)
+            if calibration_data is None:
+                written = _make_half(subject, step, target)
+            else:
+                given = Path(calibration_data), subject.facts.get("preprocessing")
+                calibration = conversion.Calibration(*given, calibration_samples)
+                written = _make_int8(subject, calibration, step, target)
+        _reject_failed(written.report, target)
         with explained(target):
-            facts |= {"validation": report.summary()}
-            manifest.seal(file, facts)
+            facts = {**written.facts, "validation": written.report.summary()}
+            manifest.seal(step.file, facts)
             publish(stage, target)
     return OnnxArtifact(
         path=target,
@@ -121,16 +138,32 @@ def export_onnx(
         arch=facts["arch"],
         e_lambda=facts["e_lambda"],
         e_lambda_source=facts["e_lambda_source"],
-        sites=sites,
+        sites=written.sites,
         lowering=lowering,
+        precision=facts["precision"],
         opset=facts["opset"],
         size=sum(p.stat().st_size for p in manifest.parts(target)),
-        inputs=runner.inputs,
-        outputs=runner.outputs,
-        validation=report,
+        inputs=written.inputs,
+        outputs=written.outputs,
+        validation=written.report,
         notes=tuple(facts["notes"]),
         seconds=time.perf_counter() - started,
     )
+
+
+def _check_precision(precision: str | None, calibration_data: object) -> None:
+    """Check that the options about precision go together.
+
+    Raises:
+        UsageError: They do not.
+    """
+    known = conversion.PRECISIONS
+    if precision is not None and precision not in known:
+        raise UsageError(f"--precision must be {', '.join(known)}; got {precision!r}")
+    if precision == "int8" and calibration_data is None:
+        raise UsageError("--precision int8 wants samples to measure ranges on: --calibration-data")
+    if precision != "int8" and calibration_data is not None:
+        raise UsageError("--calibration-data is for --precision int8 alone")
 
 
 def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | None) -> Path:
@@ -154,6 +187,106 @@ def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | No
     return target
 
 
+@dataclass(frozen=True)
+class _Step:
+    """How a graph is to be written: what was asked for, less what the source says itself."""
+
+    lowering: str
+    precision: str
+    keep_io: bool
+    simplify: bool
+    file: Path
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A file that was written and judged, not yet published."""
+
+    facts: dict[str, Any]
+    sites: tuple[SimamSite, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    report: ValidationReport
+
+
+def _keep_precision(subject: Subject, step: _Step, target: Path) -> _Written:
+    """Write the graph in its own precision, and hold it against the source."""
+    step.progress("computing reference outputs")
+    recording = _record(subject)
+    step.progress("making the ONNX graph")
+    traced = subject.graph()
+    sites = check_sites(traced.model)
+    graph = prepare(traced.model, subject.opset, step.simplify, step.lowering)
+    with explained(target):
+        write_model(graph, step.file)
+    facts = _facts(subject, traced.notes, sites, step)
+    # The weights' last holders: freed before ONNX Runtime loads its own copy.
+    del subject, traced, graph
+    gc.collect()
+    step.progress("validating in ONNX Runtime")
+    with OnnxRunner(step.file, as_written=True) as runner:
+        report = compare(recording, runner, step.precision)
+    return _Written(facts, sites, runner.inputs, runner.outputs, report)
+
+
+def _make_half(subject: Subject, step: _Step, target: Path) -> _Written:
+    """Write the graph in a half type, and prove it right, outside and inside."""
+    step.progress("making the float32 graph")
+    traced = subject.graph()
+    sites = check_sites(traced.model)
+    cases = cases_for(subject.shapes, step.precision)
+    with _workspace(target) as folder:
+        original = conversion.keep_original(traced.model, subject.opset, folder)
+        step.progress("computing what the precision must cost")
+        with subject.reference() as runner:
+            reference = conversion.record_half(original, runner, cases, step.precision)
+        step.progress(f"converting to {step.precision}")
+        notes = conversion.convert_half(
+            original, step.precision, step.keep_io, step.lowering, step.simplify, step.file
+        )
+        facts = _facts(subject, (*traced.notes, *notes), sites, step)
+        step.progress("judging every gate, layer and output")
+        report = conversion.judge_half(reference, original, step.file, step.precision)
+    inputs, outputs = interface(read_model(step.file))
+    return _Written(facts, sites, inputs, outputs, report)
+
+
+def _make_int8(
+    subject: Subject, calibration: conversion.Calibration, step: _Step, target: Path
+) -> _Written:
+    """Write the graph in float32, prove it, quantise it, and prove that."""
+    step.progress("computing reference outputs")
+    recording = _record(subject)
+    step.progress("making the float32 graph")
+    traced = subject.graph()
+    sites = check_sites(traced.model)
+    graph = prepare(traced.model, subject.opset, step.simplify, step.lowering)
+    inputs, outputs = interface(graph)
+    dataset = calibration.open(inputs)
+    with _workspace(target) as folder:
+        float32 = folder / "float32.onnx"
+        write_model(graph, float32)
+        quantised = conversion.convert_int8(float32, dataset, step.file, step.progress)
+        step.progress("judging every gate, quantised tensor and output")
+        judged = calibration.open(inputs, conversion.JUDGED)
+        report = conversion.judge_int8(recording, float32, step.file, judged, quantised)
+    left = f"{quantised.layers} layers in int8; in float32 {', '.join(quantised.kept)}"
+    facts = _facts(subject, (*traced.notes, *quantised.notes, left), sites, step)
+    return _Written(facts | {"calibration": quantised.calibration}, sites, inputs, outputs, report)
+
+
+@contextlib.contextmanager
+def _workspace(target: Path) -> Iterator[Path]:
+    """Yield a folder for what is needed on the way, on the target's file system.
+
+    Raises:
+        InputError: The disk is full.
+    """
+    with explained(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+        yield Path(folder)
+
+
 def _record(subject: Subject) -> Recording:
     """Run the source on every validation case, and once more with its rounding disturbed."""
     cases = cases_for(subject.shapes, subject.precision)
@@ -161,30 +294,18 @@ def _record(subject: Subject) -> Recording:
         return record(reference, shaken, cases)
 
 
-def _write(
-    subject: Subject, lowering: str, simplify: bool, file: Path, target: Path
-) -> tuple[dict[str, Any], tuple[SimamSite, ...]]:
-    """Make the graph, write it to `file`, and give what the manifest will state of `target`."""
-    traced = subject.graph()
-    sites = check_sites(traced.model)
-    graph = prepare(traced.model, subject.opset, simplify, lowering)
-    with explained(target):
-        write_model(graph, file)
-    return _facts(subject, traced, sites, lowering), sites
-
-
 def _facts(
-    subject: Subject, traced: Traced, sites: tuple[SimamSite, ...], lowering: str
+    subject: Subject, notes: Sequence[str], sites: tuple[SimamSite, ...], step: _Step
 ) -> dict[str, Any]:
     """Give the facts that the manifest will state."""
     return {
         **subject.facts,
         **_lambda_facts(subject.e_lambda, sites),
         "simam_sites": [asdict(site) for site in sites],
-        "lowering": lowering,
-        "precision": subject.precision,
+        "lowering": step.lowering,
+        "precision": step.precision,
         "opset": subject.opset,
-        "notes": [*subject.notes, *traced.notes],
+        "notes": [*subject.notes, *notes],
     }
 
 
@@ -209,9 +330,6 @@ def _reject_failed(report: ValidationReport, target: Path) -> None:
     path = target.with_suffix(".failed.json")
     with explained(path):
         manifest.write_json(path, report.details())
-    worst = report.worst
-    found = worst.reason or f"off by {worst.max_rel:.1e} of the largest value"
     raise ValidationError(
-        f"{target.name} was not written: output {worst.output} of case '{worst.case}' is {found} "
-        f"(allowed {worst.allowed:.0e}); all figures are in {path}"
+        f"{target.name} was not written: {describe_failure(report)}; all figures are in {path}"
     )

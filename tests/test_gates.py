@@ -7,10 +7,20 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy.errors import InputError
-from simam_deploy.gates import GateCheck, SiteSample, check_gates, record_sites
+from simam_deploy.gates import (
+    NOTHING_SHOWN,
+    GateCheck,
+    GateChecker,
+    SiteRecorder,
+    SiteSample,
+    check_gates,
+    record_sites,
+    worst_of,
+)
+from simam_deploy.graph.instance_norm import lower_instance_norm
 from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.precision import to_half
-from tests.graph.onnx_text import model, simam_model
+from tests.graph.onnx_text import model, run, simam_model
 from tests.graph.precision.graphs import BF16, FP16, block, draw, naive, planes
 
 SIZES = [(112, 112), (56, 56), (28, 28), (7, 7), (200, 334)]
@@ -162,3 +172,85 @@ def test_a_network_without_simam_is_refused():
     )
     with pytest.raises(InputError, match="no SimAM"):
         record_sites(graph, FEEDS)
+
+
+FP32 = ir.DataType.FLOAT
+
+
+def in_float32(height: int, width: int, lower=lower_portable, e_lambda: float = 1e-4) -> ir.Model:
+    graph = simam_model(f"1,4,{height},{width}", 22, e_lambda)
+    lower(graph)
+    return graph
+
+
+@pytest.mark.parametrize("lower", [lower_portable, lower_instance_norm])
+@pytest.mark.parametrize("kind", [*KINDS, "mean 1000"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_float32_is_judged_by_its_own_unit(size, kind, lower):
+    x = 1000 + planes("std 1", *size) if kind == "mean 1000" else planes(kind, *size)
+    (found,) = check_gates(sample(x), in_float32(*size, lower), FP32)
+    assert found.passed, found
+    assert found.error_ulps > 0
+    # Near zero the bound is some ten units: 1e-6 of a gate.
+    assert kind.startswith("mean") or found.allowed_ulps < 60
+    (half,) = check_gates(sample(x), converted(*size, FP16), FP32)
+    assert not half.passed
+
+
+def test_float32_sees_what_is_much_smaller_than_half_a_units_rounding():
+    """The gate off by 1e-5, as where n is wrong by a thousandth."""
+    graph = in_float32(28, 28)
+    (scale,) = [n for n in graph.graph if n.op_type == "Div"]
+    ratio = scale.inputs[0]
+    ratio.const_value = ir.tensor(ratio.const_value.numpy() * np.float32(1.001))
+    x = planes("std 1", 28, 28)
+    (found,) = check_gates(sample(x), typed_plain(graph), FP32)
+    assert not found.passed
+
+
+def typed_plain(graph: ir.Model) -> ir.Model:
+    assert run(graph, x=planes("std 1", 28, 28))
+    return graph
+
+
+def test_one_recorder_and_one_checker_serve_many_inputs():
+    draws = [draw(1, 4, 9, 9), 5 * draw(1, 4, 9, 9), np.zeros((1, 4, 9, 9), np.float32)]
+    with (
+        SiteRecorder(plain(network())) as recorder,
+        GateChecker(plain(network(FP16)), FP16) as checker,
+    ):
+        each = [checker.check(recorder.record({"x": x})) for x in draws]
+    assert each[0] == checks(plain(network(FP16)))
+    assert [worst_of(site).passed for site in zip(*each, strict=True)] == [True] * 3
+
+
+def made(error: float, reason: str = "", **fields) -> GateCheck:
+    facts = {"gate": (0.63, 0.9), "expected": (0.63, 0.9), "cosine": 1.0, "collapsed": 0.0}
+    return GateCheck("s", **{**facts, **fields}, error_ulps=error, allowed_ulps=0.55, reason=reason)
+
+
+def test_the_worst_of_several_inputs():
+    found = worst_of([made(0.4, gate=(0.62, 0.8), cosine=0.9), made(0.5, collapsed=0.1)])
+    assert (found.error_ulps, found.gate, found.cosine, found.collapsed) == (
+        0.5, (0.62, 0.9), 0.9, 0.1,
+    )  # fmt: skip
+    assert not worst_of([made(0.5), made(float("nan"), "3 values NaN")]).passed
+    assert worst_of([made(0.5), made(0.4, "lambda is 1")]).reason == "lambda is 1"
+
+
+def test_a_map_of_zeros_counts_only_where_all_are():
+    nothing = made(float("nan"), NOTHING_SHOWN)
+    assert worst_of([nothing, made(0.5)]).passed
+    assert not worst_of([nothing, nothing]).passed
+
+
+def test_sites_of_the_same_names_are_paired_by_name():
+    samples = record_sites(plain(network()), FEEDS)
+    found = check_gates(samples[::-1], plain(network(FP16)), FP16)
+    assert [check.name for check in found] == ["third", "second", "first"]
+    assert all(check.passed for check in found)
+
+
+def test_maps_of_another_shape_fail_with_the_reason():
+    found = check_gates(sample(planes("std 1", 9, 9)), converted(7, 7, FP16), FP16)
+    assert "fails on this input" in found[0].reason

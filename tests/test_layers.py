@@ -11,16 +11,27 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
-    {"errors", "op", "artifacts", "digest", "inspect_report", "staging", "gpu", "plugin"},
-    {"checkpoint", "models"},
+    {
+        "errors",
+        "op",
+        "artifacts",
+        "digest",
+        "inspect_report",
+        "comparison_report",
+        "staging",
+        "gpu",
+        "plugin",
+    },
+    {"checkpoint", "models", "dataset"},
     {"graph"},
     {"export", "manifest"},
     {"engine"},
     {"runtime"},
-    {"plan", "validate", "gates", "doctor"},
+    {"plan", "validate", "gates", "layers", "quantize", "candidate", "accuracy", "doctor"},
     {"report"},
-    {"sources"},
-    {"pipeline", "inspection"},
+    {"sources", "conversion", "drift", "bisect", "ranges"},
+    {"pair"},
+    {"pipeline", "inspection", "comparison"},
     {"engine_proof"},
     {"engine_pipeline"},
     {"cli"},
@@ -28,12 +39,14 @@ FLOORS = [
 NEIGHBOURS_ALLOWED = {
     ("artifacts", "errors"),
     ("inspect_report", "artifacts"),
+    ("comparison_report", "artifacts"),
     ("staging", "errors"),
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors"}
 HEAVY |= {"tensorrt", "tensorrt_rtx", "cuda"}
+HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors", "PIL"}
 
 
 def room_of(path: Path) -> str:
@@ -69,6 +82,7 @@ def test_imports_point_down(path):
         "import simam_deploy.cli.doctor",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
+        "import simam_deploy.cli.validate",
         "import simam_deploy.models.zoo",
     ],
 )

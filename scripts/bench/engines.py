@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import torch
 
@@ -24,7 +23,10 @@ from simam_deploy.models.zoo import NETWORKS
 BATCH = 8
 """What a dynamic batch is optimised for."""
 COMPUTE_CAPABILITY = "SM89"
-_LAUNCH = re.compile(r"\n\s+(?:function|corrltn|runtime_fusion|kgen_gemm)=\{ name=")
+_LAUNCH = re.compile(r"\n\s+(?:function|corrltn|runtime_fusion|kgen_gemm)=\{ name=(\S+)")
+
+_INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
+_CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")
 
 
 def traced(network: str, batch: int | str) -> ir.Model:
@@ -52,7 +54,23 @@ def launches(model: ir.Model) -> int:
         ImportError: There is no tensorrt_rtx.
         ValueError: It does not take the model.
     """
-    return len(_LAUNCH.findall(_plan(model).decode("latin1")))
+    return len(kernels(plan_text(model)))
+
+
+def kernels(text: str) -> list[str]:
+    """Name the kernels that a plan launches, in its order."""
+    return _LAUNCH.findall(text)
+
+
+def int8_convolutions(text: str) -> int:
+    """Count the convolution kernels of a plan that read int8 weights."""
+    small = set(_INT8_CONSTANT.findall(text))
+    return sum(bool(small & set(re.findall(r'"(\w+)"', i))) for i in _CONVOLUTION.findall(text))
+
+
+def plan_text(model: ir.Model) -> str:
+    """Build a plan and give what can be read of it; arguments and errors as for `launches`."""
+    return _plan(model).decode("latin1")
 
 
 def _plan(model: ir.Model) -> bytes:
@@ -82,20 +100,3 @@ def _add_profile(builder: Any, network: Any, config: Any) -> None:
         one, most = ([n if d == -1 else d for d in tensor.shape] for n in (1, BATCH))
         profile.set_shape(tensor.name, one, most, most)
     config.add_optimization_profile(profile)
-
-
-def to_half(model: ir.Model) -> None:
-    """Make every float32 value of the main graph float16, SimAM's x and y among them.
-
-    What a lowering then puts around a SimAM is the float32 island between two Casts. A function
-    body brings its own; the scale and bias of a fused node are made later, in float32.
-    """
-    for name, value in model.graph.initializers.items():
-        tensor = value.const_value
-        if tensor is not None and tensor.dtype == ir.DataType.FLOAT:
-            value.const_value = ir.tensor(tensor.numpy().astype(np.float16), name=name)
-            value.type = ir.TensorType(ir.DataType.FLOAT16)
-    computed = [value for node in model.graph for value in node.outputs]
-    for value in (*model.graph.inputs, *model.graph.outputs, *computed):
-        if value.dtype == ir.DataType.FLOAT:
-            value.type = ir.TensorType(ir.DataType.FLOAT16)

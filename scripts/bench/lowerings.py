@@ -32,10 +32,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
-from engines import launches, to_half, traced
+from engines import launches, traced
 
 from simam_deploy.graph.expand import expand
 from simam_deploy.graph.lowerings import LOWERINGS
+from simam_deploy.graph.precision import to_half
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.tape import Scalar, Tape
 from simam_deploy.graph.tidy import tidy
@@ -148,7 +149,7 @@ def launch_rows() -> Iterator[Row]:
         for precision, name in itertools.product(("fp32", "fp16"), ("none", *ALL)):
             model = subject.clone()
             if precision == "fp16":
-                to_half(model)
+                to_half(model, ir.DataType.FLOAT16)
             (ALL | {"none": left_out})[name](model)
             of = f"{network}, {batch} batch"
             count = str(launches(model))

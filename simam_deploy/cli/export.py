@@ -18,12 +18,15 @@ _EPILOG = """examples:
   simam-export avg_model.pt --input-shape 1x300x80
   simam-export yolo.pth --model yolo.py:make --input-shape 1x3x640x640
   simam-export theirs.onnx -o ours.onnx
+  simam-export model.pth --precision fp16 -o model.fp16.onnx
+  simam-export model.pth --precision int8 --calibration-data pictures/ -o model.int8.onnx
 
 Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
 outputs agreed with the source's; otherwise NAME.failed.json holds the figures.
 Exit codes: 0 done, 1 the input cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
 LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,6 +84,22 @@ def _graph_options(p: argparse.ArgumentParser) -> None:
         "(flat), one node with a function body (function), or InstanceNormalization, fastest "
         "on ONNX Runtime's CPU but of fixed size (default: portable)",
     )  # fmt: skip
+    group.add_argument(
+        "--precision", choices=PRECISIONS,
+        help="of weights and activations; SimAM itself computes in float32 (default: the source's)",
+    )  # fmt: skip
+    group.add_argument(
+        "--keep-io", action=argparse.BooleanOptionalAction, default=True,
+        help="float32 inputs and outputs whatever the precision (default: yes)",
+    )  # fmt: skip
+    group.add_argument(
+        "--calibration-data", metavar="D",
+        help="samples for int8: a folder of pictures, .npz or .npy",
+    )  # fmt: skip
+    group.add_argument(
+        "--calibration-samples", type=int, default=256, metavar="N",
+        help="the most samples to calibrate on, spread evenly (%(default)s)",
+    )  # fmt: skip
     group.add_argument("--no-simplify", action="store_true", help="leave onnx-simplifier out")
 
 
@@ -128,6 +147,10 @@ def _export(args: argparse.Namespace) -> None:
             input_names=args.input_names,
             output_names=args.output_names,
             lowering=args.lowering,
+            precision=args.precision,
+            keep_io=args.keep_io,
+            calibration_data=args.calibration_data,
+            calibration_samples=args.calibration_samples,
             simplify=not args.no_simplify,
             trust_pickle=args.trust_pickle,
             progress=Steps(args.quiet),

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simam_deploy.cli.process import exit_code
+from simam_deploy.errors import ValidationError
 
 _EPILOG = """examples:
   simam-inspect model.onnx
+  simam-inspect model.onnx --precision fp16 --data pictures/
   simam-inspect model.onnx --json | jq '.sites[].e_lambda'
 
 A site is listed only if it is proved to be SimAM, by its structure and its numbers. What is nearly
 SimAM stands under the near misses, with the first thing that differs.
-Exit codes: 0 done, 1 the file cannot be used, 2 usage, 130 interrupted."""
+Exit codes: 0 done, 1 the file cannot be used, 2 usage, 3 a site overflows, 130 interrupted."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +30,18 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    p.add_argument("model", help=".onnx file, opset 11 or newer; nothing in it is run")
+    p.add_argument("model", help=".onnx file, opset 11 or newer; not run without --data")
+    p.add_argument(
+        "--precision", choices=["fp16", "bf16"],
+        help="audit the range that each SimAM needs of this type; exit code 3 if one overflows",
+    )  # fmt: skip
+    p.add_argument(
+        "--data", metavar="D",
+        help="with --precision: measure on samples (a folder of pictures, .npz or .npy)",
+    )  # fmt: skip
+    p.add_argument(
+        "--limit", type=int, default=64, metavar="N", help="the most samples (%(default)s)"
+    )
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     return p
 
@@ -36,13 +49,21 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
     args = parser().parse_args(argv)
-    return exit_code(lambda: _inspect(Path(args.model), args.json))
+    return exit_code(lambda: _inspect(args))
 
 
-def _inspect(path: Path, as_json: bool) -> None:
+def _inspect(args: argparse.Namespace) -> None:
     from simam_deploy.inspection import inspect_onnx
     from simam_deploy.report.inspect_text import inspect_table
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
-        report = inspect_onnx(path)
-    print(json.dumps(report.to_json(), indent=2) if as_json else inspect_table(report))
+        report = inspect_onnx(
+            Path(args.model), precision=args.precision, data=args.data, limit=args.limit
+        )
+    print(json.dumps(report.to_json(), indent=2) if args.json else inspect_table(report))
+    broken = [finding for finding in report.ranges if finding.level == "error"]
+    if broken:
+        raise ValidationError(
+            f"{len(broken)} of {len(report.ranges)} SimAM sites overflow in {args.precision}, "
+            f"{broken[0].name} first: export the float32 original with --precision {args.precision}"
+        )

@@ -55,6 +55,7 @@ def read_model(path: Path) -> ir.Model:
     Raises:
         InputError: The file is missing, damaged, no ONNX model, not sound, or reaches for files
             that are missing, too short or outside its folder.
+        GraphError: The graph's types or attributes do not fit together; names the node.
     """
     try:
         proto = _parsed(_content(path))
@@ -70,7 +71,7 @@ def read_model(path: Path) -> ir.Model:
         return model
     except InputError as error:
         # In one line: the names in a file may hold anything.
-        raise InputError(f"cannot use {path}: {' '.join(str(error).split())}") from error
+        raise type(error)(f"cannot use {path}: {' '.join(str(error).split())}") from error
 
 
 def external_files(model: ir.Model) -> tuple[Path, ...]:

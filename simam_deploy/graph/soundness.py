@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnx import checker, shape_inference
 
 from simam_deploy import op
-from simam_deploy.errors import InputError
+from simam_deploy.errors import GraphError, InputError
 from simam_deploy.graph.tensors import all_graphs, all_nodes, all_tensors, is_external, nbytes
 
 OLDEST_OPSET, NEWEST_OPSET = 11, onnx.defs.onnx_opset_version()
@@ -135,11 +135,11 @@ def _judge(model: onnx.ModelProto) -> None:
         inferred = shape_inference.infer_shapes(model, check_type=True).graph
     except (checker.ValidationError, shape_inference.InferenceError, *_PASSED_ON) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise InputError(f"no valid graph, export it again: {' '.join(lines)[:300]}") from error
+        raise GraphError(f"no valid graph, export it again: {' '.join(lines)[:300]}") from error
     for value in (*inferred.value_info, *inferred.output):
         computed = value.type.tensor_type.elem_type
         if computed and declared.get(value.name, computed) != computed:
-            raise InputError(
+            raise GraphError(
                 f"no valid graph, export it again: {value.name!r} is declared "
                 f"{_type_name(declared[value.name])}, its node gives {_type_name(computed)}"
             )

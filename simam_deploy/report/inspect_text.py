@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
-from simam_deploy.inspect_report import InspectReport, LintFinding, Shape, SiteFacts
+from simam_deploy.inspect_report import InspectReport, LintFinding, RangeFinding, Shape, SiteFacts
+from simam_deploy.report.columns import WIDTH, columns, short
 
-WIDTH = 100
-_SHORTEST_NAME = 14
 _PLACES = 3
 _TIED = "\N{NO-BREAK SPACE}"
 _INDENT = " " * 6
@@ -29,6 +29,7 @@ def inspect_table(report: InspectReport) -> str:
         *([f"as exported by simam-deploy\n{_rows(notes)}"] if notes else []),
         _section("SimAM sites", len(report.sites), _sites(report.sites)),
         _section("near misses", len(misses), "\n".join(_near_misses(misses))),
+        *([_ranges(report.ranges)] if report.ranges else []),
         _section("lint", len(report.lint), "\n".join(map(_lint, report.lint))),
     ]
     return "\n\n".join(sections)
@@ -96,7 +97,7 @@ def _section(title: str, count: int, body: str) -> str:
 
 def _sites(sites: Sequence[SiteFacts]) -> str:
     names = ("name", "shape", "lambda", "written as", "epilogue", "fp16 to std")
-    header, *lines = _columns([names, *map(_row, sites)])
+    header, *lines = columns([names, *map(_row, sites)])
     hazards = ["".join(f"\n{_INDENT}! {hazard}" for hazard in site.hazards) for site in sites]
     legend = [_LEGEND] if any(site.fp16_std is not None for site in sites) else []
     return "\n".join([header, *map("".join, zip(lines, hazards, strict=True)), *legend])
@@ -113,17 +114,34 @@ def _row(site: SiteFacts) -> tuple[str, ...]:
     )
 
 
-def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """Align the cells of all rows, two spaces apart; the first column gives way."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    widths[0] = min(widths[0], max(WIDTH - sum(widths[1:]) - 2 * len(widths), _SHORTEST_NAME))
-    rows = [(_short(row[0], widths[0]), *row[1:]) for row in table]
-    padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
-    return [f"  {'  '.join(row)}".rstrip() for row in padded]
+def _ranges(findings: Sequence[RangeFinding]) -> str:
+    """Show what each site has room for, and what it was seen to need."""
+    names = ("name", "pixels", "std limit", "std seen", "|x - mean| seen", "margin", "computed in")
+    table = columns([names, *map(_range, findings)])
+    lines = [table[0]]
+    for line, finding in zip(table[1:], findings, strict=True):
+        reason = f"\n{_INDENT}{'!' if finding.level == 'error' else '-'} {finding.reason}"
+        lines.append(line + (reason if finding.reason else ""))
+    counts = Counter(finding.level for finding in findings)
+    said = ", ".join(f"{counts[level]} {level}" for level in ("ok", "warning", "error"))
+    return "\n".join([f"range of SimAM in half: {said}", *lines])
+
+
+def _range(finding: RangeFinding) -> tuple[str, ...]:
+    seen, margin = finding.measured, finding.margin
+    return (
+        finding.name,
+        str(finding.pixels or "?"),
+        "-" if finding.std_limit is None else f"{finding.std_limit:.3g}",
+        "-" if seen is None else f"{seen.std:.3g}",
+        "-" if seen is None else f"{seen.deviation:.3g}",
+        "-" if margin is None else f"{margin:.3g}x",
+        "float32" if finding.island else "half",
+    )
 
 
 def _near_misses(misses: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    places = _columns([(name, shape) for name, shape, _ in misses]) if misses else []
+    places = columns([(name, shape) for name, shape, _ in misses]) if misses else []
     indent = max(map(len, places), default=0) + 2
     for place, (_, _, reason) in zip(places, misses, strict=True):
         lines = textwrap.wrap(reason, max(WIDTH - indent, WIDTH // 3)) or [""]
@@ -131,7 +149,7 @@ def _near_misses(misses: Sequence[tuple[str, str, str]]) -> Iterator[str]:
 
 
 def _lint(finding: LintFinding) -> str:
-    places = ", ".join(_short(place, WIDTH // 3) for place in finding.places[:_PLACES])
+    places = ", ".join(short(place, WIDTH // 3) for place in finding.places[:_PLACES])
     more = len(finding.places) - _PLACES
     where = f"at {places}{f' and {more} more' if more > 0 else ''}"
     head = f"  {finding.rule} ({len(finding.places)})"
@@ -152,8 +170,3 @@ def _shape(shape: Shape | None) -> str:
     """Render as `n x 16 x h x w`; an expression of symbols, which may be long, as `?`."""
     texts = ["?" if dim is None else str(dim) for dim in shape or ()]
     return " x ".join(text if len(text) <= _LONGEST_SYMBOL else "?" for text in texts) or "?"
-
-
-def _short(name: str, width: int) -> str:
-    """Cut a name in its front: modules differ in the back."""
-    return name if len(name) <= width else f"...{name[3 - width :]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from simam_deploy.artifacts import OnnxArtifact, SimamSite
 from simam_deploy.models.zoo import NETWORKS
@@ -24,6 +25,7 @@ def export_table(artifact: OnnxArtifact) -> str:
             ("SimAM sites", f"{len(artifact.sites)}: {_names(artifact.sites)}"),
             ("lambda", _lambda(artifact)),
             ("lowered as", artifact.lowering),
+            ("precision", artifact.precision),
             ("input", "; ".join(map(str, artifact.inputs))),
             ("output", outputs),
             ("opset", str(artifact.opset)),
@@ -34,10 +36,28 @@ def export_table(artifact: OnnxArtifact) -> str:
                 f"{artifact.validation.worst.max_rel:.1e} of the largest output "
                 f"(allowed {v['allowed']:.0e})",
             ),
+            *_local(v),
             ("manifest", artifact.manifest_path.name),
             *(("note", note) for note in artifact.notes),
             ("time", f"{artifact.seconds:.1f} s"),
         ]
+    )
+
+
+def _local(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Sum up what was judged gate by gate and layer by layer, where a precision was changed."""
+    judged = [what for what in ("gates", "layers") if what in summary]
+    tensors = summary["precision"] == "int8"
+    return [
+        ("tensors" if tensors and what == "layers" else what, _units(summary[what]))
+        for what in judged
+    ]
+
+
+def _units(each: dict[str, Any]) -> str:
+    return (
+        f"{each['count']} by themselves: worst {each['worst_ulps']:.2f} units of rounding "
+        f"(allowed {each['allowed_ulps']:.3g})"
     )
 
 

@@ -70,17 +70,26 @@ class OnnxRunner(Closing):
         try:
             self._session = ort.InferenceSession(str(path), options, providers=list(providers))
         except Exception as error:  # its error types derive from Exception alone
-            first_line = str(error).strip().splitlines()[0]
-            raise InputError(f"ONNX Runtime does not take {path.name}: {first_line}") from error
+            raise InputError(
+                f"ONNX Runtime does not take {path.name}: {_first_line(error)}"
+            ) from error
         _check_provider(providers[0], self._session.get_providers())
         self.name = f"ONNX Runtime {ort.__version__} ({self._session.get_providers()[0]})"
         self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
         self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
 
     def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
-        """Compute every output, keyed by name."""
+        """Compute every output, keyed by name.
+
+        Raises:
+            InputError: The model does not run on these inputs.
+        """
         names = [spec.name for spec in self.outputs]
-        return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        try:
+            results = self._session.run(names, dict(feeds))
+        except Exception as error:  # its error types derive from Exception alone
+            raise InputError(f"ONNX Runtime fails on this input: {_first_line(error)}") from error
+        return dict(zip(names, results, strict=True))
 
     def close(self) -> None:
         """Free the session and its copy of the weights."""
@@ -105,3 +114,7 @@ def _spec(arg: Any) -> TensorSpec:
     element = arg.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple("?" if dim is None else dim for dim in arg.shape)
     return TensorSpec(arg.name, _NUMPY_NAMES.get(element, element), shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

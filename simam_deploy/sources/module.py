@@ -126,7 +126,7 @@ def _subject(
     defaults = _output_names(model, plan)
     names = fit_names(options.output_names, defaults, "--output-names")
     runner = partial(TorchRunner, model, (plan.spec,), names)
-    opset = options.opset or DEFAULT_OPSET
+    opset = options.choose_opset(DEFAULT_OPSET)
 
     def graph() -> Traced:
         traced = trace(model, (plan.spec,), names, plan.trace_sizes, opset)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from simam_deploy.artifacts import TensorSpec
+from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.plan import shape_text
 from simam_deploy.runtime.onnx_runner import OnnxRunner
@@ -37,7 +38,7 @@ def load_onnx(source: Path, options: Options) -> Subject:
     _refuse_fixed(source, options)
     model = read_model(source)
     precision = _precision(model)
-    opset = options.opset or model.opset_imports[""]
+    opset = options.choose_opset(model.opset_imports[""])
 
     def shaken() -> Runner:
         return Shaken(OnnxRunner(source), _EPSILON[precision])
@@ -49,7 +50,7 @@ def load_onnx(source: Path, options: Options) -> Subject:
     with reference() as runner:
         inputs = runner.inputs
     return Subject(
-        facts={"arch": f"onnx:{source.name}", "source": file_facts(source)},
+        facts={"arch": f"onnx:{source.name}", "source": file_facts(source), **_stated(model)},
         e_lambda=None,
         notes=(),
         shapes=tuple(_shapes(inputs, options)),
@@ -59,6 +60,15 @@ def load_onnx(source: Path, options: Options) -> Subject:
         shaken=shaken,
         graph=graph,
     )
+
+
+def _stated(model: ir.Model) -> dict[str, Any]:
+    """Hand on how an input is made of a picture, where an earlier export of ours says it."""
+    try:
+        stated = json.loads(model.metadata_props.get(f"{METADATA_PREFIX}preprocessing", ""))
+    except ValueError:
+        return {}
+    return {"preprocessing": stated} if isinstance(stated, dict) else {}
 
 
 def _refuse_fixed(source: Path, options: Options) -> None:

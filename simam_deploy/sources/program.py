@@ -38,7 +38,7 @@ def load_program(source: Path, options: Options) -> Subject:
     inputs = tuple(_spec(node) for node in program.graph.nodes if node.name in taken)
     model = program.module()
     names = _names(model, example, options)
-    opset = options.opset or DEFAULT_OPSET
+    opset = options.choose_opset(DEFAULT_OPSET)
     return _subject(
         source,
         partial(TorchRunner, model, inputs, names),
@@ -56,7 +56,7 @@ def load_script(source: Path, options: Options) -> Subject:
         UsageError: No input shape is given, or the opset is beyond TorchScript's exporter.
     """
     _require_trust(source, options)
-    opset = options.opset or DEFAULT_OPSET
+    opset = options.choose_opset(DEFAULT_OPSET)
     if opset > SCRIPT_HIGHEST:
         raise UsageError(f"a TorchScript archive exports up to --opset {SCRIPT_HIGHEST}")
     model = _open(source, partial(torch.jit.load, map_location="cpu")).eval()

@@ -24,7 +24,10 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say of the source; None leaves it to the source."""
+    """What a user may say of the source; None leaves it to the source.
+
+    `least_opset` is what the result's precision needs where `opset` leaves it open.
+    """
 
     arch: str | None = None
     model: str | None = None
@@ -32,9 +35,14 @@ class Options:
     dynamic: str | None = None
     input_shape: Sequence[int] | None = None
     opset: int | None = None
+    least_opset: int = 0
     input_names: Sequence[str] | None = None
     output_names: Sequence[str] | None = None
     trust_pickle: bool = False
+
+    def choose_opset(self, default: int) -> int:
+        """Give the opset of the graph: what was asked for, else the source's own or a newer one."""
+        return self.opset or max(default, self.least_opset)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def load_zoo(source: Path, options: Options) -> Subject:
     smallest = _smallest_workable(model, plan)
     names = fit_names(options.output_names, family.output_names, "--output-names")
     runner = partial(TorchRunner, model, (plan.spec,), names)
-    opset = options.opset or DEFAULT_OPSET
+    opset = options.choose_opset(DEFAULT_OPSET)
     return Subject(
         facts={
             "arch": identity.network.name,

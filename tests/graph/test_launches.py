@@ -3,15 +3,17 @@ a new version may move these figures, and then the arrangements want measuring a
 
 import functools
 
+import onnx_ir as ir
 import pytest
 
 from simam_deploy.graph.lowerings import LOWERINGS
+from simam_deploy.graph.precision import to_half
 
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
 )
 
-from bench.engines import launches, to_half, traced
+from bench.engines import launches, traced
 
 # A network of drawn weights by batch, one node a SimAM; each test lowers a clone.
 network = functools.cache(traced)
@@ -23,7 +25,7 @@ def test_resnet50_has_82_launches_or_fewer(lowering, precision):
     """The published nodes give 134 in fp32 and 89 in fp16; no SimAM at all 73."""
     model = network("resnet50", "batch").clone()
     if precision == "fp16":
-        to_half(model)
+        to_half(model, ir.DataType.FLOAT16)
     assert LOWERINGS[lowering](model) == 16
     assert launches(model) <= 82
 

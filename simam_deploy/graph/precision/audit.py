@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,69 +18,10 @@ import onnx_ir as ir
 
 from simam_deploy.graph.precision.formats import HALVES, LARGEST
 from simam_deploy.graph.recognise import Site, recognise
+from simam_deploy.inspect_report import PlaneRange, RangeFinding
 
 NEAR = 2.0
 """A margin below this is a warning."""
-
-
-@dataclass(frozen=True)
-class PlaneRange:
-    """What a sample showed at a site: pixels of a plane, the largest std and |x - mean| of any."""
-
-    pixels: int
-    std: float
-    deviation: float
-
-
-@dataclass(frozen=True)
-class RangeFinding:
-    """One site.
-
-    Attributes:
-        name: The site's.
-        pixels: H*W; None where neither the shape nor a sample tells.
-        std_limit: The plane std from which the sum of squares overflows.
-        deviation_limit: The |x - mean| from which one square overflows.
-        count: n = H*W - 1 as the half type holds it, infinite where it overflows.
-        island: Whether the graph computes the site in float32.
-        measured: What the sample showed.
-        level: "ok", "warning" or "error".
-        reason: Why it is not ok.
-    """
-
-    name: str
-    pixels: int | None
-    std_limit: float | None
-    deviation_limit: float
-    count: float | None
-    island: bool
-    measured: PlaneRange | None
-    level: str
-    reason: str
-
-    @property
-    def margin(self) -> float | None:
-        """How many times what was measured fits into the limits; None without a sample."""
-        if self.measured is None or self.std_limit is None:
-            return None
-        std, deviation = self.measured.std, self.measured.deviation
-        ratios = [
-            limit / value if value else math.inf
-            for limit, value in ((self.std_limit, std), (self.deviation_limit, deviation))
-        ]
-        return min(ratios)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give every field and the margin; None for what is not finite."""
-        document: dict[str, Any] = _finite({**asdict(self), "margin": self.margin})
-        return document
-
-
-def _finite(value: Any) -> Any:
-    """Replace what is not finite by None: JSON has neither NaN nor infinity."""
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def measure(x: npt.NDArray[Any]) -> PlaneRange:

@@ -11,6 +11,7 @@ every blocked node by itself: 190 Casts in a cifar_resnet20 with its islands blo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,28 +39,52 @@ class Halved:
     notes: tuple[str, ...]
 
 
-def to_half(model: ir.Model, dtype: ir.DataType, keep_io: bool = True) -> Halved:
+def to_half(
+    model: ir.Model, dtype: ir.DataType, keep_io: bool = True, keep: Collection[str] = ()
+) -> Halved:
     """Convert the main graph in place; weights are rounded when they are written.
 
     Args:
         model: A float32 graph, its values typed; SimAM is one node a site or plain ops.
         dtype: FLOAT16 or BFLOAT16.
         keep_io: Whether inputs and outputs stay float32.
+        keep: Names of nodes that stay float32, beside those that `placement` chooses.
 
     Returns:
         What was done.
 
     Raises:
         InputError: The graph is half or quantised already, or lacks types.
-        UsageError: The graph's opset is too old for bfloat16.
+        UsageError: The graph's opset is too old for bfloat16, or a node to keep is not in it.
     """
     _check(model, dtype)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     full, notes = full_nodes(model, dtype)
+    full |= _named(model, keep)
     conversion = _Conversion(model, dtype, full)
     nodes = conversion.nodes(keep_io)
     conversion.outputs(ir.DataType.FLOAT if keep_io else dtype)
     return Halved(nodes, conversion.casts, notes)
+
+
+def half_nodes(model: ir.Model, dtype: ir.DataType) -> tuple[str, ...]:
+    """Name the nodes that `to_half` converts if nothing is kept, in their order; not in place.
+
+    Args:
+        model: As for `to_half`; every node has a name of its own.
+        dtype: FLOAT16 or BFLOAT16.
+    """
+    full, _ = full_nodes(model, dtype)
+    constants = {"Constant", "ConstantOfShape"}
+    return tuple(n.name or "" for n in model.graph if n not in full and n.op_type not in constants)
+
+
+def _named(model: ir.Model, names: Collection[str]) -> set[ir.Node]:
+    found = {node for node in model.graph if node.name in names}
+    missing = set(names) - {node.name for node in found}
+    if missing:
+        raise UsageError(f"there is no node {min(missing)} that could stay float32")
+    return found
 
 
 def _check(model: ir.Model, dtype: ir.DataType) -> None:

@@ -39,11 +39,11 @@ def rounded(model: ir.Model) -> ir.Model:
             _widen_weight(value)
     for value in graph.inputs:
         if value.dtype in HALVES:
-            _round(graph, value, value.dtype)
+            round_value(graph, value, value.dtype)
     for node in list(graph):
         for value in node.outputs:
             if value.dtype in HALVES:
-                _round(graph, value, value.dtype)
+                round_value(graph, value, value.dtype)
         if node.op_type == "Cast" and node.attributes["to"].as_int() in HALVES:
             node.attributes["to"] = ir.AttrInt64("to", ir.DataType.FLOAT)
     return model
@@ -65,7 +65,7 @@ def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.tensor(tensor.numpy().astype(np.float32))
 
 
-def _round(graph: ir.Graph, value: ir.Value, dtype: ir.DataType | None) -> None:
+def round_value(graph: ir.Graph, value: ir.Value, dtype: ir.DataType | None) -> None:
     """Make a value float32 and let its readers, and the graph's output, have it rounded."""
     assert dtype is not None
     producer = value.producer()

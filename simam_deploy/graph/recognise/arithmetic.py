@@ -136,6 +136,8 @@ def _product(
             return forms.joined(one, other)
         if isinstance(other, Interval) and isinstance(one, Term | Average):
             return _scaled(one, other, factor, scene) if _keeps_shape(node, value, scene) else None
+        if isinstance(one, Map) and isinstance(other, Interval):
+            return _scaled_map(node, one, other, value, scene)
         if isinstance(one, Term) and one.is_plane and isinstance(other, Map):
             reason = "n could not be proved: it is no function of H and W"
             return Flawed(one.root, reason, is_energy=False)
@@ -144,16 +146,27 @@ def _product(
 
 def _centred(feature_map: Map, average: Average) -> Form | None:
     """Return d = x - mean(x), where the sum of `feature_map` and `average` is that."""
-    mean = average.share * Interval.exactly(average.count)
+    mean = average.share * Interval.exactly(average.count) / feature_map.factor
     if feature_map.root is not average.root or not mean.contains(-1.0):
         return None
-    return Term(average.root, average.axes)
+    return Term(average.root, average.axes, gain=feature_map.factor)
 
 
 def _scaled(form: Term | Average, factor: Interval, value: ir.Value, scene: Scene) -> Form:
     if isinstance(form, Average):
         return replace(form, share=form.share * factor)
     return forms.scale(form, factor) if factor.finite else _broken(form, factor, value, scene)
+
+
+def _scaled_map(
+    node: ir.Node, form: Map, factor: Interval, value: ir.Value, scene: Scene
+) -> Form | None:
+    """Return a flattened map times a number; a map of (N, C, H, W) that is scaled is a new one."""
+    flattened = scene.shape(value) != scene.shape(form.root)
+    usable = factor.finite and not factor.low <= 0 <= factor.high
+    if not flattened or not usable or not _keeps_shape(node, value, scene):
+        return None
+    return replace(form, factor=form.factor * factor)
 
 
 def _broken(term: Term, n: Interval, value: ir.Value, scene: Scene) -> Form:

@@ -25,9 +25,10 @@ Axes = frozenset[int]
 
 @dataclass(frozen=True)
 class Map:
-    """The feature map itself, cast or reshaped perhaps."""
+    """The feature map itself, cast or reshaped perhaps, or `factor` times a flattened one."""
 
     root: ir.Value
+    factor: Interval = ONE
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def global_average(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
 def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read InstanceNormalization, scale * d / sqrt(S / count + epsilon) + B, alike for all C."""
     form, parameters = scene.form(value), [v for v in node.inputs[1:] if v is not None]
-    if not isinstance(form, Map) or len(parameters) != 2:
+    if not isinstance(form, Map) or form.factor != ONE or len(parameters) != 2:
         return None
     factor, summand = (scene.interval(parameter) for parameter in parameters)
     shape, root = scene.shape(value), scene.shape(form.root)
@@ -84,6 +84,7 @@ def _reduce(
     if not axes or count == 0:
         return None
     if isinstance(form, Map):
-        return Average(form.root, axes, count, Interval.exactly(1 / count) if mean else ONE)
+        share = Interval.exactly(1 / count) if mean else ONE
+        return Average(form.root, axes, count, form.factor * share)
     name = "flattened" if len(shape) < len(root) else "var" if mean else "reduce-sum"
     return forms.total(form, axes, count, mean, name)

@@ -6,7 +6,8 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy.graph.portable import lower_portable
-from simam_deploy.graph.precision import PlaneRange, audit, measure, to_half
+from simam_deploy.graph.precision import audit, measure, to_half
+from simam_deploy.inspect_report import PlaneRange
 from tests.graph.onnx_text import simam_model
 from tests.graph.precision.graphs import BF16, FP16, naive
 

@@ -189,3 +189,37 @@ def test_tokens_made_a_map_are_where_it_begins() -> None:
     )
     (site,) = recognise(model).sites
     assert site.x.name == "x"
+
+
+HALVED = """
+    f = Flatten <axis = 2> (x) g = Mul (f, {factor}) mean = ReduceMean <axes = [1]> (g)
+    d = Sub (g, mean) d2 = Mul (d, d) s = ReduceSum (d2, axis)
+"""
+
+
+def scaled(factor: str, y: str = "p = Mul (f, gate) y = Reshape (p, back)") -> ir.Model:
+    constants = {
+        "third": "float third = {0.3}",
+        "zero": "float zero = {0.0}",
+        "axis": "int64[1] axis = {1}",
+        "back": "int64[4] back = {2, 4, 56, 56}",
+    }
+    steps = dict.fromkeys(("d", "d2", "s"), "")
+    return formula(constants=constants, mean=HALVED.format(factor=factor), y=y, **steps)
+
+
+@pytest.mark.parametrize(("factor", "lambda_factor"), [("half", 4.0), ("third", 1 / 0.09)])
+def test_a_flattened_map_may_be_scaled_in_the_gate(factor: str, lambda_factor: float) -> None:
+    """gate(a x; a^2 lambda) = gate(x; lambda), as the flat lowering writes it with a = 1/2."""
+    (site,) = recognise(scaled(factor)).sites
+    (plain,) = recognise(formula()).sites
+    assert (site.form, site.x.name, site.y.name) == ("flattened", "x", "y")
+    assert site.e_lambda == pytest.approx(lambda_factor * plain.e_lambda, rel=1e-6)
+
+
+def test_a_scaled_map_that_is_gated_itself_is_another_tensor() -> None:
+    assert recognise(scaled("half", "p = Mul (g, gate) y = Reshape (p, back)")).sites == ()
+
+
+def test_a_map_times_zero_is_no_map() -> None:
+    assert recognise(scaled("zero")).sites == ()

@@ -1,0 +1,131 @@
+"""Open the model that is held against a reference: one branch a kind, so far .onnx."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from simam_deploy.artifacts import TensorSpec
+from simam_deploy.errors import GraphError, InputError, ValidationError
+from simam_deploy.graph.portable import lower_portable
+from simam_deploy.graph.precision import rounded
+from simam_deploy.graph.precision.formats import EPSILON, HALVES
+from simam_deploy.graph.read import read_model
+from simam_deploy.graph.sites import dims, simam_nodes
+from simam_deploy.graph.weights import without_weights
+from simam_deploy.runtime.graph_runner import run_graph
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime.protocol import Runner
+
+_QUANTISERS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
+_NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
+DTYPES = {"fp32": ir.DataType.FLOAT, "int8": ir.DataType.FLOAT} | {v: k for k, v in _NAMES.items()}
+"""What a file of each precision computes SimAM's result in; int8 is dequantised in front of it."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that claims to compute what another does.
+
+    Attributes:
+        path: Its file.
+        precision: "fp32", "fp16", "bf16" or "int8", by what its graph holds.
+        inputs: As the file has them.
+        runner: Opens it. Half precision is rounded as the graph says, which no CPU does by itself.
+        graph: Reads it, in plain ops with all types known, for whoever may use it up.
+        notes: What a reader of the report should know.
+    """
+
+    path: Path
+    precision: str
+    inputs: tuple[TensorSpec, ...]
+    runner: Callable[[], Runner]
+    graph: Callable[[], ir.Model]
+    notes: tuple[str, ...]
+
+    @property
+    def dtype(self) -> ir.DataType:
+        """The type in whose units its gates are judged."""
+        return DTYPES[self.precision]
+
+    @property
+    def unit(self) -> float:
+        """What one rounding changes, relative to a map's largest value; 2^-8 for int8."""
+        return 2.0**-8 if self.precision == "int8" else EPSILON[self.dtype]
+
+
+def open_candidate(path: Path) -> Candidate:
+    """Open a model.
+
+    Raises:
+        InputError: The file is no ONNX model.
+        ValidationError: It is one that no runtime takes; names the node.
+    """
+    try:
+        model = read_model(path)
+    except GraphError as error:  # a model, and wrong: that is a finding
+        raise ValidationError(str(error)) from error
+    precision = precision_of(model)
+    fused = bool(simam_nodes(model))
+    inputs = tuple(_spec(v) for v in model.graph.inputs if not v.is_initializer())
+    return Candidate(
+        path=path,
+        precision=precision,
+        inputs=inputs,
+        runner=partial(_open, path, precision),
+        graph=partial(_plain, path),
+        notes=(FUSED_NOTE,) if fused else (),
+    )
+
+
+FUSED_NOTE = (
+    "SimAM is a node of its own in the candidate: its gates are those of the published ops, "
+    "and the outputs alone cover the node's body"
+)
+
+
+def precision_of(model: ir.Model) -> str:
+    """Tell a model's precision: int8 by its quantisers, half by any weight, input or Cast."""
+    nodes = list(model.graph.all_nodes())
+    if any(node.op_type in _QUANTISERS for node in nodes):
+        return "int8"
+    values = (*model.graph.initializers.values(), *model.graph.inputs)
+    kinds = {value.dtype for value in values}
+    kinds |= {ir.DataType(n.attributes["to"].as_int()) for n in nodes if n.op_type == "Cast"}
+    return next((_NAMES[half] for half in HALVES if half in kinds), "fp32")
+
+
+def _spec(value: ir.Value) -> TensorSpec:
+    name = "?" if value.dtype is None else str(value.dtype.numpy())
+    return TensorSpec(value.name or "", name, dims(value))
+
+
+def _open(path: Path, precision: str) -> Runner:
+    """Open a file.
+
+    Raises:
+        ValidationError: ONNX Runtime does not take it.
+    """
+    try:
+        if DTYPES[precision] not in HALVES:
+            return OnnxRunner(path, as_written=True)
+        return run_graph(rounded(_inlined(read_model(path))), path.name)
+    except InputError as error:
+        raise ValidationError(str(error)) from error
+
+
+def _inlined(model: ir.Model) -> ir.Model:
+    return InlinePass()(model).model if model.functions else model
+
+
+def _plain(path: Path) -> ir.Model:
+    """Read a file as plain ops with inner shapes, which n = H*W - 1 is proved by."""
+    model = read_model(path)
+    lower_portable(model)
+    return without_weights(_inlined(model), onnx.shape_inference.infer_shapes)

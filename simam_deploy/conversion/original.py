@@ -1,0 +1,53 @@
+"""The float32 network that a conversion starts from, in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from simam_deploy.errors import InputError
+from simam_deploy.graph import prepare
+from simam_deploy.graph.fold_bn import fold_bn
+from simam_deploy.graph.forget import forget_origin
+from simam_deploy.graph.precision import typed
+from simam_deploy.graph.read import read_model
+from simam_deploy.graph.write import write_model
+
+
+@dataclass(frozen=True)
+class Original:
+    """A float32 network in a file, one node a SimAM, read anew by every step that changes it."""
+
+    file: Path
+    opset: int
+
+    def graph(self) -> ir.Model:
+        """Read it."""
+        return typed(read_model(self.file))
+
+    def plain(self) -> ir.Model:
+        """Read it with SimAM in plain ops."""
+        return typed(prepare(self.graph(), self.opset, simplify=False))
+
+
+def keep_original(model: ir.Model, opset: int, folder: Path) -> Original:
+    """Write a traced graph, which is used up, into `folder`."""
+    forget_origin(model)
+    fold_bn(model)
+    file = folder / "original.onnx"
+    write_model(model, file)
+    return Original(file, opset)
+
+
+def check_convertible(name: str, own: str, wanted: str) -> None:
+    """Refuse to convert what is not float32.
+
+    Raises:
+        InputError: `own` is not "fp32" and `wanted` is another precision, or the same.
+    """
+    if own != "fp32":
+        raise InputError(
+            f"{name} is {own} already, --precision {wanted} starts from float32: take its original"
+        )

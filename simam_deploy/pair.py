@@ -1,0 +1,167 @@
+"""A reference and a candidate, opened so that both can be given the same arrays."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from simam_deploy.artifacts import TensorSpec
+from simam_deploy.candidate import Candidate, precision_of
+from simam_deploy.errors import InputError, UsageError, ValidationError
+from simam_deploy.graph import prepare
+from simam_deploy.graph.read import read_model
+from simam_deploy.graph.write import write_model
+from simam_deploy.runtime.protocol import Runner
+from simam_deploy.runtime.renamed import Renamed
+from simam_deploy.sources import Options, Subject, load_subject
+
+Feeds = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both models, open to whoever reads on, and what was found on opening them.
+
+    Attributes:
+        subject: The reference.
+        candidate: The other.
+        inputs: The reference's.
+        outputs: The reference's names.
+        shapes: The full input shapes to compare at, one per input in each.
+        original: Reads the reference's graph: float32, plain ops.
+    """
+
+    subject: Subject
+    candidate: Candidate
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    shapes: tuple[tuple[tuple[int, ...], ...], ...]
+    original: Callable[[], ir.Model]
+
+    @contextlib.contextmanager
+    def open_candidate(self) -> Iterator[Runner]:
+        """Run the candidate under the reference's names."""
+        with self.candidate.runner() as runner, at_fault(self.candidate.path):
+            yield under_names(runner, self.inputs, self.outputs)
+
+    def own_names(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
+        """Give feeds under the candidate's names."""
+        names = _partners([s.name for s in self.candidate.inputs], [s.name for s in self.inputs])
+        return {own: feeds[theirs] for own, theirs in names.items()}
+
+    def batch_size(self, wanted: int) -> int:
+        """Give the batch that the candidate fixes, else the one that is wanted."""
+        fixed = self.candidate.inputs[0].shape[0]
+        return fixed if isinstance(fixed, int) else wanted
+
+
+def open_pair(reference: Path, options: Options, candidate: Candidate, folder: Path) -> Pair:
+    """Open the reference at the sizes that the candidate takes, and write its graph to `folder`.
+
+    Raises:
+        InputError: The reference cannot be used, or they do not take the same input.
+        UsageError: It is not float32, or does not take the candidate's sizes.
+    """
+    subject = load_reference(reference, options, candidate)
+    with subject.reference() as runner:
+        inputs, outputs = runner.inputs, tuple(spec.name for spec in runner.outputs)
+    _check_inputs(inputs, candidate)
+    shapes = dict.fromkeys(_fitted(shapes, candidate) for shapes in subject.shapes)
+    file = folder / "reference.onnx"
+    write_model(prepare(subject.graph().model, subject.opset, simplify=False), file)
+    return Pair(subject, candidate, inputs, outputs, tuple(shapes), lambda: read_model(file))
+
+
+def load_reference(path: Path, options: Options, candidate: Candidate) -> Subject:
+    """Open a reference at the sizes that the candidate takes.
+
+    Raises:
+        UsageError: It is not float32, or does not take the candidate's sizes.
+    """
+    spec = candidate.inputs[0]
+    if path.suffix.lower() == ".onnx":
+        _check_float32(path, candidate)
+        return load_subject(path, options)
+    if path.suffix.lower() == ".pt2":
+        return load_subject(path, options)
+    sizes = spec.shape[1:]
+    dynamic = "batch" if isinstance(spec.shape[0], str) else "none"
+    if any(isinstance(size, str) for size in sizes):
+        dynamic, shape = "hw", options.input_shape
+    else:
+        batch = spec.shape[0] if dynamic == "none" else 1
+        shape = options.input_shape or tuple(int(n) for n in (batch, *sizes))
+    try:
+        return load_subject(path, replace(options, dynamic=dynamic, input_shape=shape))
+    except UsageError as error:
+        raise UsageError(f"{candidate.path.name} takes {spec}; for {path.name}, {error}") from error
+
+
+def _check_float32(path: Path, candidate: Candidate) -> None:
+    precision = precision_of(read_model(path))
+    if precision != "fp32":
+        swap = f", and {candidate.path.name} is fp32: swap them"
+        raise UsageError(
+            f"{path.name}, the reference, is {precision}: a reference must be float32"
+            f"{swap if candidate.precision == 'fp32' else ''}"
+        )
+
+
+def _check_inputs(inputs: tuple[TensorSpec, ...], candidate: Candidate) -> None:
+    """See to it that both models can be given the same arrays.
+
+    Raises:
+        InputError: They cannot.
+    """
+    theirs = candidate.inputs
+    alike = len(inputs) == len(theirs) and all(
+        len(a.shape) == len(b.shape) and all(map(_may_equal, a.shape, b.shape))
+        for a, b in zip(inputs, theirs, strict=True)
+    )
+    if not alike:
+        raise InputError(
+            f"the models do not take the same input: {'; '.join(map(str, inputs))} against "
+            f"{'; '.join(map(str, theirs))} of {candidate.path.name}"
+        )
+
+
+def _may_equal(a: int | str, b: int | str) -> bool:
+    return isinstance(a, str) or isinstance(b, str) or a == b
+
+
+def _fitted(shapes: Sequence[tuple[int, ...]], candidate: Candidate) -> tuple[tuple[int, ...], ...]:
+    """Put the sizes that the candidate fixes into a case's shapes."""
+    return tuple(
+        tuple(d if isinstance(d, int) else n for d, n in zip(spec.shape, shape, strict=True))
+        for spec, shape in zip(candidate.inputs, shapes, strict=True)
+    )
+
+
+def _partners(own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
+    """Pair names: each with itself where both have it, the rest by position."""
+    left = iter([name for name in theirs if name not in own])
+    return {name: name if name in theirs else next(left, name) for name in own}
+
+
+def under_names(runner: Runner, inputs: tuple[TensorSpec, ...], outputs: tuple[str, ...]) -> Runner:
+    """Give a runner the names of another, by position where they differ."""
+    ins = _partners([s.name for s in runner.inputs], [s.name for s in inputs])
+    outs = _partners([s.name for s in runner.outputs], outputs)
+    if all(a == b for a, b in (ins | outs).items()):
+        return runner
+    return Renamed(runner, tuple(ins.values()), tuple(outs.values()))
+
+
+@contextlib.contextmanager
+def at_fault(path: Path) -> Iterator[None]:
+    """Take for a failed validation what keeps the candidate from running."""
+    try:
+        yield
+    except InputError as error:
+        raise ValidationError(f"{path.name} cannot be run: {error}") from error

@@ -1,0 +1,22 @@
+"""Tables for a terminal 100 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+WIDTH = 100
+_SHORTEST_NAME = 14
+
+
+def columns(table: Sequence[Sequence[str]]) -> list[str]:
+    """Align the cells of all rows, two spaces apart; the first column gives way."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths[0] = min(widths[0], max(WIDTH - sum(widths[1:]) - 2 * len(widths), _SHORTEST_NAME))
+    rows = [(short(row[0], widths[0]), *row[1:]) for row in table]
+    padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
+    return [f"  {'  '.join(row)}".rstrip() for row in padded]
+
+
+def short(name: str, width: int) -> str:
+    """Cut a name in its front: modules differ in the back."""
+    return name if len(name) <= width else f"...{name[3 - width :]}"

@@ -1,0 +1,41 @@
+"""Runs a graph that is in memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from simam_deploy.graph.write import write_model
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+
+
+def run_graph(model: ir.Model, name: str = "graph") -> OnnxRunner:
+    """Open a graph in ONNX Runtime, as it is written; the file that this takes is gone again.
+
+    Args:
+        model: The graph.
+        name: What an error calls it.
+
+    Raises:
+        InputError: ONNX Runtime does not take it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{Path(name).stem}.onnx"
+        write_model(model, file)
+        return OnnxRunner(file, as_written=True)
+
+
+def run_model(model: ir.Model, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """Compute a model's outputs, in their order, once; feeds that it has no input for are left out.
+
+    Raises:
+        InputError: ONNX Runtime does not take the model.
+    """
+    with run_graph(model) as runner:
+        taken = {spec.name: feeds[spec.name] for spec in runner.inputs}
+        return list(runner.run(taken).values())
