@@ -13,6 +13,7 @@ from typing import Any
 
 from simam_deploy.artifacts import EngineArtifact
 from simam_deploy.digest import sha256_of
+from simam_deploy.engine.audit import main_precision, products_of
 from simam_deploy.engine.build import build_engine
 from simam_deploy.engine.cache import cache_folder, cache_key, entry_lock, fetch, store
 from simam_deploy.engine.flavours import Flavour, choose_flavour, load_library
@@ -44,6 +45,7 @@ class EngineOptions:
     Attributes:
         precision: One of `PRECISIONS`; None for the graph's own.
         keep_io: Whether inputs and outputs stay float32 when a float32 graph becomes half.
+        calibration_data: Samples for "int8" of a float32 source, as `export_onnx` takes them.
         backend: "auto", "tensorrt" or "rtx".
         targets: Compute capabilities as sm89, or "current"; none leaves it to the library.
         min_shapes: Least shapes by input, one mapping a profile; none is as `opt_shapes`.
@@ -58,6 +60,7 @@ class EngineOptions:
 
     precision: str | None = None
     keep_io: bool = True
+    calibration_data: Path | None = None
     backend: str = "auto"
     targets: tuple[str, ...] = ()
     min_shapes: tuple[Shapes, ...] = ()
@@ -81,7 +84,8 @@ def build(
     """Build an engine from an .onnx, or from whatever `export_onnx` takes.
 
     Args:
-        source: The file. A checkpoint is first exported, and validated, in the staging folder.
+        source: The file. A checkpoint, or an .onnx of another precision than asked, is first
+            exported, and validated, in the staging folder.
         output: The plan to write, or an existing folder; by default beside the source.
         engine: What is asked of the engine.
         network: What is said of a checkpoint; an .onnx states its own.
@@ -213,8 +217,10 @@ def _through_cache(job: _Job, plan: Path, make: Callable[[], None]) -> tuple[boo
 
 
 def _key(job: _Job) -> str | None:
-    """Hash what the plan depends on; None where code of the user's takes part."""
+    """Hash what the plan depends on; None where code of the user's or samples take part."""
     if not job.engine.cache or job.network.model or job.network.trust_pickle:
+        return None
+    if job.engine.calibration_data is not None:
         return None
     gpus = find_gpus()
     ahead = job.flavour.target_names(job.engine.targets) != ("current",)
@@ -234,9 +240,7 @@ def _key(job: _Job) -> str | None:
 
 def _build(job: _Job, stage: Path, plan: Path) -> None:
     """Build the plan; with a plugin that nobody asked for by name, only if that is better."""
-    onnx = job.source
-    if job.source.suffix.lower() != ".onnx":
-        onnx = _exported(job, stage)
+    onnx = job.source if _is_ready(job) else _exported(job, stage)
     if job.plugin is None or job.engine.plugin != "auto":
         _build_one(job, onnx, plan, job.plugin)
         return
@@ -252,13 +256,17 @@ def _build(job: _Job, stage: Path, plan: Path) -> None:
     _keep(plan if better is with_plugin else bare, plan, verdict)
 
 
-def _exported(job: _Job, stage: Path) -> Path:
-    """Export a checkpoint in plain ops, whose SimAM sites are told and lowered anew later.
+def _is_ready(job: _Job) -> bool:
+    """Tell whether the source is an .onnx in the precision asked for."""
+    if job.source.suffix.lower() != ".onnx":
+        return False
+    own = main_precision(products_of(read_model(job.source)))
+    return job.engine.precision in (None, own)
 
-    Not with functions: their epilogues hold the skip connection, and the convolution that makes
-    it would stay in float32 with them.
-    """
-    network = job.network
+
+def _exported(job: _Job, stage: Path) -> Path:
+    """Export in the precision asked for, in plain ops, whose SimAM is lowered anew later."""
+    network, engine = job.network, job.engine
     file = stage / f"{job.target.stem}.onnx"
     export_onnx(
         job.source,
@@ -271,6 +279,9 @@ def _exported(job: _Job, stage: Path) -> Path:
         opset=network.opset,
         input_names=network.input_names,
         output_names=network.output_names,
+        precision=engine.precision,
+        keep_io=engine.keep_io,
+        calibration_data=engine.calibration_data,
         lowering="portable",
         trust_pickle=network.trust_pickle,
         progress=job.progress,
@@ -283,9 +294,7 @@ def _build_one(job: _Job, onnx: Path, plan: Path, plugin: Path | None) -> Engine
     graph = plan.with_name(f"{job.target.stem}.onnx")  # the name that TensorRT's words hold
     job.progress("preparing the graph")
     with explained(job.target):
-        facts = prepare_graph(
-            onnx, graph, job.engine.precision, job.engine.keep_io, plugin is not None
-        )
+        facts = prepare_graph(onnx, graph, plugin is not None)
     request = _request(job, graph, plan, plugin, facts)
     artifact = build_engine(
         request,
@@ -314,7 +323,7 @@ def _request(
         onnx=graph,
         output=plan,
         flavour=job.flavour.name,
-        precision=facts["precision"],
+        precision=engine.precision or facts["precision"],
         targets=engine.targets,
         profiles=given_profiles(inputs, *given) if any(given) else default_profile(inputs, facts),
         workspace=engine.workspace,
@@ -339,6 +348,7 @@ def _command(job: _Job) -> str:
     values: dict[str, Any] = {
         "-o": job.target.name,
         "--precision": engine.precision,
+        "--calibration-data": engine.calibration_data,
         "--backend": job.flavour.backend,
         "--target": ",".join(engine.targets),
         "--workspace": engine.workspace,

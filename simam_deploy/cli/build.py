@@ -50,8 +50,12 @@ def _engine_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("the engine")
     group.add_argument(
         "--precision", choices=["fp32", "fp16", "bf16", "int8"],
-        help="a float32 graph becomes fp16 or bf16, SimAM staying in float32; int8 wants a "
-        "quantised .onnx (default: the graph's own)",
+        help="a float32 source is converted, and the conversion proved, SimAM staying in float32 "
+        "(default: the source's own)",
+    )  # fmt: skip
+    group.add_argument(
+        "--calibration-data", type=Path, metavar="D",
+        help="samples for int8: a folder of pictures, .npz or .npy",
     )  # fmt: skip
     group.add_argument(
         "--no-keep-io", action="store_true", help="inputs and outputs become half as well"
@@ -145,6 +149,7 @@ def _build(args: argparse.Namespace) -> None:
     engine = EngineOptions(
         precision=args.precision,
         keep_io=not args.no_keep_io,
+        calibration_data=args.calibration_data,
         backend=args.backend,
         targets=args.target,
         min_shapes=tuple(args.min_shapes),

@@ -106,9 +106,9 @@ def test_a_plan_without_a_listing_tells_nothing():
 def test_a_build_other_than_asked_fails(tmp_path, monkeypatch):
     """Planted: the graph is left in float32 although float16 was asked."""
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is missing")
-    from simam_deploy.engine import prepare
+    from simam_deploy import engine_pipeline
 
-    monkeypatch.setattr(prepare, "_convert", lambda *args: [])
+    monkeypatch.setattr(engine_pipeline, "_is_ready", lambda job: True)
     onnx = write_onnx(tmp_path / "m.onnx")
     with pytest.raises(ValidationError, match=r"fp16 was asked, the plan computes in fp32 \(1\)"):
         build(onnx, tmp_path / "m.engine", EngineOptions(backend="rtx", precision="fp16"))

@@ -98,7 +98,6 @@ def test_a_second_identical_build_comes_from_the_cache(digits_onnx, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"precision": "fp16"},
         {"targets": ("sm86",)},
         {"tf32": True},
         {"workspace": 100},
@@ -188,7 +187,7 @@ def test_a_half_file_stays_half_and_its_simam_is_lowered_anew(digits_onnx, tmp_p
     assert artifact.precision == "fp16"
     assert artifact.audit.sites == 9
     assert artifact.lowering == "flat"
-    with pytest.raises(UsageError, match=r"half\.onnx is fp16: for fp32 start from its float32"):
+    with pytest.raises(InputError, match=r"half\.onnx is fp16 already"):
         rtx(half, tmp_path / "e.engine", precision="fp32")
 
 
@@ -205,8 +204,8 @@ def half_of(source, path):
     return path
 
 
-def test_int8_wants_a_quantised_file(digits_onnx, tmp_path):
-    with pytest.raises(UsageError, match="is not quantised: export it with --precision int8"):
+def test_int8_wants_a_quantised_file_or_samples(digits_onnx, tmp_path):
+    with pytest.raises(UsageError, match="--precision int8 wants samples .*--calibration-data"):
         rtx(digits_onnx, tmp_path / "d.engine", precision="int8")
 
 
