@@ -7,8 +7,8 @@ import contextlib
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from simam_deploy.cli.formats import FORMATS
 from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
 from simam_deploy.errors import UsageError
 
@@ -19,6 +19,7 @@ _EPILOG = """examples:
   simam-export yolo.pth --model yolo.py:make --input-shape 1x3x640x640
   simam-export theirs.onnx -o ours.onnx
   simam-export model.pth --precision fp16 -o model.fp16.onnx
+  simam-export model.pth --format engine --precision fp16
   simam-export model.pth --precision int8 --calibration-data pictures/ -o model.int8.onnx
 
 Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
@@ -33,12 +34,15 @@ def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     p = argparse.ArgumentParser(
         prog="simam-export",
-        description="Export a trained SimAM network to ONNX and validate the result.",
+        description="Export a trained SimAM network to ONNX or a TensorRT engine, proved.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("source", nargs="?", help="checkpoint, .pt2, TorchScript archive or .onnx")
-    p.add_argument("--format", choices=["onnx"], default="onnx", help="what to write (%(default)s)")
+    p.add_argument(
+        "--format", choices=FORMATS, default="onnx",
+        help="onnx, or engine: a TensorRT plan, by simam-build's defaults (%(default)s)",
+    )  # fmt: skip
     p.add_argument("-o", "--output", help="file or folder (default: beside the source)")
     p.add_argument("--list", action="store_true", help="print the known networks and stop")
     _network_options(p)
@@ -131,28 +135,6 @@ def _export(args: argparse.Namespace) -> None:
     if args.source is None:
         raise UsageError("no source given; `simam-export --help` shows how")
     return_freed_memory()
-    from simam_deploy.pipeline import export_onnx
-    from simam_deploy.report.text import export_table
-
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
-        artifact = export_onnx(
-            Path(args.source),
-            args.output,
-            arch=args.arch,
-            model=args.model,
-            e_lambda=args.e_lambda,
-            dynamic=args.dynamic,
-            input_shape=args.input_shape,
-            opset=args.opset,
-            input_names=args.input_names,
-            output_names=args.output_names,
-            lowering=args.lowering,
-            precision=args.precision,
-            keep_io=args.keep_io,
-            calibration_data=args.calibration_data,
-            calibration_samples=args.calibration_samples,
-            simplify=not args.no_simplify,
-            trust_pickle=args.trust_pickle,
-            progress=Steps(args.quiet),
-        )
-    print(json.dumps(artifact.to_json(), indent=2) if args.json else export_table(artifact))
+        document, table = FORMATS[args.format](args, Steps(args.quiet))
+    print(json.dumps(document, indent=2) if args.json else table)
