@@ -1,0 +1,25 @@
+// What every kernel is launched with.
+#pragma once
+
+#include "params.h"
+
+namespace simam {
+
+// Of a slice of a plane: its mean, and the sum of squared deviations from that mean.
+struct Partial {
+    float mean;
+    float m2;
+};
+
+struct Arguments {
+    Params params;
+    Partial* partials;  // Between the two kernels of a split plane.
+    int32_t slices;     // Blocks to a plane: a cluster's size, or what the split makes.
+};
+
+// What follows SimAM. kResidual is kAffine with a residual.
+enum class Epilogue : int32_t { kNone, kAffine, kResidual };
+
+constexpr int kMaxCluster = 8;  // The largest that every architecture with clusters has.
+
+}  // namespace simam

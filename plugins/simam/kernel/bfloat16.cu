@@ -1,0 +1,12 @@
+#include "cuda_launcher.cuh"
+#include "dispatch.h"
+#include "enqueue.h"
+
+namespace simam {
+
+cudaError_t enqueueBFloat16(Choice const& choice, Arguments const& arguments, cudaStream_t stream) {
+    CudaLauncher launcher{stream};
+    return enqueue<BFloat16>(launcher, choice, arguments);
+}
+
+}  // namespace simam

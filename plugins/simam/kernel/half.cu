@@ -1,0 +1,12 @@
+#include "cuda_launcher.cuh"
+#include "dispatch.h"
+#include "enqueue.h"
+
+namespace simam {
+
+cudaError_t enqueueHalf(Choice const& choice, Arguments const& arguments, cudaStream_t stream) {
+    CudaLauncher launcher{stream};
+    return enqueue<Half>(launcher, choice, arguments);
+}
+
+}  // namespace simam

@@ -1,0 +1,57 @@
+// Runs a body's grid on an engine, as CudaLauncher does on a GPU.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+
+#include "arguments.h"
+#include "choose.h"
+#include "host_thread.h"
+
+namespace simam {
+
+template <class Engine>
+struct HostLauncher {
+    static constexpr int kSuccess = 0;
+
+    template <class Body>
+    int run(Choice const& choice, Arguments const& arguments) {
+        int64_t const clusters = choice.blocks / choice.cluster;
+        for (int64_t first = 0; first < clusters; first += Engine::kGroup) {
+            int64_t const last = std::min<int64_t>(clusters, first + Engine::kGroup);
+            runGroup<Body>(first, last, choice.cluster, arguments);
+        }
+        return kSuccess;
+    }
+
+private:
+    template <class Body>
+    static void runGroup(int64_t first, int64_t last, int size, Arguments const& arguments) {
+        using Shared = typename Body::Shared;
+        auto const blocks = static_cast<size_t>((last - first) * size);
+        std::vector<Shared> shared(blocks);
+        // Shared memory begins as what the last block left: NaN, for one.
+        std::memset(static_cast<void*>(shared.data()), 0xff, blocks * sizeof(Shared));
+        std::vector<HostCluster<Engine>> clusters;
+        for (int64_t i = first; i < last; ++i) {
+            Shared* const own = &shared[static_cast<size_t>((i - first) * size)];
+            clusters.push_back(clusterOf<Body>(i, size, own));
+        }
+        Engine::run(static_cast<int>(blocks) * Body::kThreads, [&](int i) {
+            int const block = i / Body::kThreads;
+            HostThread<Engine> const thread{&clusters[static_cast<size_t>(block / size)],
+                                            block % size, i % Body::kThreads};
+            Body::run(thread, shared[static_cast<size_t>(block)], arguments);
+        });
+    }
+
+    template <class Body>
+    static HostCluster<Engine> clusterOf(int64_t index, int size, typename Body::Shared* shared) {
+        HostCluster<Engine> cluster{
+            index, {}, std::make_unique<typename Engine::Barrier>(size * Body::kThreads)};
+        for (int i = 0; i < size; ++i) cluster.blocks.emplace_back(Body::kThreads, shared + i);
+        return cluster;
+    }
+};
+
+}  // namespace simam

@@ -1,0 +1,31 @@
+// The kernels of one element type (-DSIMAM_ELEMENT=Float, Half or BFloat16) on fibers, for Python.
+#include "check.h"
+#include "dispatch.h"
+#include "fibers.h"
+#include "host_launcher.h"
+
+using namespace simam;
+
+extern "C" int64_t simam_host_partials(Params const* params, int type, int layout) {
+    return countPartials(*params, static_cast<Type>(type), static_cast<Layout>(layout));
+}
+
+extern "C" void simam_host_set_error(float error) { approximationError = error; }
+
+extern "C" int simam_host_is_valid(Params const* params, int type, int layout,
+                                   void const* workspace) {
+    return isValid(*params, static_cast<Type>(type), static_cast<Layout>(layout), workspace);
+}
+
+extern "C" void simam_host_choose(Params const* params, int type, int layout, int multiprocessors,
+                                  int clusters, Choice* choice) {
+    *choice = choose(*params, static_cast<Type>(type), static_cast<Layout>(layout),
+                     {multiprocessors, clusters != 0});
+}
+
+// Runs a choice; that it suits params is the caller's concern.
+extern "C" int simam_host_run(Params const* params, Choice const* choice, void* workspace) {
+    HostLauncher<Fibers> launcher;
+    Arguments const arguments{*params, static_cast<Partial*>(workspace), choice->slices};
+    return enqueue<SIMAM_ELEMENT>(launcher, *choice, arguments);
+}
