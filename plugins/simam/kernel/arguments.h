@@ -17,8 +17,9 @@ struct Arguments {
     int32_t slices;     // Blocks to a plane: a cluster's size, or what the split makes.
 };
 
-// What follows SimAM. kResidual is kAffine with a residual.
-enum class Epilogue : int32_t { kNone, kAffine, kResidual };
+// What follows SimAM. kResidual is kAffine with a residual; kAny is whichever params ask for, for
+// the kernels whose own work hides the question: a code for each would not fit the library's size.
+enum class Epilogue : int32_t { kNone, kAffine, kResidual, kAny };
 
 constexpr int kMaxCluster = 8;  // The largest that every architecture with clusters has.
 

@@ -64,10 +64,10 @@ Choice split(Method method, Params const& params, Type type, Layout layout, int6
     return {method, count * slices, 1, slices};
 }
 
-// 8 vectors a thread are 32 registers, which leaves room for 4 blocks of 256 threads on a
-// multiprocessor: 64 KB or more in flight, where HBM at 4.3 TB/s and 700 ns wants 23 KB of each
-// of 132. In half 7x7 is 98 bytes, 14x14 392, both grouped; 28x28 is 98 vectors, a warp's;
-// 56x56 392, a block of 128; 112x112 1568, a block of 256; 200x334 8350, a cluster of 8.
+// 8 vectors a thread are 32 registers, which leaves room for 1024 threads on a multiprocessor:
+// 25 KB to 128 KB in flight, where HBM at 4.3 TB/s and 700 ns wants 23 KB of each of 132. In half
+// 7x7 is 98 bytes, 14x14 392, both grouped; 28x28 is 98 vectors, a warp's; 56x56 392, a block of
+// 128; 112x112 1568, a block of 512; 200x334 8350, a cluster of 4.
 Choice choosePlane(Params const& params, Type type, Device const& device) {
     int64_t const planes = params.n * params.c;
     int64_t const vectors = params.hw / widthOf(type);
@@ -83,10 +83,8 @@ Choice choosePlane(Params const& params, Type type, Device const& device) {
     if (vectors <= kBlock128.vectors()) {
         return spread(option(Method::kBlock128, kBlock128), vectors, planes, device);
     }
-    for (auto const& larger :
-         {option(Method::kBlock256, kBlock256), option(Method::kBlock512, kBlock512)}) {
-        if (fits(larger, vectors, device)) return spread(larger, vectors, planes, device);
-    }
+    Option const largest = option(Method::kBlock512, kBlock512);
+    if (fits(largest, vectors, device)) return spread(largest, vectors, planes, device);
     return split(Method::kSplitPlane, params, type, Layout::kNCHW, planes);
 }
 
@@ -98,23 +96,21 @@ Choice chooseScalarTile(Params const& params, Type type, Device const& device) {
 }
 
 // 8 vectors are 128 bytes a pixel, while a block or half a cluster holds the image (7x7 a block,
-// 28x28 a cluster of 4); 4 are 64 bytes, whole sectors still, beyond (56x56: a cluster of 8).
-// Without clusters 16 pixels a thread hold 28x28 in one block, 50 KB of it in registers.
+// 28x28 a cluster of 4); 4 are 64 bytes, whole sectors still, beyond: 13 pixels a thread hold
+// 784, which is 28x28 in a block where there are no clusters, and 56x56 in a cluster of 4.
 Choice chooseTile(Params const& params, Type type, Device const& device) {
     if (!isVectorised(params, type)) return chooseScalarTile(params, type, device);
     int64_t const vectors = params.pitch / widthOf(type);
-    int64_t const wide = params.n * ceilDivide(vectors, kTile8.lanes);
-    int64_t const narrow = params.n * ceilDivide(vectors, kNarrowTile8.lanes);
-    if (params.hw <= kTile2.pixels()) {
-        return spread(option(Method::kTile2, kTile2), params.hw, wide, device);
+    int64_t const wide = params.n * ceilDivide(vectors, kTile.lanes);
+    int64_t const narrow = params.n * ceilDivide(vectors, kNarrowTile.lanes);
+    if (params.hw <= kSmallTile.pixels()) {
+        return spread(option(Method::kSmallTile, kSmallTile), params.hw, wide, device);
     }
-    if (params.hw <= kTile8.pixels() * (device.clusters ? kMaxCluster / 2 : 1)) {
-        return spread(option(Method::kTile8, kTile8), params.hw, wide, device);
+    if (params.hw <= kTile.pixels() * (device.clusters ? kMaxCluster / 2 : 1)) {
+        return spread(option(Method::kTile, kTile), params.hw, wide, device);
     }
-    for (auto const& larger : {option(Method::kNarrowTile8, kNarrowTile8),
-                               option(Method::kNarrowTile16, kNarrowTile16)}) {
-        if (fits(larger, params.hw, device)) return spread(larger, params.hw, narrow, device);
-    }
+    Option const largest = option(Method::kNarrowTile, kNarrowTile);
+    if (fits(largest, params.hw, device)) return spread(largest, params.hw, narrow, device);
     return split(Method::kSplitTile, params, type, Layout::kNHWC, narrow);
 }
 

@@ -19,13 +19,11 @@ enum class Method : int32_t {
     kGroupOf32,
     kWarp,       // a plane to a warp, in registers
     kBlock128,   // a plane to a block or a cluster of blocks, in registers
-    kBlock256,
     kBlock512,
     kSplitPlane,  // a plane to several blocks of two kernels, by chunks
-    kTile2,       // NHWC: channels by pixels to a block or a cluster, in registers
-    kTile8,
-    kNarrowTile8,
-    kNarrowTile16,
+    kSmallTile,       // NHWC: channels by pixels to a block or a cluster, in registers
+    kTile,
+    kNarrowTile,
     kSplitTile,        // several blocks of two kernels, by chunks
     kScalarTile,       // NHWC whose pixels do not begin on 16 bytes, an element a thread
     kSplitScalarTile,
@@ -59,9 +57,8 @@ struct TeamShape {
 };
 constexpr int kPlaneBlock = 128;  // Threads of a block, where a team has fewer.
 constexpr TeamShape kWarp{32, 4};
-constexpr TeamShape kBlock128{128, 4};
-constexpr TeamShape kBlock256{256, 8};
-constexpr TeamShape kBlock512{512, 8};
+constexpr TeamShape kBlock128{128, 7};
+constexpr TeamShape kBlock512{512, 7};
 constexpr TeamShape kPlaneChunk{256, 4};  // Of a split: its blocks go from chunk to chunk.
 
 struct TileSize {
@@ -72,10 +69,9 @@ struct TileSize {
     constexpr int rows() const { return kThreads / lanes; }
     constexpr int pixels() const { return rows() * held; }
 };
-constexpr TileSize kTile2{8, 2};
-constexpr TileSize kTile8{8, 8};
-constexpr TileSize kNarrowTile8{4, 8};
-constexpr TileSize kNarrowTile16{4, 16};
+constexpr TileSize kSmallTile{8, 2};
+constexpr TileSize kTile{8, 7};
+constexpr TileSize kNarrowTile{4, 13};
 constexpr TileSize kTileChunk{4, 4};
 constexpr TileSize kScalarTile{32, 8};
 

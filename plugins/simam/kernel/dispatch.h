@@ -1,6 +1,8 @@
 // From a choice to the bodies that run it. `Launcher::run<Body>(choice, arguments)` starts one.
 #pragma once
 
+#include <limits>
+
 #include "choose.h"
 #include "plane.h"
 #include "plane_group.h"
@@ -11,7 +13,7 @@
 namespace simam {
 
 constexpr bool isOpen(float clipMin, float clipMax) {
-    constexpr float kLargest = 3.402823466e+38f;
+    constexpr float kLargest = std::numeric_limits<float>::max();
     return clipMin <= -kLargest && clipMax >= kLargest;
 }
 
@@ -43,13 +45,10 @@ auto runPlane(Launcher& launcher, Choice const& choice, Arguments const& argumen
             return run(PlaneBody<E, kWarp.threads, kWarp.held, kEpilogue>{});
         case Method::kBlock128:
             return run(PlaneBody<E, kBlock128.threads, kBlock128.held, kEpilogue>{});
-        case Method::kBlock256:
-            return run(PlaneBody<E, kBlock256.threads, kBlock256.held, kEpilogue>{});
         case Method::kBlock512:
             return run(PlaneBody<E, kBlock512.threads, kBlock512.held, kEpilogue>{});
         default:
-            return runSplit<PlaneStatistics<E>, PlaneApply<E, kEpilogue>>(launcher, choice,
-                                                                          arguments);
+            return runSplit<PlaneStatistics<E>, PlaneApply<E>>(launcher, choice, arguments);
     }
 }
 
@@ -61,44 +60,48 @@ auto runTile(Launcher& launcher, Choice const& choice, Arguments const& argument
         return launcher.template run<TileBody<decltype(shape), kEpilogue>>(choice, arguments);
     };
     switch (choice.method) {
-        case Method::kTile2:
-            return run(TileShape<Vector<E>, kTile2.lanes, kTile2.held>{});
-        case Method::kTile8:
-            return run(TileShape<Vector<E>, kTile8.lanes, kTile8.held>{});
-        case Method::kNarrowTile8:
-            return run(TileShape<Vector<E>, kNarrowTile8.lanes, kNarrowTile8.held>{});
-        case Method::kNarrowTile16:
-            return run(TileShape<Vector<E>, kNarrowTile16.lanes, kNarrowTile16.held>{});
+        case Method::kSmallTile:
+            return run(TileShape<Vector<E>, kSmallTile.lanes, kSmallTile.held>{});
+        case Method::kTile:
+            return run(TileShape<Vector<E>, kTile.lanes, kTile.held>{});
+        case Method::kNarrowTile:
+            return run(TileShape<Vector<E>, kNarrowTile.lanes, kNarrowTile.held>{});
         case Method::kScalarTile:
-            return run(Element{});
+            return launcher.template run<TileBody<Element, Epilogue::kAny>>(choice, arguments);
         case Method::kSplitScalarTile:
-            return runSplit<TileStatistics<Element>, TileApply<Element, kEpilogue>>(
-                launcher, choice, arguments);
+            return runSplit<TileStatistics<Element>, TileApply<Element>>(launcher, choice,
+                                                                         arguments);
         default:
-            return runSplit<TileStatistics<Chunk>, TileApply<Chunk, kEpilogue>>(launcher, choice,
-                                                                          arguments);
+            return runSplit<TileStatistics<Chunk>, TileApply<Chunk>>(launcher, choice, arguments);
     }
 }
 
 template <class E, Epilogue kEpilogue, class Launcher>
 auto runMethod(Launcher& launcher, Choice const& choice, Arguments const& arguments) {
     if (choice.method == Method::kNothing) return Launcher::kSuccess;
-    return choice.method < Method::kTile2 ? runPlane<E, kEpilogue>(launcher, choice, arguments)
+    return choice.method < Method::kSmallTile ? runPlane<E, kEpilogue>(launcher, choice, arguments)
                                           : runTile<E, kEpilogue>(launcher, choice, arguments);
+}
+
+// For kAny, which clips always: nothing is clipped where no epilogue is asked for.
+inline Arguments withoutClip(Arguments arguments) {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    arguments.params.clipMin = -kInfinity;
+    arguments.params.clipMax = kInfinity;
+    return arguments;
 }
 
 // What `launch` does once params are checked; E is the type's element.
 template <class E, class Launcher>
 auto enqueue(Launcher& launcher, Choice const& choice, Arguments const& arguments) {
     switch (epilogueOf(arguments.params)) {
-        case Epilogue::kNone:
-            return runMethod<E, Epilogue::kNone>(launcher, choice, arguments);
         case Epilogue::kAffine:
             return runMethod<E, Epilogue::kAffine>(launcher, choice, arguments);
         case Epilogue::kResidual:
             return runMethod<E, Epilogue::kResidual>(launcher, choice, arguments);
+        default:
+            return runMethod<E, Epilogue::kNone>(launcher, choice, withoutClip(arguments));
     }
-    return Launcher::kSuccess;
 }
 
 }  // namespace simam

@@ -11,7 +11,7 @@ cudaError_t enqueueFloat(Choice const& choice, Arguments const& arguments, cudaS
 
 // Any kernel tells: all were compiled for the same architectures.
 cudaError_t queryClusters(bool& clusters) {
-    using Body = PlaneBody<Float, kBlock256.threads, kBlock256.held, Epilogue::kNone>;
+    using Body = PlaneBody<Float, kBlock512.threads, kBlock512.held, Epilogue::kNone>;
     cudaFuncAttributes attributes{};
     auto const* kernel = reinterpret_cast<void const*>(simamKernel<Body>);
     cudaError_t const status = cudaFuncGetAttributes(&attributes, kernel);

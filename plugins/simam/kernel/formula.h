@@ -71,9 +71,18 @@ struct Channel {
     float bias;
 };
 
-SIMAM_BODY Channel channelOf(Params const& params, int64_t c) {
-    if (params.scale == nullptr) return {1.f, 0.f};
+// Of channel `index` modulo c: an NCHW plane's index serves.
+template <Epilogue kEpilogue>
+SIMAM_BODY Channel channelOf(Params const& params, int64_t index) {
+    if (kEpilogue == Epilogue::kNone || params.scale == nullptr) return {1.f, 0.f};
+    int64_t const c = index % params.c;
     return {params.scale[c], params.bias[c]};
+}
+
+template <Epilogue kEpilogue>
+SIMAM_BODY bool adds(Params const& params) {
+    if constexpr (kEpilogue == Epilogue::kAny) return params.residual != nullptr;
+    return kEpilogue == Epilogue::kResidual;
 }
 
 // One pixel from x to z.
@@ -83,7 +92,7 @@ SIMAM_BODY float finish(float x, Gate const& gate, Channel const& channel, float
     float const y = attend<Thread>(x, gate);
     if constexpr (kEpilogue == Epilogue::kNone) return y;
     float const z = Thread::fma(y, channel.scale, channel.bias);
-    return Thread::clamp(kEpilogue == Epilogue::kResidual ? z + residual : z, params.clipMin,
+    return Thread::clamp(adds<kEpilogue>(params) ? z + residual : z, params.clipMin,
                          params.clipMax);
 }
 

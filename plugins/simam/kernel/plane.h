@@ -10,21 +10,16 @@
 
 namespace simam {
 
-// Offsets are in elements from the tensor's beginning.
+// What one thread of a team works on. Offsets are in elements from the tensor's beginning.
 struct PlaneSlice {
-    int64_t vectors;  // Where the slice's first vector lies.
-    int32_t count;    // Vectors in the slice.
-    int64_t plane;    // Where the plane begins.
-    int32_t head;     // Elements of the plane before its first vector: slice 0 has them.
-    int32_t tail;     // Elements after its last.
-    int32_t hw;
-
-    SIMAM_BODY float elements(int width) const {
-        return static_cast<float>(count * width + head + tail);
-    }
+    int64_t origin;  // Of the thread's first vector; its others are a team's vectors apart.
+    int32_t held;    // How many.
+    bool hasEdge;
+    int64_t edge;  // Of the thread's edge element.
+    float count;   // Elements of the whole team's slice.
 };
 
-// Which vectors of a plane slice `slice` of `slices` holds; count(i) elements are in slice i.
+// Which vectors of a plane slice i of several holds. The edges are slice 0's.
 struct PlaneCut {
     int64_t begin;
     int32_t hw, head, vectors, tail, each, width;
@@ -40,65 +35,55 @@ struct PlaneCut {
     SIMAM_BODY int32_t first(int slice) const {
         return slice * each < vectors ? slice * each : vectors;
     }
-    SIMAM_BODY int32_t last(int slice) const { return first(slice + 1); }
+    SIMAM_BODY int32_t edges(int slice) const { return slice == 0 ? head + tail : 0; }
     SIMAM_BODY float count(int slice) const {
-        int32_t const edges = slice == 0 ? head + tail : 0;
-        return static_cast<float>((last(slice) - first(slice)) * width + edges);
+        return static_cast<float>((first(slice + 1) - first(slice)) * width + edges(slice));
     }
-    // Vectors [from, to) of the plane, with the edges or without.
-    SIMAM_BODY PlaneSlice part(int32_t from, int32_t to, bool edges) const {
-        int64_t const origin = begin + head;
-        return {origin + int64_t{from} * width, to - from, begin,
-                edges ? head : 0, edges ? tail : 0, hw};
+    // Thread `rank`'s share of vectors [from, to) and of the plane's first `edges` edge elements.
+    template <int kTeam>
+    SIMAM_BODY PlaneSlice part(int32_t from, int32_t to, int32_t edges, int rank) const {
+        return {begin + head + int64_t{from + rank} * width,
+                (to - from - rank + kTeam - 1) / kTeam,
+                rank < edges,
+                begin + (rank < head ? rank : hw - tail + rank - head),
+                static_cast<float>((to - from) * width + edges)};
     }
 };
 
 // What one thread of a team holds of a slice.
-template <class E, int kTeam, int kHeld>
+template <class E, int kTeamT, int kHeld>
 struct PlaneRegisters {
     using Storage = typename E::Storage;
+    static constexpr int kTeam = kTeamT;
     static constexpr int kWidth = E::kWidth;
+    static constexpr int kStep = kTeam * kWidth;
     static_assert(kTeam >= 2 * (kWidth - 1), "an edge element a thread");
 
     Vector<E> held[kHeld];
     float edge;
 
-    SIMAM_BODY static bool owns(PlaneSlice const& slice, int rank, int i) {
-        return rank + i * kTeam < slice.count;
-    }
-    SIMAM_BODY static int64_t at(PlaneSlice const& slice, int rank, int i) {
-        return slice.vectors + int64_t{rank + i * kTeam} * kWidth;
-    }
-    SIMAM_BODY static bool ownsEdge(PlaneSlice const& slice, int rank) {
-        return rank < slice.head + slice.tail;
-    }
-    SIMAM_BODY static int64_t edgeAt(PlaneSlice const& slice, int rank) {
-        return slice.plane + (rank < slice.head ? rank : slice.hw - slice.tail + rank - slice.head);
-    }
-
     template <class Thread>
-    SIMAM_BODY void load(Thread const&, Storage const* x, PlaneSlice const& slice, int rank) {
+    SIMAM_BODY void load(Thread const&, Storage const* x, PlaneSlice const& slice) {
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            if (owns(slice, rank, i)) Thread::read(x + at(slice, rank, i), held[i]);
+            if (i < slice.held) Thread::read(x + slice.origin + i * kStep, held[i]);
         }
-        edge = 0.f;
-        if (ownsEdge(slice, rank)) edge = readEdge<Thread>(x, slice, rank);
+        edge = slice.hasEdge ? readEdge<Thread>(x, slice) : 0.f;
     }
 
     template <class Thread>
-    SIMAM_BODY static float readEdge(Storage const* x, PlaneSlice const& slice, int rank) {
+    SIMAM_BODY static float readEdge(Storage const* x, PlaneSlice const& slice) {
         Scalar<E> scalar;
-        Thread::read(x + edgeAt(slice, rank), scalar);
+        Thread::read(x + slice.edge, scalar);
         return Thread::toFloat(E{}, scalar.value);
     }
 
     template <class Thread>
-    SIMAM_BODY float sum(PlaneSlice const& slice, int rank) const {
+    SIMAM_BODY float sum(PlaneSlice const& slice) const {
         float total = edge;
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            if (!owns(slice, rank, i)) continue;
+            if (i >= slice.held) continue;
             float value[kWidth];
             unpack<Thread>(held[i], value);
             total += sumOf<kWidth>(value);
@@ -107,12 +92,12 @@ struct PlaneRegisters {
     }
 
     template <class Thread>
-    SIMAM_BODY float squares(PlaneSlice const& slice, int rank, float mean) const {
+    SIMAM_BODY float squares(PlaneSlice const& slice, float mean) const {
         float const d = edge - mean;
-        float total = ownsEdge(slice, rank) ? d * d : 0.f;
+        float total = slice.hasEdge ? d * d : 0.f;
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            if (!owns(slice, rank, i)) continue;
+            if (i >= slice.held) continue;
             float value[kWidth];
             unpack<Thread>(held[i], value);
 #pragma unroll
@@ -125,18 +110,18 @@ struct PlaneRegisters {
     }
 
     template <Epilogue kEpilogue, class Thread>
-    SIMAM_BODY void store(PlaneSlice const& slice, int rank, Gate const& gate,
-                          Channel const& channel, Params const& params) const {
+    SIMAM_BODY void store(PlaneSlice const& slice, Gate const& gate, Channel const& channel,
+                          Params const& params) const {
         auto* y = static_cast<Storage*>(params.y);
         auto const* residual = static_cast<Storage const*>(params.residual);
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            if (!owns(slice, rank, i)) continue;
+            if (i >= slice.held) continue;
             float value[kWidth];
             float added[kWidth] = {};
-            if constexpr (kEpilogue == Epilogue::kResidual) {
+            if (adds<kEpilogue>(params)) {
                 Vector<E> other;
-                Thread::read(residual + at(slice, rank, i), other);
+                Thread::read(residual + slice.origin + i * kStep, other);
                 unpack<Thread>(other, added);
             }
             unpack<Thread>(held[i], value);
@@ -146,15 +131,12 @@ struct PlaneRegisters {
             }
             Vector<E> result;
             pack<Thread>(value, result);
-            Thread::write(y + at(slice, rank, i), result);
+            Thread::write(y + slice.origin + i * kStep, result);
         }
-        if (ownsEdge(slice, rank)) {
-            float added = 0.f;
-            if constexpr (kEpilogue == Epilogue::kResidual) {
-                added = readEdge<Thread>(residual, slice, rank);
-            }
+        if (slice.hasEdge) {
+            float const added = adds<kEpilogue>(params) ? readEdge<Thread>(residual, slice) : 0.f;
             float const z = finish<kEpilogue, Thread>(edge, gate, channel, added, params);
-            Thread::write(y + edgeAt(slice, rank), Scalar<E>{Thread::fromFloat(E{}, z)});
+            Thread::write(y + slice.edge, Scalar<E>{Thread::fromFloat(E{}, z)});
         }
     }
 };
@@ -179,14 +161,14 @@ struct TeamSums {
     float second[kTeam / 32];
 };
 
-template <int kTeam, class Registers, class Thread>
-SIMAM_BODY Moments teamMoments(Thread const& thread, TeamSums<kTeam>& sums, Registers const& x,
-                               PlaneSlice const& slice, int rank) {
-    float const count = slice.elements(Registers::kWidth);
-    float const sum = teamSum<kTeam>(thread, sums.first, x.template sum<Thread>(slice, rank));
-    float const mean = count > 0.f ? Thread::divide(sum, count) : 0.f;
-    float const squares = x.template squares<Thread>(slice, rank, mean);
-    return {count, mean, teamSum<kTeam>(thread, sums.second, squares)};
+template <class Registers, class Thread>
+SIMAM_BODY Moments teamMoments(Thread const& thread, TeamSums<Registers::kTeam>& sums,
+                               Registers const& x, PlaneSlice const& slice) {
+    constexpr int kTeam = Registers::kTeam;
+    float const sum = teamSum<kTeam>(thread, sums.first, x.template sum<Thread>(slice));
+    float const mean = slice.count > 0.f ? Thread::divide(sum, slice.count) : 0.f;
+    float const squares = x.template squares<Thread>(slice, mean);
+    return {slice.count, mean, teamSum<kTeam>(thread, sums.second, squares)};
 }
 
 // The kernel: a plane to a warp, a block or a cluster. One read, one write.
@@ -203,22 +185,20 @@ struct PlaneBody {
     template <class Thread>
     SIMAM_BODY static void run(Thread const& thread, Shared& shared, Arguments const& arguments) {
         Params const& params = arguments.params;
-        int const rank = thread.index() % kTeam;
         int64_t const plane = thread.cluster() * kTeams + thread.index() / kTeam;
         if (plane >= params.n * params.c) return;  // A whole warp, block or cluster.
         int const slices = kClusters ? thread.clusterSize() : 1;
         int const part = kClusters ? thread.clusterRank() : 0;
         if (slices > 1) thread.clusterStart();
         PlaneCut const cut(plane, params.hw, slices, E::kWidth);
-        PlaneSlice const slice = cut.part(cut.first(part), cut.last(part), part == 0);
+        PlaneSlice const slice = cut.part<kTeam>(cut.first(part), cut.first(part + 1),
+                                                 cut.edges(part), thread.index() % kTeam);
         PlaneRegisters<E, kTeam, kHeld> x;
-        x.load(thread, static_cast<typename E::Storage const*>(params.x), slice, rank);
-        Moments moments = teamMoments<kTeam>(thread, shared.sums, x, slice, rank);
+        x.load(thread, static_cast<typename E::Storage const*>(params.x), slice);
+        Moments moments = teamMoments(thread, shared.sums, x, slice);
         if (slices > 1) moments = exchange(thread, shared, moments, cut);
-        Channel channel{1.f, 0.f};
-        if constexpr (kEpilogue != Epilogue::kNone) channel = channelOf(params, plane % params.c);
-        x.template store<kEpilogue, Thread>(slice, rank, gateOf<Thread>(moments, params.lambda),
-                                            channel, params);
+        x.template store<kEpilogue, Thread>(slice, gateOf<Thread>(moments, params.lambda),
+                                            channelOf<kEpilogue>(params, plane), params);
     }
 
     // Each block gives its moments to every other through distributed shared memory. Nobody reads

@@ -91,10 +91,7 @@ struct PlaneGroup {
         }
         Moments const moments = momentsOf(thread, x, lane, hw);
         Gate const gate = gateOf<Thread>(moments, params.lambda);
-        Channel channel{1.f, 0.f};
-        if constexpr (kEpilogue != Epilogue::kNone) {
-            if (hw > 0) channel = channelOf(params, plane % params.c);
-        }
+        Channel const channel = channelOf<kEpilogue>(params, plane);
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
             int const at = lane + i * kLanes;

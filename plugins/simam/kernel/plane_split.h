@@ -14,13 +14,14 @@ struct PlaneSplit {
     using Registers = PlaneRegisters<E, kThreads, kPlaneChunk.held>;
 
     template <class Visit>
-    SIMAM_BODY static void forEachChunk(PlaneCut const& cut, int part, Visit visit) {
+    SIMAM_BODY static void forEachChunk(PlaneCut const& cut, int part, int rank, Visit visit) {
         int32_t const first = cut.first(part);
-        int32_t const last = cut.last(part);
+        int32_t const last = cut.first(part + 1);
 #pragma unroll 1
         for (int32_t from = first; from < last; from += kChunk) {
             int32_t const to = last - from < kChunk ? last : from + kChunk;
-            visit(cut.part(from, to, part == 0 && from == first));
+            int32_t const edges = from == first ? cut.edges(part) : 0;
+            visit(cut.part<kThreads>(from, to, edges, rank));
         }
     }
 };
@@ -40,13 +41,10 @@ struct PlaneStatistics : PlaneSplit<E> {
         if (plane >= params.n * params.c) return;
         PlaneCut const cut(plane, params.hw, arguments.slices, E::kWidth);
         Moments moments{0.f, 0.f, 0.f};
-        Split::forEachChunk(cut, part, [&](PlaneSlice const& slice) {
+        Split::forEachChunk(cut, part, thread.index(), [&](PlaneSlice const& slice) {
             typename Split::Registers x;
-            x.load(thread, static_cast<typename E::Storage const*>(params.x), slice,
-                   thread.index());
-            moments = merge<Thread>(
-                moments, teamMoments<Split::kThreads>(thread, shared.sums, x, slice,
-                                                      thread.index()));
+            x.load(thread, static_cast<typename E::Storage const*>(params.x), slice);
+            moments = merge<Thread>(moments, teamMoments(thread, shared.sums, x, slice));
         });
         if (thread.index() == 0) {
             arguments.partials[thread.cluster()] = {moments.mean, moments.m2};
@@ -54,7 +52,7 @@ struct PlaneStatistics : PlaneSplit<E> {
     }
 };
 
-template <class E, Epilogue kEpilogue>
+template <class E>
 struct PlaneApply : PlaneSplit<E> {
     using Split = PlaneSplit<E>;
     struct Shared {};
@@ -69,13 +67,11 @@ struct PlaneApply : PlaneSplit<E> {
         Moments const moments =
             combine<Thread>(arguments.partials + plane * arguments.slices, 1, arguments.slices, cut);
         Gate const gate = gateOf<Thread>(moments, params.lambda);
-        Channel channel{1.f, 0.f};
-        if constexpr (kEpilogue != Epilogue::kNone) channel = channelOf(params, plane % params.c);
-        Split::forEachChunk(cut, part, [&](PlaneSlice const& slice) {
+        Channel const channel = channelOf<Epilogue::kAny>(params, plane);
+        Split::forEachChunk(cut, part, thread.index(), [&](PlaneSlice const& slice) {
             typename Split::Registers x;
-            x.load(thread, static_cast<typename E::Storage const*>(params.x), slice,
-                   thread.index());
-            x.template store<kEpilogue, Thread>(slice, thread.index(), gate, channel, params);
+            x.load(thread, static_cast<typename E::Storage const*>(params.x), slice);
+            x.template store<Epilogue::kAny, Thread>(slice, gate, channel, params);
         });
     }
 };

@@ -117,7 +117,7 @@ struct TileRegisters {
             if (i >= slice.held) continue;
             float value[kWidth];
             float added[kWidth] = {};
-            if constexpr (kEpilogue == Epilogue::kResidual) {
+            if (adds<kEpilogue>(params)) {
                 Access other;
                 Thread::read(residual + slice.origin + i * slice.step, other);
                 unpack<Thread>(other, added);
@@ -224,7 +224,8 @@ SIMAM_BODY void shareGate(Thread const& thread, TileShared<Shape>& shared, Momen
         shared.gate[own] = gateOf<Thread>(moments, params.lambda);
         if constexpr (kEpilogue != Epilogue::kNone) {
             bool const padding = firstChannel + own >= params.c;
-            shared.channel[own] = padding ? Channel{} : channelOf(params, firstChannel + own);
+            shared.channel[own] =
+                padding ? Channel{} : channelOf<kEpilogue>(params, firstChannel + own);
         }
     }
     thread.barrier();

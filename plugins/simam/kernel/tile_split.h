@@ -71,7 +71,7 @@ struct TileStatistics {
     }
 };
 
-template <class Shape, Epilogue kEpilogue>
+template <class Shape>
 struct TileApply {
     static constexpr int kThreads = Shape::kThreads;
     struct Shared {
@@ -88,11 +88,11 @@ struct TileApply {
             moments = combine<Thread>(arguments.partials + split.partialAt(0, thread.index()),
                                       params.pitch, split.slices, split.cut);
         }
-        shareGate<Shape, kEpilogue>(thread, shared.tile, moments, split.place.channel, params);
+        shareGate<Shape, Epilogue::kAny>(thread, shared.tile, moments, split.place.channel, params);
         split.forEachChunk(thread.index(), [&](TileSlice const& slice, float) {
             TileRegisters<Shape> x;
             x.load(thread, static_cast<typename Shape::Storage const*>(params.x), slice);
-            finishTile<Shape, kEpilogue>(thread, shared.tile, x, slice, params);
+            finishTile<Shape, Epilogue::kAny>(thread, shared.tile, x, slice, params);
         });
     }
 };
