@@ -11,15 +11,16 @@ struct Partial {
     float m2;
 };
 
+// What follows SimAM. kResidual is kAffine with a residual. kAny is whichever params ask for, where
+// the rest of a kernel hides the question.
+enum class Epilogue : int32_t { kNone, kAffine, kResidual, kAny };
+
 struct Arguments {
     Params params;
     Partial* partials;  // Between the two kernels of a split plane.
-    int32_t slices;     // Blocks to a plane: a cluster's size, or what the split makes.
+    int32_t slices;     // Blocks to a split plane or tile.
+    Epilogue epilogue;
 };
-
-// What follows SimAM. kResidual is kAffine with a residual; kAny is whichever params ask for, for
-// the kernels whose own work hides the question: a code for each would not fit the library's size.
-enum class Epilogue : int32_t { kNone, kAffine, kResidual, kAny };
 
 constexpr int kMaxCluster = 8;  // The largest that every architecture with clusters has.
 

@@ -4,9 +4,10 @@
 
 namespace simam {
 
-cudaError_t enqueueBFloat16(Choice const& choice, Arguments const& arguments, cudaStream_t stream) {
+cudaError_t enqueueBFloat16(Choice const& choice, Params const& params, void* workspace,
+                            cudaStream_t stream) {
     CudaLauncher launcher{stream};
-    return enqueue<BFloat16>(launcher, choice, arguments);
+    return enqueue<BFloat16>(launcher, choice, params, workspace);
 }
 
 }  // namespace simam

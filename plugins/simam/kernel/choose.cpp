@@ -21,15 +21,18 @@ bool isVectorised(Params const& params, Type type) { return params.pitch % width
 // A way to spread planes or tiles of `work` vectors or pixels over blocks or clusters.
 struct Option {
     Method method;
+    int32_t threads;
     int64_t capacity;  // What a block holds.
     int64_t least;     // Under this a block has idle threads.
 };
 
-Option option(Method method, TeamShape const& shape) {
-    return {method, shape.vectors(), shape.threads};
+Option blockOf(int32_t threads) {
+    return {Method::kBlock, threads, int64_t{threads} * kBlockHeld, threads};
 }
 
-Option option(Method method, TileSize const& size) { return {method, size.pixels(), size.rows()}; }
+Option option(Method method, TileSize const& size) {
+    return {method, TileSize::kThreads, size.pixels(), size.rows()};
+}
 
 bool fits(Option const& option, int64_t work, Device const& device) {
     return work <= option.capacity * (device.clusters ? kMaxCluster : 1);
@@ -45,7 +48,7 @@ Choice spread(Option const& option, int64_t work, int64_t count, Device const& d
            work >= 2 * cluster * option.least) {
         cluster *= 2;
     }
-    return {option.method, count * cluster, cluster, 1};
+    return {option.method, count * cluster, option.threads, cluster, 1};
 }
 
 // Blocks to a plane or tile if it is split, by shape alone: two chunks each, or more.
@@ -61,29 +64,27 @@ int32_t splitSlices(Params const& params, Type type, Layout layout) {
 
 Choice split(Method method, Params const& params, Type type, Layout layout, int64_t count) {
     int32_t const slices = splitSlices(params, type, layout);
-    return {method, count * slices, 1, slices};
+    return {method, count * slices, 256, 1, slices};
 }
 
-// 8 vectors a thread are 32 registers, which leaves room for 1024 threads on a multiprocessor:
-// 25 KB to 128 KB in flight, where HBM at 4.3 TB/s and 700 ns wants 23 KB of each of 132. In half
+// 7 vectors a thread are 28 registers, which leaves room for 1024 threads on a multiprocessor:
+// 57 KB to 114 KB in flight, where HBM at 4.3 TB/s and 700 ns wants 23 KB of each of 132. In half
 // 7x7 is 98 bytes, 14x14 392, both grouped; 28x28 is 98 vectors, a warp's; 56x56 392, a block of
-// 128; 112x112 1568, a block of 512; 200x334 8350, a cluster of 4.
+// 128; 112x112 1568, a block of 256; 200x334 8350, a cluster of 4 blocks of 512.
 Choice choosePlane(Params const& params, Type type, Device const& device) {
     int64_t const planes = params.n * params.c;
     int64_t const vectors = params.hw / widthOf(type);
-    if (params.hw <= kGroupOf8.pixels()) {
-        return {Method::kGroupOf8, ceilDivide(planes, kGroupOf8.planes()), 1, 1};
-    }
-    if (params.hw <= kGroupOf32.pixels()) {
-        return {Method::kGroupOf32, ceilDivide(planes, kGroupOf32.planes()), 1, 1};
+    if (params.hw <= kGroupLargest) {
+        return {Method::kGroup, ceilDivide(planes, groupPlanes(params.hw)), kGroupThreads, 1, 1};
     }
     if (vectors <= kWarp.vectors()) {
-        return {Method::kWarp, ceilDivide(planes, kPlaneBlock / kWarp.threads), 1, 1};
+        return {Method::kWarp, ceilDivide(planes, kWarpsToBlock), 32 * kWarpsToBlock, 1, 1};
     }
-    if (vectors <= kBlock128.vectors()) {
-        return spread(option(Method::kBlock128, kBlock128), vectors, planes, device);
+    for (int32_t const threads : {128, 256}) {
+        Option const block = blockOf(threads);
+        if (vectors <= block.capacity) return spread(block, vectors, planes, device);
     }
-    Option const largest = option(Method::kBlock512, kBlock512);
+    Option const largest = blockOf(kMaxPlaneThreads);
     if (fits(largest, vectors, device)) return spread(largest, vectors, planes, device);
     return split(Method::kSplitPlane, params, type, Layout::kNCHW, planes);
 }
@@ -125,7 +126,7 @@ int64_t countPartials(Params const& params, Type type, Layout layout) noexcept {
 }
 
 Choice choose(Params const& params, Type type, Layout layout, Device const& device) noexcept {
-    if (params.n == 0 || params.c == 0 || params.hw == 0) return {Method::kNothing, 0, 1, 1};
+    if (params.n == 0 || params.c == 0 || params.hw == 0) return {Method::kNothing, 0, 0, 1, 1};
     return layout == Layout::kNCHW ? choosePlane(params, type, device)
                                    : chooseTile(params, type, device);
 }

@@ -5,6 +5,12 @@
 
 #include "params.h"
 
+#ifdef __CUDACC__
+#define SIMAM_SHARED __host__ __device__  // By choice and bodies alike.
+#else
+#define SIMAM_SHARED
+#endif
+
 namespace simam {
 
 // Of the device, what the choice rests on.
@@ -14,14 +20,12 @@ struct Device {
 };
 
 enum class Method : int32_t {
-    kNothing,        // An empty tensor.
-    kGroupOf8,   // NCHW: a plane to some lanes of a warp, staged in shared memory
-    kGroupOf32,
-    kWarp,       // a plane to a warp, in registers
-    kBlock128,   // a plane to a block or a cluster of blocks, in registers
-    kBlock512,
+    kNothing,     // An empty tensor.
+    kGroup,       // NCHW: a plane to some lanes of a warp, staged in shared memory
+    kWarp,        // a plane to a warp, in registers
+    kBlock,       // a plane to a block or a cluster of blocks, in registers
     kSplitPlane,  // a plane to several blocks of two kernels, by chunks
-    kSmallTile,       // NHWC: channels by pixels to a block or a cluster, in registers
+    kSmallTile,   // NHWC: channels by pixels to a block or a cluster, in registers
     kTile,
     kNarrowTile,
     kSplitTile,        // several blocks of two kernels, by chunks
@@ -32,22 +36,21 @@ enum class Method : int32_t {
 struct Choice {
     Method method;
     int64_t blocks;
+    int32_t threads;  // Of a block.
     int32_t cluster;  // Blocks of a cluster, which share a plane or tile; 1 without clusters.
     int32_t slices;   // Blocks of a split, likewise; 1 without a split.
 };
 
 // What a block is made of. Bodies and choice agree by these.
-struct GroupShape {
-    int lanes;   // To a plane.
-    int held;    // Pixels a lane.
-    int rounds;  // Planes one after another.
-    static constexpr int kThreads = 256;
 
-    constexpr int pixels() const { return lanes * held; }
-    constexpr int planes() const { return kThreads / lanes * rounds; }
-};
-constexpr GroupShape kGroupOf8{8, 8, 2};
-constexpr GroupShape kGroupOf32{32, 8, 2};
+// A group: kGroupHeld pixels to a lane, and kGroupRounds planes one after another to the same
+// lanes, so that a block has 6 KB of 7x7 or 14x14 halves in flight.
+constexpr int kGroupThreads = 256;
+constexpr int kGroupHeld = 8;
+constexpr int kGroupRounds = 2;
+constexpr int kGroupLargest = 32 * kGroupHeld;  // Pixels in a plane.
+SIMAM_SHARED constexpr int groupLanes(int64_t hw) { return hw <= 8 * kGroupHeld ? 8 : 32; }
+SIMAM_SHARED constexpr int groupPlanes(int64_t hw) { return kGroupThreads / groupLanes(hw) * kGroupRounds; }
 
 struct TeamShape {
     int threads;  // To a plane.
@@ -55,10 +58,10 @@ struct TeamShape {
 
     constexpr int vectors() const { return threads * held; }
 };
-constexpr int kPlaneBlock = 128;  // Threads of a block, where a team has fewer.
 constexpr TeamShape kWarp{32, 4};
-constexpr TeamShape kBlock128{128, 7};
-constexpr TeamShape kBlock512{512, 7};
+constexpr int kWarpsToBlock = 4;
+constexpr int kBlockHeld = 7;  // 8 spill; 7 hold 56x56, 112x112 and 14x14 without waste.
+constexpr int kMaxPlaneThreads = 512;
 constexpr TeamShape kPlaneChunk{256, 4};  // Of a split: its blocks go from chunk to chunk.
 
 struct TileSize {

@@ -12,7 +12,7 @@
 namespace simam {
 
 template <class Body>
-__global__ void __launch_bounds__(Body::kThreads)
+__global__ void __launch_bounds__(Body::kMaxThreads)
     simamKernel(__grid_constant__ Arguments const arguments) {
     __shared__ typename Body::Shared shared;
     Body::run(CudaThread{}, shared, arguments);
@@ -31,7 +31,7 @@ struct CudaLauncher {
         attribute.val.clusterDim.z = 1;
         cudaLaunchConfig_t config{};
         config.gridDim = gridOf(choice.blocks);
-        config.blockDim = dim3(Body::kThreads);
+        config.blockDim = dim3(static_cast<unsigned>(choice.threads));
         config.stream = stream;
         config.attrs = &attribute;
         config.numAttrs = choice.cluster > 1 ? 1 : 0;

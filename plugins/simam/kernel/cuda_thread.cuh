@@ -12,6 +12,7 @@ namespace simam {
 // A CUDA thread in a grid of clusters; without clusters each block is one of its own.
 struct CudaThread {
     __device__ int index() const { return static_cast<int>(threadIdx.x); }
+    __device__ int blockSize() const { return static_cast<int>(blockDim.x); }
     __device__ void barrier() const { __syncthreads(); }
     __device__ float shuffleXor(float value, int mask) const {
         return __shfl_xor_sync(0xffffffffu, value, mask);

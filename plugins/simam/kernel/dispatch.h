@@ -31,33 +31,12 @@ auto runSplit(Launcher& launcher, Choice const& choice, Arguments const& argumen
     return launcher.template run<Apply>(choice, arguments);
 }
 
-template <class E, Epilogue kEpilogue, class Launcher>
-auto runPlane(Launcher& launcher, Choice const& choice, Arguments const& arguments) {
-    auto const run = [&](auto body) {
-        return launcher.template run<decltype(body)>(choice, arguments);
-    };
-    switch (choice.method) {
-        case Method::kGroupOf8:
-            return run(PlaneGroup<E, kGroupOf8.lanes, kGroupOf8.held, kGroupOf8.rounds, kEpilogue>{});
-        case Method::kGroupOf32:
-            return run(PlaneGroup<E, kGroupOf32.lanes, kGroupOf32.held, kGroupOf32.rounds, kEpilogue>{});
-        case Method::kWarp:
-            return run(PlaneBody<E, kWarp.threads, kWarp.held, kEpilogue>{});
-        case Method::kBlock128:
-            return run(PlaneBody<E, kBlock128.threads, kBlock128.held, kEpilogue>{});
-        case Method::kBlock512:
-            return run(PlaneBody<E, kBlock512.threads, kBlock512.held, kEpilogue>{});
-        default:
-            return runSplit<PlaneStatistics<E>, PlaneApply<E>>(launcher, choice, arguments);
-    }
-}
-
-template <class E, Epilogue kEpilogue, class Launcher>
+template <class E, class Launcher>
 auto runTile(Launcher& launcher, Choice const& choice, Arguments const& arguments) {
     using Chunk = TileShape<Vector<E>, kTileChunk.lanes, kTileChunk.held>;
     using Element = TileShape<Scalar<E>, kScalarTile.lanes, kScalarTile.held>;
     auto const run = [&](auto shape) {
-        return launcher.template run<TileBody<decltype(shape), kEpilogue>>(choice, arguments);
+        return launcher.template run<TileBody<decltype(shape)>>(choice, arguments);
     };
     switch (choice.method) {
         case Method::kSmallTile:
@@ -67,7 +46,7 @@ auto runTile(Launcher& launcher, Choice const& choice, Arguments const& argument
         case Method::kNarrowTile:
             return run(TileShape<Vector<E>, kNarrowTile.lanes, kNarrowTile.held>{});
         case Method::kScalarTile:
-            return launcher.template run<TileBody<Element, Epilogue::kAny>>(choice, arguments);
+            return run(Element{});
         case Method::kSplitScalarTile:
             return runSplit<TileStatistics<Element>, TileApply<Element>>(launcher, choice,
                                                                          arguments);
@@ -76,32 +55,34 @@ auto runTile(Launcher& launcher, Choice const& choice, Arguments const& argument
     }
 }
 
-template <class E, Epilogue kEpilogue, class Launcher>
-auto runMethod(Launcher& launcher, Choice const& choice, Arguments const& arguments) {
-    if (choice.method == Method::kNothing) return Launcher::kSuccess;
-    return choice.method < Method::kSmallTile ? runPlane<E, kEpilogue>(launcher, choice, arguments)
-                                          : runTile<E, kEpilogue>(launcher, choice, arguments);
-}
-
-// For kAny, which clips always: nothing is clipped where no epilogue is asked for.
-inline Arguments withoutClip(Arguments arguments) {
-    constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    arguments.params.clipMin = -kInfinity;
-    arguments.params.clipMax = kInfinity;
-    return arguments;
-}
-
-// What `launch` does once params are checked; E is the type's element.
 template <class E, class Launcher>
-auto enqueue(Launcher& launcher, Choice const& choice, Arguments const& arguments) {
-    switch (epilogueOf(arguments.params)) {
-        case Epilogue::kAffine:
-            return runMethod<E, Epilogue::kAffine>(launcher, choice, arguments);
-        case Epilogue::kResidual:
-            return runMethod<E, Epilogue::kResidual>(launcher, choice, arguments);
+auto runMethod(Launcher& launcher, Choice const& choice, Arguments const& arguments) {
+    switch (choice.method) {
+        case Method::kNothing:
+            return Launcher::kSuccess;
+        case Method::kGroup:
+            return launcher.template run<PlaneGroup<E>>(choice, arguments);
+        case Method::kWarp:
+            return launcher.template run<PlaneByWarp<E>>(choice, arguments);
+        case Method::kBlock:
+            return launcher.template run<PlaneByBlock<E>>(choice, arguments);
+        case Method::kSplitPlane:
+            return runSplit<PlaneStatistics<E>, PlaneApply<E>>(launcher, choice, arguments);
         default:
-            return runMethod<E, Epilogue::kNone>(launcher, choice, withoutClip(arguments));
+            return runTile<E>(launcher, choice, arguments);
     }
+}
+
+// Runs a choice on checked params; E is the type's element.
+template <class E, class Launcher>
+auto enqueue(Launcher& launcher, Choice const& choice, Params const& params, void* workspace) {
+    Arguments arguments{params, static_cast<Partial*>(workspace), choice.slices,
+                        epilogueOf(params)};
+    if (arguments.epilogue == Epilogue::kNone) {  // kAny clips always.
+        arguments.params.clipMin = -std::numeric_limits<float>::infinity();
+        arguments.params.clipMax = std::numeric_limits<float>::infinity();
+    }
+    return runMethod<E>(launcher, choice, arguments);
 }
 
 }  // namespace simam

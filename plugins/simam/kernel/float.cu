@@ -4,16 +4,16 @@
 
 namespace simam {
 
-cudaError_t enqueueFloat(Choice const& choice, Arguments const& arguments, cudaStream_t stream) {
+cudaError_t enqueueFloat(Choice const& choice, Params const& params, void* workspace,
+                         cudaStream_t stream) {
     CudaLauncher launcher{stream};
-    return enqueue<Float>(launcher, choice, arguments);
+    return enqueue<Float>(launcher, choice, params, workspace);
 }
 
 // Any kernel tells: all were compiled for the same architectures.
 cudaError_t queryClusters(bool& clusters) {
-    using Body = PlaneBody<Float, kBlock512.threads, kBlock512.held, Epilogue::kNone>;
     cudaFuncAttributes attributes{};
-    auto const* kernel = reinterpret_cast<void const*>(simamKernel<Body>);
+    auto const* kernel = reinterpret_cast<void const*>(simamKernel<PlaneByBlock<Float>>);
     cudaError_t const status = cudaFuncGetAttributes(&attributes, kernel);
     clusters = status == cudaSuccess && attributes.ptxVersion >= 90;
     return status;

@@ -72,9 +72,8 @@ struct Channel {
 };
 
 // Of channel `index` modulo c: an NCHW plane's index serves.
-template <Epilogue kEpilogue>
 SIMAM_BODY Channel channelOf(Params const& params, int64_t index) {
-    if (kEpilogue == Epilogue::kNone || params.scale == nullptr) return {1.f, 0.f};
+    if (params.scale == nullptr) return {1.f, 0.f};
     int64_t const c = index % params.c;
     return {params.scale[c], params.bias[c]};
 }
@@ -94,6 +93,24 @@ SIMAM_BODY float finish(float x, Gate const& gate, Channel const& channel, float
     float const z = Thread::fma(y, channel.scale, channel.bias);
     return Thread::clamp(adds<kEpilogue>(params) ? z + residual : z, params.clipMin,
                          params.clipMax);
+}
+
+template <Epilogue kEpilogue>
+struct EpilogueConstant {
+    static constexpr Epilogue kValue = kEpilogue;
+};
+
+// Calls f with the epilogue as a constant. A kernel holds the code for all three behind one load
+// and one reduction: a kernel for each made the library a third larger.
+template <class Function>
+SIMAM_BODY void withEpilogue(Epilogue epilogue, Function f) {
+    if (epilogue == Epilogue::kNone) {
+        f(EpilogueConstant<Epilogue::kNone>{});
+    } else if (epilogue == Epilogue::kAffine) {
+        f(EpilogueConstant<Epilogue::kAffine>{});
+    } else {
+        f(EpilogueConstant<Epilogue::kResidual>{});
+    }
 }
 
 // Pairwise: shorter chains of dependent additions, and less rounding.

@@ -4,9 +4,10 @@
 
 namespace simam {
 
-cudaError_t enqueueHalf(Choice const& choice, Arguments const& arguments, cudaStream_t stream) {
+cudaError_t enqueueHalf(Choice const& choice, Params const& params, void* workspace,
+                        cudaStream_t stream) {
     CudaLauncher launcher{stream};
-    return enqueue<Half>(launcher, choice, arguments);
+    return enqueue<Half>(launcher, choice, params, workspace);
 }
 
 }  // namespace simam

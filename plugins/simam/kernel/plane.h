@@ -1,4 +1,5 @@
-// NCHW: a team of threads owns a plane, or a slice of one, and holds it in registers.
+// NCHW: a team of threads, a warp or a block, owns a plane or a slice of one and holds it in
+// registers.
 //
 // A plane rarely begins on 16 bytes (57x57 in half: every 8th does), so a slice is whole vectors
 // plus edges: the fewer than kWidth elements before the first vector and after the last, one to a
@@ -12,7 +13,8 @@ namespace simam {
 
 // What one thread of a team works on. Offsets are in elements from the tensor's beginning.
 struct PlaneSlice {
-    int64_t origin;  // Of the thread's first vector; its others are a team's vectors apart.
+    int64_t origin;  // Of the thread's first vector.
+    int32_t step;    // From one of its vectors to the next.
     int32_t held;    // How many.
     bool hasEdge;
     int64_t edge;  // Of the thread's edge element.
@@ -39,25 +41,24 @@ struct PlaneCut {
     SIMAM_BODY float count(int slice) const {
         return static_cast<float>((first(slice + 1) - first(slice)) * width + edges(slice));
     }
-    // Thread `rank`'s share of vectors [from, to) and of the plane's first `edges` edge elements.
-    template <int kTeam>
-    SIMAM_BODY PlaneSlice part(int32_t from, int32_t to, int32_t edges, int rank) const {
+    // Of vectors [from, to) and the plane's first `edges` edge elements: the share of thread `rank`
+    // of a team.
+    SIMAM_BODY PlaneSlice part(int32_t from, int32_t to, int32_t edges, int rank, int team) const {
+        int32_t const left = to - from - rank;
         return {begin + head + int64_t{from + rank} * width,
-                (to - from - rank + kTeam - 1) / kTeam,
+                team * width,
+                left > 0 ? (left + team - 1) / team : 0,
                 rank < edges,
                 begin + (rank < head ? rank : hw - tail + rank - head),
                 static_cast<float>((to - from) * width + edges)};
     }
 };
 
-// What one thread of a team holds of a slice.
-template <class E, int kTeamT, int kHeld>
+// What one thread of a team, of at least 2 * (kWidth - 1) threads, holds of a slice.
+template <class E, int kHeld>
 struct PlaneRegisters {
     using Storage = typename E::Storage;
-    static constexpr int kTeam = kTeamT;
     static constexpr int kWidth = E::kWidth;
-    static constexpr int kStep = kTeam * kWidth;
-    static_assert(kTeam >= 2 * (kWidth - 1), "an edge element a thread");
 
     Vector<E> held[kHeld];
     float edge;
@@ -66,7 +67,7 @@ struct PlaneRegisters {
     SIMAM_BODY void load(Thread const&, Storage const* x, PlaneSlice const& slice) {
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            if (i < slice.held) Thread::read(x + slice.origin + i * kStep, held[i]);
+            if (i < slice.held) Thread::read(x + slice.origin + i * slice.step, held[i]);
         }
         edge = slice.hasEdge ? readEdge<Thread>(x, slice) : 0.f;
     }
@@ -121,7 +122,7 @@ struct PlaneRegisters {
             float added[kWidth] = {};
             if (adds<kEpilogue>(params)) {
                 Vector<E> other;
-                Thread::read(residual + slice.origin + i * kStep, other);
+                Thread::read(residual + slice.origin + i * slice.step, other);
                 unpack<Thread>(other, added);
             }
             unpack<Thread>(held[i], value);
@@ -131,7 +132,7 @@ struct PlaneRegisters {
             }
             Vector<E> result;
             pack<Thread>(value, result);
-            Thread::write(y + slice.origin + i * kStep, result);
+            Thread::write(y + slice.origin + i * slice.step, result);
         }
         if (slice.hasEdge) {
             float const added = adds<kEpilogue>(params) ? readEdge<Thread>(residual, slice) : 0.f;
@@ -141,64 +142,101 @@ struct PlaneRegisters {
     }
 };
 
-// Sums over a team. `sums` holds a float a warp.
-template <int kTeam, class Thread>
-SIMAM_BODY float teamSum(Thread const& thread, float* sums, float value) {
+// Two sums of a block by warp, in two places: a slow thread may still read the first while a fast
+// one writes the second.
+struct BlockSums {
+    float first[kMaxPlaneThreads / 32];
+    float second[kMaxPlaneThreads / 32];
+};
+
+template <class Thread>
+SIMAM_BODY float warpSum(Thread const& thread, float value) {
 #pragma unroll
     for (int mask = 16; mask > 0; mask /= 2) value += thread.shuffleXor(value, mask);
-    if constexpr (kTeam > 32) {
-        if (thread.index() % 32 == 0) sums[thread.index() / 32] = value;
-        thread.barrier();
-        value = sumOf<kTeam / 32>(sums);
-    }
     return value;
 }
 
-// Two sums in two places: a slow thread may still read the first while a fast one writes on.
-template <int kTeam>
-struct TeamSums {
-    float first[kTeam / 32];
-    float second[kTeam / 32];
-};
-
-template <class Registers, class Thread>
-SIMAM_BODY Moments teamMoments(Thread const& thread, TeamSums<Registers::kTeam>& sums,
-                               Registers const& x, PlaneSlice const& slice) {
-    constexpr int kTeam = Registers::kTeam;
-    float const sum = teamSum<kTeam>(thread, sums.first, x.template sum<Thread>(slice));
-    float const mean = slice.count > 0.f ? Thread::divide(sum, slice.count) : 0.f;
-    float const squares = x.template squares<Thread>(slice, mean);
-    return {slice.count, mean, teamSum<kTeam>(thread, sums.second, squares)};
+template <class Thread>
+SIMAM_BODY float blockSum(Thread const& thread, float* sums, float value) {
+    value = warpSum(thread, value);
+    int const lane = thread.index() % 32;
+    if (lane == 0) sums[thread.index() / 32] = value;
+    thread.barrier();
+    return warpSum(thread, lane < thread.blockSize() / 32 ? sums[lane] : 0.f);
 }
 
-// The kernel: a plane to a warp, a block or a cluster. One read, one write.
-template <class E, int kTeam, int kHeld, Epilogue kEpilogue>
-struct PlaneBody {
-    static constexpr int kThreads = kTeam < kPlaneBlock ? kPlaneBlock : kTeam;
-    static constexpr int kTeams = kThreads / kTeam;
-    static constexpr bool kClusters = kTeams == 1;
+// `sum` adds up a value over the team; its second argument tells the first sum from the second.
+template <class Thread, class Registers, class Sum>
+SIMAM_BODY Moments momentsOf(Registers const& x, PlaneSlice const& slice, Sum sum) {
+    float const total = sum(x.template sum<Thread>(slice), true);
+    float const mean = slice.count > 0.f ? Thread::divide(total, slice.count) : 0.f;
+    return {slice.count, mean, sum(x.template squares<Thread>(slice, mean), false)};
+}
+
+template <class Thread, class Registers>
+SIMAM_BODY Moments blockMoments(Thread const& thread, BlockSums& sums, Registers const& x,
+                                PlaneSlice const& slice) {
+    return momentsOf<Thread>(x, slice, [&](float value, bool first) {
+        return blockSum(thread, first ? sums.first : sums.second, value);
+    });
+}
+
+template <class Thread, class Registers>
+SIMAM_BODY void storePlane(Registers const& x, PlaneSlice const& slice, Moments const& moments,
+                           Arguments const& arguments, int64_t plane) {
+    Gate const gate = gateOf<Thread>(moments, arguments.params.lambda);
+    Channel const channel = channelOf(arguments.params, plane);
+    withEpilogue(arguments.epilogue, [&](auto epilogue) {
+        x.template store<decltype(epilogue)::kValue, Thread>(slice, gate, channel,
+                                                             arguments.params);
+    });
+}
+
+// A plane to a warp: no barrier. One read, one write.
+template <class E>
+struct PlaneByWarp {
+    static constexpr int kMaxThreads = kWarp.threads * kWarpsToBlock;
+    struct Shared {};
+
+    template <class Thread>
+    SIMAM_BODY static void run(Thread const& thread, Shared&, Arguments const& arguments) {
+        Params const& params = arguments.params;
+        int64_t const plane = thread.cluster() * kWarpsToBlock + thread.index() / 32;
+        if (plane >= params.n * params.c) return;  // A whole warp.
+        PlaneCut const cut(plane, params.hw, 1, E::kWidth);
+        PlaneSlice const slice = cut.part(0, cut.vectors, cut.edges(0), thread.index() % 32, 32);
+        PlaneRegisters<E, kWarp.held> x;
+        x.load(thread, static_cast<typename E::Storage const*>(params.x), slice);
+        Moments const moments = momentsOf<Thread>(
+            x, slice, [&](float value, bool) { return warpSum(thread, value); });
+        storePlane<Thread>(x, slice, moments, arguments, plane);
+    }
+};
+
+// A plane to a block or to a cluster of them. One read, one write.
+template <class E>
+struct PlaneByBlock {
+    static constexpr int kMaxThreads = kMaxPlaneThreads;
     struct Shared {
-        TeamSums<kTeam> sums;
+        BlockSums sums;
         Partial exchange[kMaxCluster];
     };
 
     template <class Thread>
     SIMAM_BODY static void run(Thread const& thread, Shared& shared, Arguments const& arguments) {
         Params const& params = arguments.params;
-        int64_t const plane = thread.cluster() * kTeams + thread.index() / kTeam;
-        if (plane >= params.n * params.c) return;  // A whole warp, block or cluster.
-        int const slices = kClusters ? thread.clusterSize() : 1;
-        int const part = kClusters ? thread.clusterRank() : 0;
-        if (slices > 1) thread.clusterStart();
-        PlaneCut const cut(plane, params.hw, slices, E::kWidth);
-        PlaneSlice const slice = cut.part<kTeam>(cut.first(part), cut.first(part + 1),
-                                                 cut.edges(part), thread.index() % kTeam);
-        PlaneRegisters<E, kTeam, kHeld> x;
+        int64_t const plane = thread.cluster();
+        if (plane >= params.n * params.c) return;  // A whole cluster.
+        int const part = thread.clusterRank();
+        if (thread.clusterSize() > 1) thread.clusterStart();
+        PlaneCut const cut(plane, params.hw, thread.clusterSize(), E::kWidth);
+        PlaneSlice const slice = cut.part(cut.first(part), cut.first(part + 1), cut.edges(part),
+                                          thread.index(), thread.blockSize());
+        PlaneRegisters<E, kBlockHeld> x;
         x.load(thread, static_cast<typename E::Storage const*>(params.x), slice);
-        Moments moments = teamMoments(thread, shared.sums, x, slice);
-        if (slices > 1) moments = exchange(thread, shared, moments, cut);
-        x.template store<kEpilogue, Thread>(slice, gateOf<Thread>(moments, params.lambda),
-                                            channelOf<kEpilogue>(params, plane), params);
+        Moments moments = blockMoments(thread, shared.sums, x, slice);
+        if (thread.clusterSize() > 1) moments = exchange(thread, shared, moments, cut);
+        storePlane<Thread>(x, slice, moments, arguments, plane);
     }
 
     // Each block gives its moments to every other through distributed shared memory. Nobody reads

@@ -10,51 +10,45 @@
 
 namespace simam {
 
-// kLanes threads a plane, kHeld of its pixels each; kRounds planes to the same threads, so that
-// a block has 6 KB of 7x7 or 14x14 halves in flight.
-template <class E, int kLanes, int kHeld, int kRounds, Epilogue kEpilogue>
+template <class E>
 struct PlaneGroup {
     using Storage = typename E::Storage;
-    static constexpr int kThreads = GroupShape::kThreads;
-    static constexpr int kPerRound = kThreads / kLanes;
-    static constexpr int kPlanes = kPerRound * kRounds;
-    static constexpr int kLargest = kLanes * kHeld;  // Pixels in a plane.
-    static_assert(kPlanes % E::kWidth == 0, "a group begins on 16 bytes");
+    static constexpr int kMaxThreads = kGroupThreads;
+    static constexpr int kHeld = kGroupHeld;
 
-    static constexpr int kStages = kEpilogue == Epilogue::kResidual ? 2 : 1;
     struct Shared {
-        alignas(16) Storage staged[kStages][kPlanes * kLargest];  // x, then z; residual.
+        alignas(16) Storage staged[kGroupThreads * kGroupHeld * kGroupRounds];  // x, then z.
     };
 
     template <class Thread>
     SIMAM_BODY static void run(Thread const& thread, Shared& shared, Arguments const& arguments) {
         Params const& params = arguments.params;
-        int64_t const first = thread.cluster() * kPlanes;
+        int const lanes = groupLanes(params.hw);
+        int const most = groupPlanes(params.hw);
+        int64_t const first = thread.cluster() * most;
         int64_t const left = params.n * params.c - first;
         if (left <= 0) return;
-        int const planes = left < kPlanes ? static_cast<int>(left) : kPlanes;
+        int const planes = left < most ? static_cast<int>(left) : most;
         int const hw = static_cast<int>(params.hw);
         int64_t const begin = first * hw;
-        stage(thread, static_cast<Storage const*>(params.x) + begin, shared.staged[0], planes * hw);
-        if constexpr (kEpilogue == Epilogue::kResidual) {
-            stage(thread, static_cast<Storage const*>(params.residual) + begin, shared.staged[1],
-                  planes * hw);
-        }
+        copyIn(thread, static_cast<Storage const*>(params.x) + begin, shared.staged, planes * hw);
         thread.barrier();
 #pragma unroll 1
-        for (int round = 0; round < kRounds; ++round) {
-            int const member = round * kPerRound + thread.index() / kLanes;
-            compute(thread, shared, params, first + member, member, member < planes ? hw : 0);
+        for (int round = 0; round < kGroupRounds; ++round) {
+            int const member = (round * kGroupThreads + thread.index()) / lanes;
+            Plane const plane{first + member, member < planes ? hw : 0, thread.index() % lanes,
+                              lanes};
+            compute(thread, shared.staged + member * hw, plane, arguments);
         }
         thread.barrier();
-        unstage(thread, shared.staged[0], static_cast<Storage*>(params.y) + begin, planes * hw);
+        copyOut(thread, shared.staged, static_cast<Storage*>(params.y) + begin, planes * hw);
     }
 
     template <class Thread>
-    SIMAM_BODY static void stage(Thread const& thread, Storage const* from, Storage* to,
+    SIMAM_BODY static void copyIn(Thread const& thread, Storage const* from, Storage* to,
                                  int elements) {
 #pragma unroll 2
-        for (int i = thread.index(); i < elements / E::kWidth; i += kThreads) {
+        for (int i = thread.index(); i < elements / E::kWidth; i += kGroupThreads) {
             Vector<E> vector;
             Thread::read(from + i * E::kWidth, vector);
             Thread::put(to + i * E::kWidth, vector);
@@ -64,10 +58,10 @@ struct PlaneGroup {
     }
 
     template <class Thread>
-    SIMAM_BODY static void unstage(Thread const& thread, Storage const* from, Storage* to,
+    SIMAM_BODY static void copyOut(Thread const& thread, Storage const* from, Storage* to,
                                    int elements) {
 #pragma unroll 2
-        for (int i = thread.index(); i < elements / E::kWidth; i += kThreads) {
+        for (int i = thread.index(); i < elements / E::kWidth; i += kGroupThreads) {
             Vector<E> vector;
             Thread::get(from + i * E::kWidth, vector);
             Thread::write(to + i * E::kWidth, vector);
@@ -76,29 +70,46 @@ struct PlaneGroup {
         if (tail < elements) to[tail] = from[tail];
     }
 
-    // One plane by kLanes lanes. Those of a plane that the tensor lacks (hw 0) only take part in
-    // the warp's shuffles.
+    // What a lane works on. Lanes of a plane that the tensor lacks (hw 0) only take part in the
+    // warp's shuffles.
+    struct Plane {
+        int64_t index;
+        int hw;
+        int lane;
+        int lanes;
+    };
+
     template <class Thread>
-    SIMAM_BODY static void compute(Thread const& thread, Shared& shared, Params const& params,
-                                   int64_t plane, int member, int hw) {
-        int const lane = thread.index() % kLanes;
-        Storage* const staged = shared.staged[0] + member * hw;
+    SIMAM_BODY static void compute(Thread const& thread, Storage* staged, Plane const& plane,
+                                   Arguments const& arguments) {
         float x[kHeld];
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            int const at = lane + i * kLanes;
-            x[i] = at < hw ? Thread::toFloat(E{}, staged[at]) : 0.f;
+            int const at = plane.lane + i * plane.lanes;
+            x[i] = at < plane.hw ? Thread::toFloat(E{}, staged[at]) : 0.f;
         }
-        Moments const moments = momentsOf(thread, x, lane, hw);
-        Gate const gate = gateOf<Thread>(moments, params.lambda);
-        Channel const channel = channelOf<kEpilogue>(params, plane);
+        Gate const gate = gateOf<Thread>(momentsOf(thread, x, plane), arguments.params.lambda);
+        withEpilogue(arguments.epilogue, [&](auto epilogue) {
+            store<decltype(epilogue)::kValue, Thread>(x, gate, staged, plane, arguments.params);
+        });
+    }
+
+    // The residual is read a pixel a lane: its plane begins where the plane of x does, and behind
+    // the first read of a cache line the others hit.
+    template <Epilogue kEpilogue, class Thread>
+    SIMAM_BODY static void store(float const (&x)[kHeld], Gate const& gate, Storage* staged,
+                                 Plane const& plane, Params const& params) {
+        auto const* residual = static_cast<Storage const*>(params.residual);
+        Channel const channel = channelOf(params, plane.index);
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            int const at = lane + i * kLanes;
-            if (at >= hw) continue;
+            int const at = plane.lane + i * plane.lanes;
+            if (at >= plane.hw) continue;
             float added = 0.f;
             if constexpr (kEpilogue == Epilogue::kResidual) {
-                added = Thread::toFloat(E{}, shared.staged[1][member * hw + at]);
+                Scalar<E> scalar;
+                Thread::read(residual + plane.index * params.hw + at, scalar);
+                added = Thread::toFloat(E{}, scalar.value);
             }
             float const z = finish<kEpilogue, Thread>(x[i], gate, channel, added, params);
             staged[at] = Thread::fromFloat(E{}, z);
@@ -106,23 +117,23 @@ struct PlaneGroup {
     }
 
     template <class Thread>
-    SIMAM_BODY static Moments momentsOf(Thread const& thread, float const (&x)[kHeld], int lane,
-                                        int hw) {
-        float const count = static_cast<float>(hw);
-        float const mean = Thread::divide(lanesSum(thread, sumOf<kHeld>(x)), count);
+    SIMAM_BODY static Moments momentsOf(Thread const& thread, float const (&x)[kHeld],
+                                        Plane const& plane) {
+        float const count = static_cast<float>(plane.hw);
+        float const mean = Thread::divide(lanesSum(thread, sumOf<kHeld>(x), plane.lanes), count);
         float squares = 0.f;
 #pragma unroll
         for (int i = 0; i < kHeld; ++i) {
-            float const step = lane + i * kLanes < hw ? x[i] - mean : 0.f;
+            float const step = plane.lane + i * plane.lanes < plane.hw ? x[i] - mean : 0.f;
             squares = Thread::fma(step, step, squares);
         }
-        return {count, mean, lanesSum(thread, squares)};
+        return {count, mean, lanesSum(thread, squares, plane.lanes)};
     }
 
     template <class Thread>
-    SIMAM_BODY static float lanesSum(Thread const& thread, float value) {
-#pragma unroll
-        for (int mask = kLanes / 2; mask > 0; mask /= 2) value += thread.shuffleXor(value, mask);
+    SIMAM_BODY static float lanesSum(Thread const& thread, float value, int lanes) {
+#pragma unroll 1
+        for (int mask = lanes / 2; mask > 0; mask /= 2) value += thread.shuffleXor(value, mask);
         return value;
     }
 };

@@ -9,9 +9,9 @@ namespace simam {
 // The chunks, each as large as a block's registers, of the slice that a block works on.
 template <class E>
 struct PlaneSplit {
-    static constexpr int kThreads = kPlaneChunk.threads;
+    static constexpr int kMaxThreads = kPlaneChunk.threads;
     static constexpr int kChunk = kPlaneChunk.vectors();
-    using Registers = PlaneRegisters<E, kThreads, kPlaneChunk.held>;
+    using Registers = PlaneRegisters<E, kPlaneChunk.held>;
 
     template <class Visit>
     SIMAM_BODY static void forEachChunk(PlaneCut const& cut, int part, int rank, Visit visit) {
@@ -21,7 +21,7 @@ struct PlaneSplit {
         for (int32_t from = first; from < last; from += kChunk) {
             int32_t const to = last - from < kChunk ? last : from + kChunk;
             int32_t const edges = from == first ? cut.edges(part) : 0;
-            visit(cut.part<kThreads>(from, to, edges, rank));
+            visit(cut.part(from, to, edges, rank, kMaxThreads));
         }
     }
 };
@@ -30,7 +30,7 @@ template <class E>
 struct PlaneStatistics : PlaneSplit<E> {
     using Split = PlaneSplit<E>;
     struct Shared {
-        TeamSums<Split::kThreads> sums;
+        BlockSums sums;
     };
 
     template <class Thread>
@@ -44,7 +44,7 @@ struct PlaneStatistics : PlaneSplit<E> {
         Split::forEachChunk(cut, part, thread.index(), [&](PlaneSlice const& slice) {
             typename Split::Registers x;
             x.load(thread, static_cast<typename E::Storage const*>(params.x), slice);
-            moments = merge<Thread>(moments, teamMoments(thread, shared.sums, x, slice));
+            moments = merge<Thread>(moments, blockMoments(thread, shared.sums, x, slice));
         });
         if (thread.index() == 0) {
             arguments.partials[thread.cluster()] = {moments.mean, moments.m2};
@@ -67,7 +67,7 @@ struct PlaneApply : PlaneSplit<E> {
         Moments const moments =
             combine<Thread>(arguments.partials + plane * arguments.slices, 1, arguments.slices, cut);
         Gate const gate = gateOf<Thread>(moments, params.lambda);
-        Channel const channel = channelOf<Epilogue::kAny>(params, plane);
+        Channel const channel = channelOf(params, plane);
         Split::forEachChunk(cut, part, thread.index(), [&](PlaneSlice const& slice) {
             typename Split::Registers x;
             x.load(thread, static_cast<typename E::Storage const*>(params.x), slice);

@@ -1,5 +1,6 @@
 #include "simam.h"
 
+#include "arguments.h"
 #include "check.h"
 #include "enqueue.h"
 
@@ -30,14 +31,13 @@ cudaError_t launch(Params const& params, Type type, Layout layout, void* workspa
     cudaError_t const status = describe(device);
     if (status != cudaSuccess) return status;
     Choice const choice = choose(params, type, layout, device);
-    Arguments const arguments{params, static_cast<Partial*>(workspace), choice.slices};
     switch (type) {
         case Type::kFloat:
-            return enqueueFloat(choice, arguments, stream);
+            return enqueueFloat(choice, params, workspace, stream);
         case Type::kHalf:
-            return enqueueHalf(choice, arguments, stream);
+            return enqueueHalf(choice, params, workspace, stream);
         case Type::kBFloat16:
-            return enqueueBFloat16(choice, arguments, stream);
+            return enqueueBFloat16(choice, params, workspace, stream);
     }
     return cudaErrorInvalidValue;
 }

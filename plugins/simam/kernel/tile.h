@@ -3,6 +3,7 @@
 // of a pixel, 4 are 64 and still whole sectors.
 #pragma once
 
+#include "choose.h"
 #include "formula.h"
 
 namespace simam {
@@ -15,7 +16,7 @@ struct TileShape {
     using Storage = typename Element::Storage;
     static constexpr int kLanes = kLanesT;  // Threads side by side on a pixel.
     static constexpr int kHeld = kHeldT;    // Pixels a thread.
-    static constexpr int kThreads = 256;    // 512 spills: 8 sums, means, gates a thread each.
+    static constexpr int kThreads = TileSize::kThreads;
     static constexpr int kWidth = Access::kWidth;
     static constexpr int kRows = kThreads / kLanes;  // Pixels read at once.
     static constexpr int kPixels = kRows * kHeld;    // A block's capacity.
@@ -216,22 +217,19 @@ SIMAM_BODY Moments tileMoments(Thread const& thread, TileShared<Shape>& shared,
 }
 
 // What the threads below kChannels know of their channel, to every thread that holds its pixels.
-template <class Shape, Epilogue kEpilogue, class Thread>
+template <class Shape, class Thread>
 SIMAM_BODY void shareGate(Thread const& thread, TileShared<Shape>& shared, Moments const& moments,
                           int64_t firstChannel, Params const& params) {
     int const own = thread.index();
     if (own < Shape::kChannels) {
+        bool const padding = firstChannel + own >= params.c;
         shared.gate[own] = gateOf<Thread>(moments, params.lambda);
-        if constexpr (kEpilogue != Epilogue::kNone) {
-            bool const padding = firstChannel + own >= params.c;
-            shared.channel[own] =
-                padding ? Channel{} : channelOf<kEpilogue>(params, firstChannel + own);
-        }
+        shared.channel[own] = padding ? Channel{} : channelOf(params, firstChannel + own);
     }
     thread.barrier();
 }
 
-template <class Shape, Epilogue kEpilogue, class Thread>
+template <Epilogue kEpilogue, class Shape, class Thread>
 SIMAM_BODY void finishTile(Thread const& thread, TileShared<Shape> const& shared,
                            TileRegisters<Shape> const& x, TileSlice const& slice,
                            Params const& params) {
@@ -242,15 +240,15 @@ SIMAM_BODY void finishTile(Thread const& thread, TileShared<Shape> const& shared
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
         gate[k] = shared.gate[lane * kWidth + k];
-        if constexpr (kEpilogue != Epilogue::kNone) channel[k] = shared.channel[lane * kWidth + k];
+        channel[k] = shared.channel[lane * kWidth + k];
     }
     x.template store<kEpilogue, Thread>(slice, gate, channel, params);
 }
 
 // The kernel: a tile to a block or a cluster. One read, one write.
-template <class Shape, Epilogue kEpilogue>
+template <class Shape>
 struct TileBody {
-    static constexpr int kThreads = Shape::kThreads;
+    static constexpr int kMaxThreads = Shape::kThreads;
     struct Shared {
         TileShared<Shape> tile;
         Partial exchange[kMaxCluster][Shape::kChannels];
@@ -271,8 +269,10 @@ struct TileBody {
         x.load(thread, static_cast<typename Shape::Storage const*>(params.x), slice);
         Moments moments = tileMoments<Shape>(thread, shared.tile, x, slice, cut.count(part));
         if (slices > 1) moments = exchange(thread, shared, moments, cut);
-        shareGate<Shape, kEpilogue>(thread, shared.tile, moments, place.channel, params);
-        finishTile<Shape, kEpilogue>(thread, shared.tile, x, slice, params);
+        shareGate<Shape>(thread, shared.tile, moments, place.channel, params);
+        withEpilogue(arguments.epilogue, [&](auto epilogue) {
+            finishTile<decltype(epilogue)::kValue>(thread, shared.tile, x, slice, params);
+        });
     }
 
     // As PlaneBody's, a channel a thread.

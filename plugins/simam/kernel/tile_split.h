@@ -8,7 +8,7 @@ namespace simam {
 // Where a block works: `slices` blocks to a tile, each on chunks as large as its registers.
 template <class Shape>
 struct TileSplit {
-    static constexpr int kThreads = Shape::kThreads;
+    static constexpr int kMaxThreads = Shape::kThreads;
 
     Params const& params;
     int slices;
@@ -48,7 +48,7 @@ struct TileSplit {
 
 template <class Shape>
 struct TileStatistics {
-    static constexpr int kThreads = Shape::kThreads;
+    static constexpr int kMaxThreads = Shape::kThreads;
     struct Shared {
         TileShared<Shape> tile;
     };
@@ -73,7 +73,7 @@ struct TileStatistics {
 
 template <class Shape>
 struct TileApply {
-    static constexpr int kThreads = Shape::kThreads;
+    static constexpr int kMaxThreads = Shape::kThreads;
     struct Shared {
         TileShared<Shape> tile;
     };
@@ -88,11 +88,11 @@ struct TileApply {
             moments = combine<Thread>(arguments.partials + split.partialAt(0, thread.index()),
                                       params.pitch, split.slices, split.cut);
         }
-        shareGate<Shape, Epilogue::kAny>(thread, shared.tile, moments, split.place.channel, params);
+        shareGate<Shape>(thread, shared.tile, moments, split.place.channel, params);
         split.forEachChunk(thread.index(), [&](TileSlice const& slice, float) {
             TileRegisters<Shape> x;
             x.load(thread, static_cast<typename Shape::Storage const*>(params.x), slice);
-            finishTile<Shape, Epilogue::kAny>(thread, shared.tile, x, slice, params);
+            finishTile<Epilogue::kAny>(thread, shared.tile, x, slice, params);
         });
     }
 };

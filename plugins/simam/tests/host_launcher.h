@@ -19,14 +19,17 @@ struct HostLauncher {
         int64_t const clusters = choice.blocks / choice.cluster;
         for (int64_t first = 0; first < clusters; first += Engine::kGroup) {
             int64_t const last = std::min<int64_t>(clusters, first + Engine::kGroup);
-            runGroup<Body>(first, last, choice.cluster, arguments);
+            runGroup<Body>(first, last, choice, arguments);
         }
         return kSuccess;
     }
 
 private:
     template <class Body>
-    static void runGroup(int64_t first, int64_t last, int size, Arguments const& arguments) {
+    static void runGroup(int64_t first, int64_t last, Choice const& choice,
+                         Arguments const& arguments) {
+        int const size = choice.cluster;
+        int const threads = choice.threads;
         using Shared = typename Body::Shared;
         auto const blocks = static_cast<size_t>((last - first) * size);
         std::vector<Shared> shared(blocks);
@@ -35,21 +38,24 @@ private:
         std::vector<HostCluster<Engine>> clusters;
         for (int64_t i = first; i < last; ++i) {
             Shared* const own = &shared[static_cast<size_t>((i - first) * size)];
-            clusters.push_back(clusterOf<Body>(i, size, own));
+            clusters.push_back(clusterOf<Body>(i, choice, own));
         }
-        Engine::run(static_cast<int>(blocks) * Body::kThreads, [&](int i) {
-            int const block = i / Body::kThreads;
+        Engine::run(static_cast<int>(blocks) * threads, [&](int i) {
+            int const block = i / threads;
             HostThread<Engine> const thread{&clusters[static_cast<size_t>(block / size)],
-                                            block % size, i % Body::kThreads};
+                                            block % size, i % threads};
             Body::run(thread, shared[static_cast<size_t>(block)], arguments);
         });
     }
 
     template <class Body>
-    static HostCluster<Engine> clusterOf(int64_t index, int size, typename Body::Shared* shared) {
+    static HostCluster<Engine> clusterOf(int64_t index, Choice const& choice,
+                                         typename Body::Shared* shared) {
+        int const size = choice.cluster;
+        int const threads = choice.threads;
         HostCluster<Engine> cluster{
-            index, {}, std::make_unique<typename Engine::Barrier>(size * Body::kThreads)};
-        for (int i = 0; i < size; ++i) cluster.blocks.emplace_back(Body::kThreads, shared + i);
+            index, {}, std::make_unique<typename Engine::Barrier>(size * threads)};
+        for (int i = 0; i < size; ++i) cluster.blocks.emplace_back(threads, shared + i);
         return cluster;
     }
 };

@@ -26,6 +26,5 @@ extern "C" void simam_host_choose(Params const* params, int type, int layout, in
 // Runs a choice; that it suits params is the caller's concern.
 extern "C" int simam_host_run(Params const* params, Choice const* choice, void* workspace) {
     HostLauncher<Fibers> launcher;
-    Arguments const arguments{*params, static_cast<Partial*>(workspace), choice->slices};
-    return enqueue<SIMAM_ELEMENT>(launcher, *choice, arguments);
+    return enqueue<SIMAM_ELEMENT>(launcher, *choice, *params, workspace);
 }

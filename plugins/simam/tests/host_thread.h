@@ -46,30 +46,33 @@ struct HostCluster {
 // host's exact ones are made wrong.
 inline float approximationError = 0.f;
 
+// Which of a thread's barriers is taken out, counted from 0; -1 is none. For the proof that a race
+// is seen.
+inline int barrierTakenOut = -1;
+inline bool clusterBarriersTakenOut = false;
+
 template <class Engine>
 struct HostThread {
     HostCluster<Engine>* owner;
     int rank;
     int thread;
     mutable int shuffles = 0;
+    mutable int barriers = 0;
 
     int index() const { return thread; }
+    int blockSize() const { return 32 * static_cast<int>(block().warps.size()); }
     int64_t cluster() const { return owner->index; }
     int clusterRank() const { return rank; }
     int clusterSize() const { return static_cast<int>(owner->blocks.size()); }
     HostBlock<Engine>& block() const { return owner->blocks[static_cast<size_t>(rank)]; }
 
     void barrier() const {
-#ifndef SIMAM_WITHOUT_BARRIER
-        block().barrier->wait();
-#endif
+        if (barriers++ != barrierTakenOut) block().barrier->wait();
     }
     void clusterStart() const {}
     void clusterArrive() const {}
     void clusterWait() const {
-#ifndef SIMAM_WITHOUT_CLUSTER_BARRIER
-        owner->barrier->wait();
-#endif
+        if (!clusterBarriersTakenOut) owner->barrier->wait();
     }
     template <class Shared>
     Shared& remote(Shared&, int other) const {
