@@ -22,6 +22,7 @@ struct Arguments {
     Epilogue epilogue;
 };
 
+constexpr int kAsCompiled = 0;  // For kMinBlocks, blocks on a multiprocessor: no wish.
 constexpr int kMaxCluster = 8;  // The largest that every architecture with clusters has.
 
 }  // namespace simam

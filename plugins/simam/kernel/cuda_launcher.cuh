@@ -12,7 +12,7 @@
 namespace simam {
 
 template <class Body>
-__global__ void __launch_bounds__(Body::kMaxThreads)
+__global__ void __launch_bounds__(Body::kMaxThreads, Body::kMinBlocks)
     simamKernel(__grid_constant__ Arguments const arguments) {
     __shared__ typename Body::Shared shared;
     Body::run(CudaThread{}, shared, arguments);

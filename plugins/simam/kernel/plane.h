@@ -196,6 +196,7 @@ SIMAM_BODY void storePlane(Registers const& x, PlaneSlice const& slice, Moments 
 template <class E>
 struct PlaneByWarp {
     static constexpr int kMaxThreads = kWarp.threads * kWarpsToBlock;
+    static constexpr int kMinBlocks = kAsCompiled;
     struct Shared {};
 
     template <class Thread>
@@ -217,6 +218,7 @@ struct PlaneByWarp {
 template <class E>
 struct PlaneByBlock {
     static constexpr int kMaxThreads = kMaxPlaneThreads;
+    static constexpr int kMinBlocks = kAsCompiled;
     struct Shared {
         BlockSums sums;
         Partial exchange[kMaxCluster];

@@ -14,6 +14,7 @@ template <class E>
 struct PlaneGroup {
     using Storage = typename E::Storage;
     static constexpr int kMaxThreads = kGroupThreads;
+    static constexpr int kMinBlocks = 5;  // Left alone, the compiler takes registers for 4 blocks: 25 KB in flight.
     static constexpr int kHeld = kGroupHeld;
 
     struct Shared {

@@ -10,6 +10,7 @@ namespace simam {
 template <class E>
 struct PlaneSplit {
     static constexpr int kMaxThreads = kPlaneChunk.threads;
+    static constexpr int kMinBlocks = kAsCompiled;
     static constexpr int kChunk = kPlaneChunk.vectors();
     using Registers = PlaneRegisters<E, kPlaneChunk.held>;
 

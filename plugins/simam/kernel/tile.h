@@ -249,6 +249,7 @@ SIMAM_BODY void finishTile(Thread const& thread, TileShared<Shape> const& shared
 template <class Shape>
 struct TileBody {
     static constexpr int kMaxThreads = Shape::kThreads;
+    static constexpr int kMinBlocks = kAsCompiled;
     struct Shared {
         TileShared<Shape> tile;
         Partial exchange[kMaxCluster][Shape::kChannels];

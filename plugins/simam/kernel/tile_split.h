@@ -9,6 +9,7 @@ namespace simam {
 template <class Shape>
 struct TileSplit {
     static constexpr int kMaxThreads = Shape::kThreads;
+    static constexpr int kMinBlocks = kAsCompiled;
 
     Params const& params;
     int slices;
@@ -49,6 +50,7 @@ struct TileSplit {
 template <class Shape>
 struct TileStatistics {
     static constexpr int kMaxThreads = Shape::kThreads;
+    static constexpr int kMinBlocks = kAsCompiled;
     struct Shared {
         TileShared<Shape> tile;
     };
@@ -74,6 +76,7 @@ struct TileStatistics {
 template <class Shape>
 struct TileApply {
     static constexpr int kMaxThreads = Shape::kThreads;
+    static constexpr int kMinBlocks = kAsCompiled;
     struct Shared {
         TileShared<Shape> tile;
     };

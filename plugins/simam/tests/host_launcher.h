@@ -10,14 +10,18 @@
 
 namespace simam {
 
+// Clusters [firstCluster, lastCluster) run: of a tensor of 2^31 elements the last few.
+inline int64_t firstCluster = 0;
+inline int64_t lastCluster = INT64_MAX;
+
 template <class Engine>
 struct HostLauncher {
     static constexpr int kSuccess = 0;
 
     template <class Body>
     int run(Choice const& choice, Arguments const& arguments) {
-        int64_t const clusters = choice.blocks / choice.cluster;
-        for (int64_t first = 0; first < clusters; first += Engine::kGroup) {
+        int64_t const clusters = std::min(choice.blocks / choice.cluster, lastCluster);
+        for (int64_t first = firstCluster; first < clusters; first += Engine::kGroup) {
             int64_t const last = std::min<int64_t>(clusters, first + Engine::kGroup);
             runGroup<Body>(first, last, choice, arguments);
         }

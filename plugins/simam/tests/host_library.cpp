@@ -23,6 +23,11 @@ extern "C" void simam_host_choose(Params const* params, int type, int layout, in
                      {multiprocessors, clusters != 0});
 }
 
+extern "C" void simam_host_set_range(int64_t first, int64_t last) {
+    firstCluster = first;
+    lastCluster = last;
+}
+
 // Runs a choice; that it suits params is the caller's concern.
 extern "C" int simam_host_run(Params const* params, Choice const* choice, void* workspace) {
     HostLauncher<Fibers> launcher;
