@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
     {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
-    {"checkpoint", "models"},
+    {"checkpoint", "models", "ops"},
     {"graph"},
     {"export", "runtime"},
     {"manifest", "plan", "validate", "gates", "report"},

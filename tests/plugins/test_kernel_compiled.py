@@ -62,8 +62,10 @@ def cubin(tmp_path_factory):
         report = path.with_suffix(".txt")
         if not path.exists():
             done = subprocess.run(
-                [nvcc(), "-std=c++17", "-O3", f"-arch=sm_{arch}", "-Xptxas", "-v"]
-                + ["-Werror", "all-warnings", "-cubin", source(dtype), "-o", path],
+                [
+                    *(nvcc(), "-std=c++17", "-O3", f"-arch=sm_{arch}", "-Xptxas", "-v"),
+                    *("-Werror", "all-warnings", "-cubin", source(dtype), "-o", path),
+                ],
                 capture_output=True,
                 text=True,
             )

@@ -33,3 +33,20 @@ extern "C" int simam_host_run(Params const* params, Choice const* choice, void* 
     HostLauncher<Fibers> launcher;
     return enqueue<SIMAM_ELEMENT>(launcher, *choice, *params, workspace);
 }
+
+// The entry points of kernel/entry.cpp, for the Python that calls them: on the host's memory, as a
+// device of eight multiprocessors with clusters.
+extern "C" int simam_abi_version() { return 1; }
+
+extern "C" size_t simam_workspace_size(Params const* params, int type, int layout) {
+    return static_cast<size_t>(simam_host_partials(params, type, layout)) * sizeof(Partial);
+}
+
+extern "C" int simam_launch(Params const* params, int type, int layout, void* workspace, void*) {
+    if (!simam_host_is_valid(params, type, layout, workspace)) return 1;
+    Choice choice;
+    simam_host_choose(params, type, layout, 8, 1, &choice);
+    return simam_host_run(params, &choice, workspace);
+}
+
+extern "C" char const* simam_error_text(int) { return "invalid argument"; }
