@@ -94,7 +94,9 @@ def _like(x: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=kind)
 
 
-@torch.library.custom_op("simam::simam", mutates_args=())
+@torch.library.custom_op(
+    "simam::simam", mutates_args=(), schema="(Tensor x, float e_lambda) -> Tensor"
+)
 def _simam(x: Tensor, e_lambda: float) -> Tensor:
     y = _like(x)
     if runs_on_kernel(x):
@@ -103,7 +105,12 @@ def _simam(x: Tensor, e_lambda: float) -> Tensor:
     return y.copy_(formula.attend(x, e_lambda))
 
 
-@torch.library.custom_op("simam::simam_epilogue", mutates_args=())
+@torch.library.custom_op(
+    "simam::simam_epilogue",
+    mutates_args=(),
+    schema="(Tensor x, Tensor scale, Tensor bias, Tensor? residual, float e_lambda, "
+    "float clip_min, float clip_max) -> Tensor",
+)
 def _simam_epilogue(
     x: Tensor,
     scale: Tensor,

@@ -107,10 +107,12 @@ def test_loads_and_stores_are_of_16_bytes(cubin, arch, dtype):
 
 @pytest.mark.slow
 def test_all_architectures_fit_in_3_mb(tmp_path):
+    """Without the CUDA runtime, whose static library adds 0.73 MB to whatever links it."""
     targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
     targets += [f"-gencode=arch=compute_{a},code=compute_{a}" for a in PTX]
     sources = sorted([*KERNEL.glob("*.cu"), *KERNEL.glob("*.cpp")])
     library = tmp_path / "libsimam_kernel.so"
-    options = ["-std=c++17", "-O3", "--compress-mode=size", "-Xcompiler", "-fPIC", "-shared", "-s"]
-    subprocess.run([nvcc(), *options, *targets, *sources, "-o", library], check=True)
+    options = ["-std=c++17", "-O3", "--compress-mode=size", "-Werror", "all-warnings"]
+    link = ["-Xcompiler", "-fPIC", "-shared", "-cudart", "shared", "-Xlinker", "-s"]
+    subprocess.run([nvcc(), *options, *link, *targets, *sources, "-o", library], check=True)
     assert library.stat().st_size < 3e6
