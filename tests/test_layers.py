@@ -22,7 +22,7 @@ FLOORS = [
         "gpu",
         "plugin",
     },
-    {"checkpoint", "models", "dataset"},
+    {"checkpoint", "models", "dataset", "ops"},
     {"graph"},
     {"export", "manifest"},
     {"engine"},
