@@ -65,7 +65,8 @@ def export_onnx(
         opset: 13 to 23; by default 18, or an .onnx file's own.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
-        lowering: What SimAM becomes: "auto", "portable", "flat", "function" or "instancenorm".
+        lowering: What SimAM becomes: "auto", "portable", "flat", "function", "instancenorm" or
+            "plugin".
         simplify: Whether onnx-simplifier runs.
         trust_pickle: Whether the source may run code while it is loaded.
         progress: Told each step.

@@ -38,13 +38,17 @@ class Halved:
     notes: tuple[str, ...]
 
 
-def to_half(model: ir.Model, dtype: ir.DataType, keep_io: bool = True) -> Halved:
+def to_half(
+    model: ir.Model, dtype: ir.DataType, keep_io: bool = True, simam_half: bool = False
+) -> Halved:
     """Convert the main graph in place; weights are rounded when they are written.
 
     Args:
         model: A float32 graph, its values typed; SimAM is one node a site or plain ops.
         dtype: FLOAT16 or BFLOAT16.
         keep_io: Whether inputs and outputs stay float32.
+        simam_half: Whether SimAM nodes take and give the half type, without Casts: for a lowering
+            that keeps them and computes in float32 inside, "function" or "plugin".
 
     Returns:
         What was done.
@@ -55,7 +59,7 @@ def to_half(model: ir.Model, dtype: ir.DataType, keep_io: bool = True) -> Halved
     """
     _check(model, dtype)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    full, notes = full_nodes(model, dtype)
+    full, notes = full_nodes(model, dtype, simam_half)
     conversion = _Conversion(model, dtype, full)
     nodes = conversion.nodes(keep_io)
     conversion.outputs(ir.DataType.FLOAT if keep_io else dtype)
