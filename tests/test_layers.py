@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
-    {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
+    {"errors", "op", "artifacts", "digest", "inspect_report", "staging", "plugin"},
     {"checkpoint", "models"},
     {"graph"},
     {"export", "runtime"},
@@ -24,6 +24,7 @@ NEIGHBOURS_ALLOWED = {
     ("artifacts", "errors"),
     ("inspect_report", "artifacts"),
     ("staging", "errors"),
+    ("plugin", "errors"),
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
