@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,20 @@ def test_the_creators_are_the_contracts_operators(programs, flavour):
 def test_the_layouts_offered(programs, flavour):
     lines = checked(programs, flavour, "formats")
     assert {tuple(map(int, line.split())) for line in lines} == OFFERED[flavour]
+
+
+LOADS = "import ctypes, sys; [ctypes.CDLL(library) for library in sys.argv[1:]]"
+
+
+def test_a_host_that_only_opens_libraries_gets_the_plugin(programs):
+    """TensorRT is in the process, but not where a global look-up reaches."""
+    (nvinfer,) = programs.glob("libnvinfer.so.*")
+    shim = programs / "libsimam_tensorrt_register.so"
+    done = run(sys.executable, "-c", LOADS, nvinfer, shim)
+    assert (done.returncode, done.stdout) == (0, f"{programs}/libsimam_tensorrt.so\n")
+    done = run(sys.executable, "-c", LOADS, shim)
+    version = nvinfer.name.rpartition(".")[2]
+    assert done.stderr == f"simam: there is no TensorRT {version} in this process\n"
 
 
 def test_the_sources_state_the_contract():

@@ -18,8 +18,8 @@
 
 namespace simam {
 
-// Bytes of device memory that `launch` may use for these sizes *and all smaller ones*, on any
-// device: a caller with dynamic shapes asks once, with the largest. 0 where a plane is never
+// Bytes of device memory that `launch` may use for these sizes *and for any smaller n and hw*, on
+// any device: a caller with dynamic shapes asks once, with the largest. 0 where a plane is never
 // split over two kernels. Of Params only n, c, hw and pitch are read.
 size_t workspaceSize(Params const& params, Type type, Layout layout) noexcept;
 
