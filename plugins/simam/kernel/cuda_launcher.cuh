@@ -11,8 +11,20 @@
 
 namespace simam {
 
+// Threads that a multiprocessor has room for: ptxas warns where a wish is beyond.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr int kResidentThreads = 1024;
+#else
+constexpr int kResidentThreads = 1536;
+#endif
+
 template <class Body>
-__global__ void __launch_bounds__(Body::kMaxThreads, Body::kMinBlocks)
+constexpr int minBlocks() {
+    return std::min(Body::kMinBlocks, kResidentThreads / Body::kMaxThreads);
+}
+
+template <class Body>
+__global__ void __launch_bounds__(Body::kMaxThreads, minBlocks<Body>())
     simamKernel(__grid_constant__ Arguments const arguments) {
     __shared__ typename Body::Shared shared;
     Body::run(CudaThread{}, shared, arguments);
