@@ -49,6 +49,11 @@ ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     RESIDUAL_OP_TYPE: (LAMBDA_ATTRIBUTE, *CLIP_ATTRIBUTES),
 }
 """All of type FLOAT, none with a default."""
+PLUGIN_ATTRIBUTES: Mapping[str, str] = {
+    "plugin_namespace": DOMAIN,
+    "plugin_version": str(OP_VERSION),
+}
+"""Attributes by which TensorRT finds the plugin of a node, beside those of the contract."""
 
 _LARGEST = float(np.finfo(np.float32).max)
 ACTIVATIONS: Mapping[str, tuple[float, float]] = {

@@ -75,7 +75,8 @@ def export_onnx(
         opset: 13 to 23; by default 18 (22 for "bf16"), or an .onnx file's own.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
-        lowering: What SimAM becomes: "auto", "portable", "flat", "function" or "instancenorm".
+        lowering: What SimAM becomes: "auto", "portable", "flat", "function", "instancenorm" or
+            "plugin".
         precision: "fp32", "fp16", "bf16" or "int8"; by default the source's own. Weights and
             activations are in it; SimAM, and sums as fragile, compute in float32.
         calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
@@ -237,7 +238,7 @@ def _make_half(subject: Subject, step: _Step, target: Path) -> _Written:
     sites = check_sites(traced.model)
     cases = cases_for(subject.shapes, step.precision)
     with _workspace(target) as folder:
-        original = conversion.keep_original(traced.model, subject.opset, folder)
+        original = conversion.keep_original(traced.model, subject.opset, step.lowering, folder)
         step.progress("computing what the precision must cost")
         with subject.reference() as runner:
             reference = conversion.record_half(original, runner, cases, step.precision)

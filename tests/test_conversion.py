@@ -62,7 +62,7 @@ def test_the_artifact_says_what_was_done(digits, tmp_path):
     assert {artifact.inputs[0].dtype, artifact.outputs[0].dtype} == {"float32"}
 
 
-@pytest.mark.parametrize("lowering", ["flat", "function", "instancenorm"])
+@pytest.mark.parametrize("lowering", ["flat", "function", "plugin", "instancenorm"])
 def test_every_lowering_in_half_with_half_io(lowering, digits, tmp_path):
     artifact = export_onnx(
         digits, tmp_path, precision="fp16", lowering=lowering, keep_io=False, dynamic="batch"
@@ -165,7 +165,7 @@ class Converted:
 
     def __init__(self, source: Path, folder: Path) -> None:
         subject = load_subject(source, Options())
-        self.original = room.keep_original(subject.graph().model, subject.opset, folder)
+        self.original = room.keep_original(subject.graph().model, subject.opset, "portable", folder)
         cases = tuple(Case("normal", shapes) for shapes in subject.shapes)
         with subject.reference() as runner:
             self.reference = room.record_half(self.original, runner, cases, "fp16")
@@ -282,8 +282,8 @@ def test_a_dropped_cast_is_no_valid_graph(converted, tmp_path):
 def test_a_failed_conversion_leaves_a_report_and_no_file(digits, tmp_path, monkeypatch):
     whole = half.to_half
 
-    def forgetful(graph, dtype, keep_io):
-        halved = whole(graph, dtype, keep_io)
+    def forgetful(graph, dtype, keep_io, simam_half):
+        halved = whole(graph, dtype, keep_io, simam_half=simam_half)
         node = next(n for n in graph.graph if n.op_type == "SimAM")
         wrong = 10 * node.attributes["e_lambda"].as_float()
         node.attributes["e_lambda"] = type(node.attributes["e_lambda"])(

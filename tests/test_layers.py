@@ -41,6 +41,7 @@ NEIGHBOURS_ALLOWED = {
     ("inspect_report", "artifacts"),
     ("comparison_report", "artifacts"),
     ("staging", "errors"),
+    ("plugin", "errors"),
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -11,6 +11,7 @@ import simam_deploy
 from simam_deploy import CheckpointError, UsageError, ValidationError, export_onnx
 from simam_deploy.digest import sha256_of
 from simam_deploy.graph import expand, portable
+from simam_deploy.graph.lowerings import WITH_FUNCTIONS
 from simam_deploy.models.build import create
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from train_digits import accuracy, split
@@ -148,12 +149,17 @@ def test_dynamic_axes_and_names(dynamic, shape, digits, tmp_path):
     assert shapes is (dynamic == "hw")
 
 
-LOWERED_TO = {"flat": "Flatten", "function": "SimAMResidualEpilogue", "instancenorm": "Instance"}
+LOWERED_TO = {
+    "flat": "Flatten",
+    "function": "SimAMResidualEpilogue",
+    "instancenorm": "Instance",
+    "plugin": "SimAMResidualEpilogue",
+}
 
 
 @pytest.mark.parametrize(
     ("lowering", "dynamic"),
-    [("flat", "batch"), ("function", "hw"), ("instancenorm", "batch")],
+    [("flat", "batch"), ("function", "hw"), ("instancenorm", "batch"), ("plugin", "hw")],
 )
 def test_every_lowering_validates_and_is_named(lowering, dynamic, digits, tmp_path):
     artifact = export_onnx(digits, tmp_path, lowering=lowering, dynamic=dynamic)
@@ -164,7 +170,8 @@ def test_every_lowering_validates_and_is_named(lowering, dynamic, digits, tmp_pa
     assert json.loads(artifact.manifest_path.read_text())["lowering"] == lowering
     found = [n for n in model.graph.node if n.op_type.startswith(LOWERED_TO[lowering])]
     assert len(found) == 9
-    assert [f.name for f in model.functions] == ["SimAMResidualEpilogue"] * (lowering == "function")
+    bodies = ["SimAMResidualEpilogue"] * (lowering in WITH_FUNCTIONS)
+    assert [f.name for f in model.functions] == bodies
 
 
 def test_auto_is_named_by_what_it_took(exported):

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx_ir as ir
-from engines import int8_convolutions, kernels, plan_text, traced
+from engines import int8_convolutions, plan, traced
+from rtx_plan import kernels
 
 from simam_deploy.artifacts import TensorSpec
 from simam_deploy.dataset import open_dataset
@@ -54,13 +55,13 @@ def measure(name: str, folder: Path) -> tuple[int, int, int, int, int]:
     np.save(samples, drawn)
     spec = TensorSpec("input", "float32", (1, *shape))
     quantised = quantise(file, open_dataset(samples, spec, None))
-    text = plan_text(quantised.model)
-    names = kernels(text)
+    built = plan(quantised.model)
+    names = kernels(built)
     return (
-        len(kernels(plan_text(read_model(file)))),
+        len(kernels(plan(read_model(file)))),
         len(names),
         quantised.layers,
-        int8_convolutions(text),
+        int8_convolutions(built),
         names.count(_PAIR_ALONE),
     )
 

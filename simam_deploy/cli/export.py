@@ -26,7 +26,7 @@ Beside the .onnx stands a manifest of the same name (.json). The file appears on
 outputs agreed with the source's; otherwise NAME.failed.json holds the figures.
 Exit codes: 0 done, 1 the input cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
-LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm")
+LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm", "plugin")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
@@ -85,8 +85,9 @@ def _graph_options(p: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--lowering", choices=LOWERINGS, default="auto",
         help="what SimAM becomes: plain ops for any runtime (portable), arranged for engines "
-        "(flat), one node with a function body (function), or InstanceNormalization, fastest "
-        "on ONNX Runtime's CPU but of fixed size (default: portable)",
+        "(flat), one node with a function body (function), the same marked for TensorRT's plugin "
+        "(plugin), or InstanceNormalization, fastest on ONNX Runtime's CPU but of fixed size "
+        "(default: portable)",
     )  # fmt: skip
     group.add_argument(
         "--precision", choices=PRECISIONS,

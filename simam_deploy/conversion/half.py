@@ -22,6 +22,7 @@ from simam_deploy.artifacts import ValidationReport
 from simam_deploy.conversion.original import Original
 from simam_deploy.gates import SiteSample, check_gates, record_sites
 from simam_deploy.graph import prepare
+from simam_deploy.graph.fuse_epilogue import fuse_epilogue
 from simam_deploy.graph.precision import round_layers, rounded, to_half
 from simam_deploy.graph.precision.formats import HALF_TYPES
 from simam_deploy.graph.readable import read_plain
@@ -80,7 +81,10 @@ def convert_half(
         UsageError: The opset is too old for bfloat16.
     """
     graph = original.graph()
-    halved = to_half(graph, HALF_TYPES[precision], keep_io)
+    if original.fused:
+        fuse_epilogue(graph)
+    # A node that is kept computes in float32 inside: it needs no Casts around it.
+    halved = to_half(graph, HALF_TYPES[precision], keep_io, simam_half=original.fused)
     write_model(prepare(graph, original.opset, simplify, lowering), file)
     return halved.notes
 

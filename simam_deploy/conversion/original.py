@@ -11,6 +11,8 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph import prepare
 from simam_deploy.graph.fold_bn import fold_bn
 from simam_deploy.graph.forget import forget_origin
+from simam_deploy.graph.fuse_epilogue import fuse_epilogue
+from simam_deploy.graph.lowerings import WITH_FUNCTIONS
 from simam_deploy.graph.precision import typed
 from simam_deploy.graph.read import read_model
 from simam_deploy.graph.write import write_model
@@ -18,27 +20,37 @@ from simam_deploy.graph.write import write_model
 
 @dataclass(frozen=True)
 class Original:
-    """A float32 network in a file, one node a SimAM, read anew by every step that changes it."""
+    """A float32 network in a file, one node a SimAM, read anew by every step that changes it.
+
+    Attributes:
+        file: The .onnx.
+        opset: That of the result.
+        fused: Whether SimAM is to take in what follows it: batch norm, skip and activation.
+    """
 
     file: Path
     opset: int
+    fused: bool
 
     def graph(self) -> ir.Model:
         """Read it."""
         return typed(read_model(self.file))
 
     def plain(self) -> ir.Model:
-        """Read it with SimAM in plain ops."""
-        return typed(prepare(self.graph(), self.opset, simplify=False))
+        """Read it with SimAM in plain ops, and what it is to take in as well."""
+        graph = self.graph()
+        if self.fused:
+            fuse_epilogue(graph)
+        return typed(prepare(graph, self.opset, simplify=False))
 
 
-def keep_original(model: ir.Model, opset: int, folder: Path) -> Original:
+def keep_original(model: ir.Model, opset: int, lowering: str, folder: Path) -> Original:
     """Write a traced graph, which is used up, into `folder`."""
     forget_origin(model)
     fold_bn(model)
     file = folder / "original.onnx"
     write_model(model, file)
-    return Original(file, opset)
+    return Original(file, opset, lowering in WITH_FUNCTIONS)
 
 
 def check_convertible(name: str, own: str, wanted: str) -> None:

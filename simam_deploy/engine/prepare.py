@@ -16,7 +16,6 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from simam_deploy import op
 from simam_deploy.artifacts import METADATA_PREFIX
 from simam_deploy.engine.audit import main_precision, products_of
 from simam_deploy.errors import UsageError
@@ -116,17 +115,11 @@ def _lower(model: ir.Model, plugin: bool, facts: Mapping[str, Any]) -> str:
     """
     if not simam_nodes(model):
         return str(facts["lowering"])
-    if not plugin:
-        LOWERINGS["flat"](model)
-        return "flat"
-    if model.opset_imports[""] < FUNCTIONS_SINCE:
+    lowering = "plugin" if plugin else "flat"
+    if plugin and model.opset_imports[""] < FUNCTIONS_SINCE:
         raise UsageError(
             f"the plugin wants opset {FUNCTIONS_SINCE} or newer, the file has "
             f"{model.opset_imports['']}: export it anew, or pass --plugin never"
         )
-    LOWERINGS["function"](model)
-    for node in simam_nodes(model):
-        # TensorRT looks a plugin up by these; RTX 1.7 prefers the function body without them.
-        node.attributes["plugin_namespace"] = ir.AttrString("plugin_namespace", op.DOMAIN)
-        node.attributes["plugin_version"] = ir.AttrString("plugin_version", str(op.OP_VERSION))
-    return "plugin"
+    LOWERINGS[lowering](model)
+    return lowering

@@ -40,11 +40,14 @@ def lower_function(model: ir.Model) -> int:
     opset = model.opset_imports[""]
     if opset < FUNCTIONS_SINCE:
         raise UsageError(
-            f"--lowering function wants opset {FUNCTIONS_SINCE} or newer, got {opset}: "
+            f"a function body wants opset {FUNCTIONS_SINCE} or newer, got {opset}: "
             f"take --opset {FUNCTIONS_SINCE}"
         )
     fuse_epilogue(model)
     nodes = simam_nodes(model)
+    for node in nodes:  # of a file that was lowered before
+        for name in node.attributes.keys() & op.PLUGIN_ATTRIBUTES.keys():
+            del node.attributes[name]
     for op_type in sorted({node.op_type for node in nodes}):
         function = body(op_type, opset)
         model.functions[function.identifier()] = function

@@ -10,6 +10,7 @@ from simam_deploy.errors import UsageError
 from simam_deploy.graph.flat import lower_flat
 from simam_deploy.graph.function import FUNCTIONS_SINCE, lower_function
 from simam_deploy.graph.instance_norm import lower_instance_norm
+from simam_deploy.graph.plugin import lower_plugin
 from simam_deploy.graph.portable import lower_portable
 
 LOWERINGS: Mapping[str, Callable[[ir.Model], int]] = {
@@ -17,7 +18,10 @@ LOWERINGS: Mapping[str, Callable[[ir.Model], int]] = {
     "flat": lower_flat,
     "function": lower_function,
     "instancenorm": lower_instance_norm,
+    "plugin": lower_plugin,
 }
+WITH_FUNCTIONS = ("function", "plugin")
+"""Those that keep the nodes and give them bodies."""
 
 
 def choose_lowering(name: str, opset: int | None) -> str:
@@ -34,6 +38,6 @@ def choose_lowering(name: str, opset: int | None) -> str:
         return "portable"
     if name not in LOWERINGS:
         raise UsageError(f"--lowering must be auto, {', '.join(LOWERINGS)}; got {name!r}")
-    if name == "function" and opset is not None and opset < FUNCTIONS_SINCE:
-        raise UsageError(f"--lowering function wants --opset {FUNCTIONS_SINCE} or newer")
+    if name in WITH_FUNCTIONS and opset is not None and opset < FUNCTIONS_SINCE:
+        raise UsageError(f"--lowering {name} wants --opset {FUNCTIONS_SINCE} or newer")
     return name

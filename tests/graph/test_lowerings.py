@@ -6,14 +6,14 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy.errors import UsageError
-from simam_deploy.graph.lowerings import LOWERINGS, choose_lowering
+from simam_deploy.graph.lowerings import LOWERINGS, WITH_FUNCTIONS, choose_lowering
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.op import ACTIVATIONS, CLIP_ATTRIBUTES, epilogue_reference, simam_reference
 from tests.graph.onnx_text import EPILOGUE, epilogue_model, model, run, simam_model
 
 X = np.random.default_rng(0).standard_normal((2, 3, 5, 7)).astype(np.float32)
 NAMES = list(LOWERINGS)
-PLAIN = [name for name in NAMES if name != "function"]
+PLAIN = [name for name in NAMES if name not in WITH_FUNCTIONS]
 ANY_SIZE = [name for name in NAMES if name != "instancenorm"]
 SIZED = [(n, s) for n in NAMES for s in ("2,3,5,7", "n,3,h,w") if n in ANY_SIZE or "h" not in s]
 HALF_ULP = {"float16": 2**-11, "bfloat16": 2**-8}
@@ -166,10 +166,11 @@ def test_sites_in_a_row_and_as_first_and_last_op(name):
         np.testing.assert_allclose(got, expected, rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("first", WITH_FUNCTIONS)
 @pytest.mark.parametrize("name", PLAIN)
-def test_a_file_with_functions_can_be_lowered_again(name):
+def test_a_file_with_functions_can_be_lowered_again(name, first):
     graph = epilogue_model("2,3,5,7", True, "relu")
-    LOWERINGS["function"](graph)
+    LOWERINGS[first](graph)
     again = ir.from_proto(ir.to_proto(graph))
     assert LOWERINGS[name](again) == 1
     assert simam_nodes(again) == []
@@ -183,7 +184,12 @@ def test_auto_is_what_every_runtime_takes():
 
 
 @pytest.mark.parametrize(
-    ("name", "opset", "says"), [("fast", 18, "got 'fast'"), ("function", 17, "--opset 18 or newer")]
+    ("name", "opset", "says"),
+    [
+        ("fast", 18, "got 'fast'"),
+        ("function", 17, "function wants --opset 18 or newer"),
+        ("plugin", 13, "plugin wants --opset 18 or newer"),
+    ],
 )
 def test_an_impossible_choice_is_refused_before_any_work(name, opset, says):
     with pytest.raises(UsageError, match=says):

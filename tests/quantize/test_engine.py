@@ -16,7 +16,9 @@ pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
 )
 
-from bench.engines import int8_convolutions, kernels, plan_text, traced
+from rtx_plan import kernels
+
+from bench.engines import int8_convolutions, plan, traced
 
 
 @pytest.mark.parametrize(
@@ -33,11 +35,11 @@ def test_every_layer_is_an_int8_kernel_and_pairs_are_taken_in(name, tmp_path):
     np.save(tmp_path / "x.npy", drawn)
     dataset = open_dataset(tmp_path / "x.npy", TensorSpec("input", "float32", shape), None)
     quantised = quantise(tmp_path / "m.onnx", dataset)
-    text = plan_text(quantised.model)
-    assert int8_convolutions(text) == quantised.layers
+    built = plan(quantised.model)
+    assert int8_convolutions(built) == quantised.layers
     # RTX 1.7 takes no bias, ReLU and next quantisation into an int8 convolution, not even in a
     # plain chain: one kernel for them behind each. Where a SimAM is behind, its kernel does it.
-    before = len(kernels(plan_text(read_model(tmp_path / "m.onnx"))))
-    assert len(kernels(text)) <= before + quantised.layers - sites + 1
-    alone = [kernel for kernel in kernels(text) if kernel == "__myl_MulMinMaxRounCast"]
+    before = len(kernels(plan(read_model(tmp_path / "m.onnx"))))
+    assert len(kernels(built)) <= before + quantised.layers - sites + 1
+    alone = [kernel for kernel in kernels(built) if kernel == "__myl_MulMinMaxRounCast"]
     assert len(alone) <= 1  # behind the first layer, which stays float32

@@ -40,7 +40,11 @@ class Halved:
 
 
 def to_half(
-    model: ir.Model, dtype: ir.DataType, keep_io: bool = True, keep: Collection[str] = ()
+    model: ir.Model,
+    dtype: ir.DataType,
+    keep_io: bool = True,
+    keep: Collection[str] = (),
+    simam_half: bool = False,
 ) -> Halved:
     """Convert the main graph in place; weights are rounded when they are written.
 
@@ -49,6 +53,8 @@ def to_half(
         dtype: FLOAT16 or BFLOAT16.
         keep_io: Whether inputs and outputs stay float32.
         keep: Names of nodes that stay float32, beside those that `placement` chooses.
+        simam_half: Whether SimAM nodes take and give the half type, without Casts: for a lowering
+            that keeps them and computes in float32 inside, "function" or "plugin".
 
     Returns:
         What was done.
@@ -59,7 +65,7 @@ def to_half(
     """
     _check(model, dtype)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    full, notes = full_nodes(model, dtype)
+    full, notes = full_nodes(model, dtype, simam_half)
     full |= _named(model, keep)
     conversion = _Conversion(model, dtype, full)
     nodes = conversion.nodes(keep_io)

@@ -2,7 +2,8 @@
 
 Rules:
     1. SimAM, a node or written out in plain ops: the sum of squares of a 56x56 plane overflows
-       float16 from std 4.6 on, every gate becomes 0.6225, and no NaN shows it.
+       float16 from std 4.6 on, every gate becomes 0.6225, and no NaN shows it. A node whose
+       body or plugin brings its own float32 may be asked to take and give the half type.
     2. Sums and what is fragile behind them (`FRAGILE`): a ReduceSum grows with its extent, and
        sum(w x^2) - m^2 of WeSpeaker's pooling loses all digits in which the two agree: at mean 8
        and std 0.25 half is off by 40 %. Plain averages stay half: they cannot leave the range of
@@ -23,6 +24,7 @@ import onnx_ir as ir
 from simam_deploy.graph.precision.formats import EPSILON, LARGEST
 from simam_deploy.graph.precision.schema import half_positions
 from simam_deploy.graph.recognise import recognise
+from simam_deploy.graph.sites import simam_nodes
 
 FRAGILE = {
     "Exp",
@@ -46,8 +48,15 @@ _ARITHMETIC = {"Abs", "Add", "Clip", "Concat", "Div", "Max", "Min", "Mul", "Neg"
 """Rule 3's ops."""
 
 
-def full_nodes(model: ir.Model, dtype: ir.DataType) -> tuple[set[ir.Node], tuple[str, ...]]:
+def full_nodes(
+    model: ir.Model, dtype: ir.DataType, simam_half: bool = False
+) -> tuple[set[ir.Node], tuple[str, ...]]:
     """Choose the nodes of the main graph that compute in float32.
+
+    Args:
+        model: The model.
+        dtype: The half type.
+        simam_half: Whether SimAM nodes are excepted.
 
     Returns:
         The nodes, and a line for each that stays because of its weights.
@@ -57,6 +66,8 @@ def full_nodes(model: ir.Model, dtype: ir.DataType) -> tuple[set[ir.Node], tuple
     _absorb(model.graph, fragile)
     fixed = {n for n in model.graph if not _can_be_half(n, opset, dtype)}
     sites = {node for site in recognise(model).sites for node in site.nodes}
+    if simam_half:
+        sites -= set(simam_nodes(model))
     full = sites | fragile | fixed | _from_shapes(model.graph)
     rest = [n for n in model.graph if n not in full]
     unfit = {n: reason for n in rest if (reason := _unfit_weight(n, opset, dtype))}
@@ -65,7 +76,7 @@ def full_nodes(model: ir.Model, dtype: ir.DataType) -> tuple[set[ir.Node], tuple
 
 
 def _can_be_half(node: ir.Node, opset: int, dtype: ir.DataType) -> bool:
-    """Rule 5, and 1 for a node: SimAM's domain has no schema."""
+    """Rule 5."""
     inputs, _ = half_positions(node, opset, dtype)
     subgraphs = any(a.type in _GRAPHS for a in node.attributes.values() if not a.is_ref())
     return not subgraphs and any(is_float(node.inputs[i]) for i in inputs)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import onnx
 import onnx_ir as ir
 
+from simam_deploy import op
+
 _TYPE_NAMES = {ir.DataType.FLOAT16: "tensor(float16)", ir.DataType.BFLOAT16: "tensor(bfloat16)"}
 
 
@@ -22,8 +24,11 @@ def half_positions(
 
     Returns:
         Indices of inputs and of outputs; both empty where the op does not make `dtype` of `dtype`
-        at that opset, as Conv does not bfloat16 below 22, or is of another domain.
+        at that opset, as Conv does not bfloat16 below 22, or is of another domain than ours.
     """
+    if node.domain == op.DOMAIN and node.op_type in op.INPUTS:
+        names = op.INPUTS[node.op_type]
+        return tuple(i for i, name in enumerate(names) if name in ("x", "residual")), (0,)
     schema = _schema(node, opset)
     if schema is None or _TYPE_NAMES[dtype] not in schema.outputs[0].types:
         return (), ()

@@ -5,6 +5,8 @@ import onnxruntime
 import pytest
 
 from simam_deploy.errors import InputError, UsageError
+from simam_deploy.graph.fuse_epilogue import fuse_epilogue
+from simam_deploy.graph.plugin import lower_plugin
 from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.precision import rounded, to_half, typed
 from tests.graph.onnx_text import model, ops, run
@@ -55,6 +57,28 @@ def test_written_out_sites_are_islands_too(dtype):
     graph = typed(graph)
     assert to_half(graph, dtype).casts == 6
     assert {n.inputs[0].dtype for n in graph.graph if n.op_type == "ReduceMean"} == {1}
+
+
+@HALVES
+def test_nodes_with_float32_inside_take_and_give_half(dtype):
+    """x and y of the graph are all that is cast; scale and bias stay float32."""
+    graph = block()
+    fuse_epilogue(graph)
+    assert to_half(graph, dtype, simam_half=True).casts == 2
+    first, second, third = (n for n in graph.graph if n.domain == "simam")
+    assert [v.dtype for v in first.inputs] == [dtype, ir.DataType.FLOAT, ir.DataType.FLOAT]
+    assert [v.dtype for v in third.inputs] == [dtype, *2 * [ir.DataType.FLOAT], dtype]
+    assert [n.outputs[0].dtype for n in (first, second, third)] == 3 * [dtype]
+
+
+def test_nodes_that_take_half_run_in_onnx_runtime():
+    reference, graph = block(), block()
+    lower_portable(reference)
+    (expected,) = run(reference, x=X)
+    to_half(graph, FP16, simam_half=True)
+    lower_plugin(graph)
+    (y,) = run(graph, x=X)
+    assert 0 < np.abs(y - expected).max() < 4e-3 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("opset", [13, 14, 15, 17, 18, 20, 22, 23])

@@ -1,0 +1,129 @@
+"""TensorRT-RTX plans, which build without a GPU, and what their text tells.
+
+A plan lists the kernels that it will launch and the tensors they work on, as text. That text is
+not documented: a count is good for comparing graphs in one version, and a proxy for passes over
+memory, not for time.
+
+A plan with a plugin is built in a process of its own. At the first plugin node the parser opens
+libtensorrt_rtx.so, of which the wheel has only the versioned name, and the loader reads its path
+when a process starts.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+BATCH = 8
+"""What a dynamic batch is optimised for."""
+COMPUTE_CAPABILITY = "SM89"
+_LAUNCH = re.compile(
+    r"\n\s+(?:function|corrltn|runtime_fusion|kgen_gemm|custom_layer)=\{ name=(\S+)"
+)
+_PLUGIN = re.compile(r"\n\s+custom_layer=\{[^\n]*? output=\{([^}]*)\} input=\{([^}]*)\}")
+_TENSOR = re.compile(r'\n\s+tensor=\{[^\n]* name="([^"\n]+)"[^\n]* strides=\{ ([\d ]+) \}')
+
+
+def kernels(plan: bytes) -> list[str]:
+    """Name the kernels that a plan launches, in its order; plugins are among them."""
+    return _LAUNCH.findall(plan.decode("latin1"))
+
+
+def count_launches(plan: bytes) -> int:
+    """Count the kernel launches of a plan."""
+    return len(kernels(plan))
+
+
+def plugin_strides(plan: bytes) -> list[list[tuple[int, ...]]]:
+    """Give the strides, (N, C, H, W) in elements, of what each plugin reads and writes as x is.
+
+    These are y, x, and the residual where there is one; H and W must be static.
+    """
+    text = plan.decode("latin1")
+    strides = {name: tuple(map(int, s.split())) for name, s in _TENSOR.findall(text)}
+    names = [re.findall(r'"([^"]+)"', f"{given} {made}") for made, given in _PLUGIN.findall(text)]
+    return [[strides[n] for n in each if len(strides.get(n, ())) == 4] for each in names]
+
+
+def build_plan(model: bytes, plugin: Path | None = None) -> bytes:
+    """Build a plan in this process.
+
+    Args:
+        model: An ONNX file; its inputs are static, or dynamic in the batch alone.
+        plugin: Library of a plugin to load before.
+
+    Raises:
+        ImportError: There is no tensorrt_rtx.
+        ValueError: It does not take the model or the plugin.
+    """
+    import tensorrt_rtx as trt
+
+    logger = trt.Logger(trt.Logger.ERROR)
+    if plugin is not None and trt.get_plugin_registry().load_library(str(plugin)) is None:
+        raise ValueError(f"TensorRT-RTX does not load {plugin}")
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(model):
+        raise ValueError(parser.get_error(0).desc())
+    config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, COMPUTE_CAPABILITY), 0)
+    _add_profile(builder, network, config)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ValueError("TensorRT-RTX could not build the engine")
+    return bytes(plan)
+
+
+def _add_profile(builder: Any, network: Any, config: Any) -> None:
+    """Let a dynamic batch be 1 to BATCH."""
+    profile = builder.create_optimization_profile()
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        one, most = ([n if d == -1 else d for d in tensor.shape] for n in (1, BATCH))
+        profile.set_shape(tensor.name, one, most, most)
+    config.add_optimization_profile(profile)
+
+
+def build_plan_apart(model: bytes, plugin: Path) -> bytes:
+    """Build a plan with a plugin, in a process of its own; arguments are `build_plan`'s.
+
+    Raises:
+        ValueError: The process failed; the message is what it said.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "model.onnx").write_bytes(model)
+        command = [sys.executable, __file__, folder / "model.onnx", plugin, folder / "plan"]
+        done = subprocess.run(
+            [*map(str, command)],
+            env={**os.environ, "LD_LIBRARY_PATH": str(_named_library(folder))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if done.returncode:
+            raise ValueError(done.stdout or f"ended by {done.returncode}")
+        return (folder / "plan").read_bytes()
+
+
+def _named_library(folder: Path) -> Path:
+    """Give the wheel's library, in `folder`, the name that its parser opens."""
+    spec = importlib.util.find_spec("tensorrt_rtx_libs")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("tensorrt_rtx_libs is missing")
+    (library,) = Path(spec.submodule_search_locations[0]).glob("libtensorrt_rtx.so.*")
+    (folder / "libtensorrt_rtx.so").symlink_to(library)
+    return folder
+
+
+if __name__ == "__main__":
+    source, library, target = map(Path, sys.argv[1:])
+    target.write_bytes(build_plan(source.read_bytes(), library))
