@@ -245,7 +245,7 @@ FAULTS = {
     "scale without bias": {"scale": 0x4000},
     "bias without scale": {"bias": 0x4000},
     "negative n": {"n": -1},
-    "hw of 2^31": {"hw": 2**31},
+    "hw of 2^30": {"hw": 2**30},
     "lambda negative": {"e_lambda": -1e-4},
     "lambda infinite": {"e_lambda": np.inf},
     "lambda not a number": {"e_lambda": np.nan},

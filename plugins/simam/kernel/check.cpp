@@ -1,7 +1,6 @@
 #include "check.h"
 
 #include <cmath>
-#include <limits>
 
 #include "choose.h"
 
@@ -11,8 +10,8 @@ namespace {
 bool isAligned(void const* address) { return reinterpret_cast<uintptr_t>(address) % 16 == 0; }
 
 bool areSizesValid(Params const& params, Layout layout) {
-    constexpr int64_t kLargest = std::numeric_limits<int32_t>::max();
-    if (params.n < 0 || params.c < 0 || params.hw < 0 || params.hw > kLargest) return false;
+    constexpr int64_t kMost = int64_t{1} << 30;  // Pixels are counted in 32 bits.
+    if (params.n < 0 || params.c < 0 || params.hw < 0 || params.hw >= kMost) return false;
     if (layout == Layout::kNCHW) return true;
     return params.pitch == params.c || params.pitch == (params.c + 7) / 8 * 8;
 }

@@ -22,7 +22,7 @@ struct Params {
     float const* bias;     // (c,)
     int64_t n;
     int64_t c;
-    int64_t hw;     // H * W, under 2^31. 1 divides by zero: each pixel's result is NaN.
+    int64_t hw;     // H * W, under 2^30. 1 divides by zero: each pixel's result is NaN.
     int64_t pitch;  // NHWC: from pixel to pixel, c or c rounded up to 8. NCHW: not read.
     float lambda;   // Finite, not negative.
     float clipMin;  // With no scale, no residual and bounds of -FLT_MAX and FLT_MAX nothing is

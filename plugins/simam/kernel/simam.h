@@ -31,7 +31,7 @@ size_t workspaceSize(Params const& params, Type type, Layout layout) noexcept;
 // NHWC with pitch > c: lanes c to pitch - 1 of y are written as zero, those of x not relied on.
 //
 // Returns cudaErrorInvalidValue, with nothing enqueued, for a null or misaligned pointer, a
-// negative size, a pitch that is neither, half an epilogue or a lambda that is negative or not
+// negative size, an hw of 2^30 or more, a pitch that is neither, half an epilogue or a lambda that is negative or not
 // finite; otherwise what the launch returned.
 cudaError_t launch(Params const& params, Type type, Layout layout, void* workspace,
                    cudaStream_t stream) noexcept;
