@@ -18,6 +18,7 @@ FLOORS = [
     {"manifest", "plan", "validate", "gates", "report"},
     {"sources"},
     {"pipeline", "inspection"},
+    {"serve"},
     {"cli"},
 ]
 NEIGHBOURS_ALLOWED = {
@@ -27,7 +28,10 @@ NEIGHBOURS_ALLOWED = {
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors"}
+HEAVY = {
+    "torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors",
+    "uvicorn", "starlette", "grpc", "tritonclient",
+}  # fmt: skip
 
 
 def room_of(path: Path) -> str:
@@ -61,6 +65,7 @@ def test_imports_point_down(path):
         "import simam_deploy",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
+        "import simam_deploy.cli.serve",
         "import simam_deploy.models.zoo",
     ],
 )

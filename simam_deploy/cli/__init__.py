@@ -11,6 +11,7 @@ from simam_deploy import __version__
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
+    "serve": "serve models over HTTP and gRPC (KServe V2 protocol)",
 }
 
 _HELP = """usage: simam COMMAND [OPTION ...]
