@@ -75,45 +75,50 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
         facts = read_facts(path)
         for _ in range(settings.instances):
             runners.append(open_runner(path, settings.provider, settings.threads))
-        batched = True
-        for runner in runners:
-            batched &= warm_up(runner, facts, settings.max_batch_size)
-        return _model(name, path, version, settings, facts, runners, batched)
+        return _ready_model(name, path, version, settings, facts, runners)
     except SimamError as error:
         for runner in runners:
             runner.close()
         raise type(error)(f"model '{name}': {error}") from error
 
 
-def _model(
+def _ready_model(
     name: str,
     path: Path,
     version: str,
     settings: Settings,
     facts: Mapping[str, Any],
     runners: Sequence[Runner],
-    batched: bool,
 ) -> Model:
+    """Check the ports, warm every copy up, and start the batcher."""
     first = runners[0]
-    if not first.inputs:
-        raise InputError("it has no inputs")
-    inputs, outputs = ([port_of(spec) for spec in specs] for specs in (first.inputs, first.outputs))
-    limits = Limits(
-        max_batch=settings.max_batch_size if batched else None,
-        max_delay_us=settings.max_delay_us if batched else 0,
-        max_queue=settings.max_queue,
-        timeout=settings.timeout,
+    inputs, outputs = (
+        {spec.name: port_of(spec) for spec in specs} for specs in (first.inputs, first.outputs)
     )
+    if not inputs:
+        raise InputError("it has no inputs")
     statistics = Statistics()
+    limits = _limits(settings, [warm_up(r, facts, settings.max_batch_size) for r in runners])
     return Model(
         name=name,
         version=version,
         path=path,
         runtime=first.name,
-        inputs={port.name: port for port in inputs},
-        outputs={port.name: port for port in outputs},
+        inputs=inputs,
+        outputs=outputs,
         facts=facts,
         instances=len(runners),
         statistics=statistics,
         batcher=Batcher(runners, limits, statistics, name),
+    )
+
+
+def _limits(settings: Settings, batched: Sequence[bool]) -> Limits:
+    """Bound the batcher; requests share batches only if every copy keeps rows apart."""
+    shared = all(batched)
+    return Limits(
+        max_batch=settings.max_batch_size if shared else None,
+        max_delay_us=settings.max_delay_us if shared else 0,
+        max_queue=settings.max_queue,
+        timeout=settings.timeout,
     )

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 import ssl
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from simam_deploy.serve.routes import make_routes
 from simam_deploy.serve.settings import Settings
 
 Say = Callable[[str], None]
+BACKLOG = 2048
+"""Connections that the system holds until they are accepted."""
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays: longer than the 60 of the usual load balancers, so that
 it is they who close."""
@@ -64,7 +68,7 @@ class Server:
                 proxy_headers=False,
                 timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=max(1, round(s.drain_timeout)),
-                backlog=2048,
+                backlog=BACKLOG,
                 ssl_certfile=s.certificate,
                 ssl_keyfile=s.private_key,
             )
@@ -137,35 +141,29 @@ class Server:
         await self.repository.close()
 
 
-def _bound_socket(host: str, port: int) -> Any:
+def _bound_socket(host: str, port: int) -> socket.socket:
     """Bind.
 
     Raises:
         InputError: The address cannot be had.
     """
-    import socket
-
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise InputError(f"cannot listen for HTTP on {host}:{port}: {error.strerror}") from error
-    return sock
 
 
 @contextlib.contextmanager
-def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Any:
-    """Drain on SIGTERM and Ctrl-C, reload on SIGHUP; only the main thread can."""
-    loop = asyncio.get_running_loop()
-    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-    try:
-        for number, action in wanted.items():
-            loop.add_signal_handler(number, action)
-    except (ValueError, RuntimeError, NotImplementedError):
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Drain on SIGTERM and Ctrl-C, reload on SIGHUP; where signals can be had: the main thread."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    loop = asyncio.get_running_loop()
+    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    for number, action in wanted.items():
+        loop.add_signal_handler(number, action)
     try:
         yield
     finally:

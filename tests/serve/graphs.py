@@ -79,7 +79,7 @@ def slow(folder: Path) -> Path:
     """Computes for as many rounds (about 8 ms) as its input says, on one core."""
     return write(folder, "slow", """
         g (int64[1] rounds) => (float[1] y)
-        <float one = {1.0}, bool go = {1}, int64[2] size = {320, 320}, int64[1] flat = {1}>
+        <float one = {1.0}, bool go = {1}, int64[2] size = {640, 640}, int64[1] flat = {1}>
         {
           shape0 = Identity(size)
           start = Expand(one, shape0)
