@@ -136,10 +136,12 @@ def _handler(repository: Repository, name: str, method: Method, request: Any) ->
             message = await method(repository, _parsed(content, request))
             return bytes(message.SerializeToString())
         except Refusal as refusal:
-            await context.abort(getattr(grpc.StatusCode, refusal.grpc_code), str(refusal))
+            code, said = refusal.grpc_code, str(refusal)
         except Exception:
             _log.exception("%s failed", name)
-            await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
+            code, said = Refusal.grpc_code, INTERNAL
+        await context.abort(getattr(grpc.StatusCode, code), said)
+        return b""  # never reached: abort raises
 
     return grpc.unary_unary_rpc_method_handler(answer)
 
