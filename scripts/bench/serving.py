@@ -198,26 +198,34 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def wait_ready(port: int, child: subprocess.Popen[bytes]) -> None:
+def wait_ready(port: int, path: str, child: subprocess.Popen[bytes]) -> None:
     while child.poll() is None:
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=1).close()
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=1).close()
             return
         time.sleep(0.005)
     raise SystemExit("the server did not start")
 
 
 @contextlib.contextmanager
-def started(command: list[str], port: int) -> Iterator[float]:
-    """Run a server for the block; yields the seconds until it was ready."""
+def started(command: list[str], port: int, model: str) -> Iterator[float]:
+    """Run a server for the block; yields the seconds until its model was ready."""
+    quiet, variables = subprocess.DEVNULL, environment(command[0])
     begun = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(command, env=variables, stdout=quiet, stderr=quiet)
     try:
-        wait_ready(port, child)
+        wait_ready(port, f"/v2/models/{model}/ready", child)
         yield time.perf_counter() - begun
     finally:
         child.terminate()
         child.wait(60)
+
+
+def environment(python: str) -> dict[str, str]:
+    """Let Triton's python backend find the library of the interpreter whose modules it imports."""
+    ask = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))"
+    folder = subprocess.check_output([python, "-c", ask], text=True).strip()
+    return {**os.environ, "LD_LIBRARY_PATH": folder}
 
 
 def simam_serve(path: Path, http: int, grpc: int) -> list[str]:
@@ -233,11 +241,11 @@ def measure(
     http, grpc, other = free_port(), free_port(), free_port()
     figures: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
-        stack.enter_context(started(simam_serve(path, http, grpc), http))
+        stack.enter_context(started(simam_serve(path, http, grpc), http, "digits"))
         if pytriton is not None:
             ports = [str(other), str(free_port()), str(free_port())]
             command = [pytriton, "-c", PYTRITON, str(path), *ports]
-            stack.enter_context(started(command, other))
+            stack.enter_context(started(command, other, "digits"))
         for _ in range(rounds):
             found = one_round(raw, http, grpc, other if pytriton else None, seconds)
             print("  ".join(f"{name} {value:.2f}" for name, value in found.items()), flush=True)
@@ -299,7 +307,7 @@ def ready_seconds(folder: Path, rounds: int) -> list[float]:
     taken = []
     for _ in range(rounds):
         port = free_port()
-        with started(simam_serve(path, port, free_port()), port) as seconds:
+        with started(simam_serve(path, port, free_port()), port, "resnet18") as seconds:
             taken.append(seconds)
     return taken
 

@@ -25,10 +25,11 @@ _EPILOG = f"""examples:
 
 A .pth is exported first, into a temporary folder. Ctrl-C or SIGTERM: no longer ready, what was
 accepted is answered, then the end; SIGHUP: every model is loaded anew without a gap.
+Class names are read from model.labels.txt beside model.onnx, one a line.
 The token can also be in {TOKEN_VARIABLE}. The page for people is at /, the API's description at
 /openapi.json, Prometheus' metrics at /metrics.
 Exit codes: 0 ended as asked, 1 a model cannot be used or a port is taken, 2 usage, 3 validation
-of a .pth's export failed, 130 interrupted before it was ready."""
+of a .pth's export failed, 130 interrupted during that export."""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -60,6 +60,7 @@ def config_document(model: Model) -> Document:
     Where requests share batches, `dims` are without the batch; `max_batch_size` is 0 elsewhere.
     """
     batch = model.batcher.limits.max_batch or 0
+    kind = "KIND_CPU" if "CPUExecutionProvider" in model.runtime else "KIND_GPU"
     document: Document = {
         "name": model.name,
         "platform": platform_of(model),
@@ -67,7 +68,7 @@ def config_document(model: Model) -> Document:
         "max_batch_size": batch,
         "input": [_config_tensor(port, bool(batch)) for port in model.inputs.values()],
         "output": [_config_tensor(port, bool(batch)) for port in model.outputs.values()],
-        "instance_group": [{"name": model.name, "kind": "KIND_CPU", "count": model.instances}],
+        "instance_group": [{"name": model.name, "kind": kind, "count": model.instances}],
     }
     if batch:
         delay = model.batcher.limits.max_delay_us

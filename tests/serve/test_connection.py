@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import queue
 import socket
 import time
 
 import numpy as np
 import pytest
+import tritonclient.grpc as over_grpc
+from tritonclient.utils import InferenceServerException
 
 from tests.serve import graphs
 from tests.serve.running import serving, until
@@ -207,6 +210,31 @@ def test_a_full_queue_is_told_before_the_body_is_read(guarded):
         assert "queue of 2 requests is full" in error_of(answer)
         for sock in (first, *waiting):
             assert status_of(one_answer(sock)) == 200
+
+
+def test_a_full_queue_and_a_call_that_is_given_up_over_grpc(guarded):
+    """Two wait, a third is refused; one of the two gives up and makes room."""
+    batcher = guarded.server.repository.get("slow").batcher
+    tensor = over_grpc.InferInput("rounds", [1], "INT64")
+    tensor.set_data_from_numpy(np.array([60]))
+    answers = queue.Queue()
+
+    def ask(client):
+        return client.async_infer("slow", [tensor], lambda result, error: answers.put(error))
+
+    with over_grpc.InferenceServerClient(guarded.grpc) as client:
+        ask(client)
+        time.sleep(0.1)
+        ask(client)
+        given_up = ask(client)
+        until(lambda: batcher.queued == 2)
+        with pytest.raises(InferenceServerException, match="queue of 2 requests is full") as raised:
+            client.infer("slow", [tensor])
+        assert raised.value.status() == "StatusCode.UNAVAILABLE"
+        given_up.cancel()
+        until(lambda: batcher.queued == 1)
+        errors = [answers.get(timeout=30) for _ in range(3)]
+    assert [error is None for error in errors].count(True) == 2
 
 
 def test_a_client_that_ignores_retry_after_is_not_read_for_a_while(guarded):
