@@ -212,16 +212,12 @@ class Batcher:
             rows += jobs[-1].rows
         self._queued -= len(jobs)
         self._forget_if_empty(key)
-        if self._lines:
-            self._changed.notify()  # another thread may sleep without a timeout
         return jobs
 
     def _work(self, runner: Runner) -> None:
         """Compute batches until the batcher closes."""
         while jobs := self._take():
-            jobs = [job for job in jobs if not job.done.done()]
-            if jobs:
-                self._compute(runner, jobs)
+            self._compute(runner, jobs)
 
     def _compute(self, runner: Runner, jobs: list[Job]) -> None:
         """Run a batch; if it fails, every request of it alone, so that only the bad one fails."""

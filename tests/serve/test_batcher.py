@@ -91,12 +91,13 @@ def test_a_batch_never_has_more_rows_than_it_may():
         first = asyncio.ensure_future(batcher.run(rows(1)))
         await until(lambda: runner.batches)
         sizes = [3, 4, 2, 8, 1]
-        rest = [asyncio.ensure_future(batcher.run(rows(n))) for n in sizes]
+        rest = [asyncio.ensure_future(batcher.run(rows(n, value=n))) for n in sizes]
         await until(lambda: batcher.queued == 5)
         runner.gate.set()
-        results = await asyncio.gather(first, *rest)
+        await first
+        for size, result in zip(sizes, await asyncio.gather(*rest), strict=True):
+            assert np.array_equal(result["x"], np.full((size, 2), 2 * size))
         assert [shape[0] for shape in runner.batches] == [1, 7, 2, 8, 1]
-        assert [r["x"].shape[0] for r in results] == [1, *sizes]
 
     run(scenario)
 
@@ -279,6 +280,26 @@ def test_closing_computes_what_was_accepted():
         assert runner.closed
 
     run(scenario)
+
+
+def test_a_view_at_an_odd_address_is_given_to_the_runtime_aligned():
+    view = np.frombuffer(bytes(9), np.float32, 2, offset=1).reshape(1, 2)
+    assert not view.flags.aligned
+    given = []
+
+    class Noting(Doubler):
+        def run(self, feeds):
+            given.append(feeds["x"].flags.aligned)
+            return super().run(feeds)
+
+    async def scenario(keep):
+        keep(batcher := batcher_of(Noting()))
+        await batcher.run({"x": view})
+        await asyncio.gather(*(batcher.run({"x": view}) for _ in range(4)))
+
+    run(scenario)
+    assert given
+    assert all(given)
 
 
 def test_statistics_add_up():

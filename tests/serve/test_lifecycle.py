@@ -151,6 +151,46 @@ def test_reload_under_load_fails_no_request(tmp_path):
     assert load.values.keys() == {2.0, 3.0}
 
 
+def test_the_new_version_serves_while_the_old_one_still_computes(tmp_path):
+    """The old version has a second of work left when the new one is warm."""
+    path, statuses = "/v2/models/slow/infer", []
+
+    def ask(rounds):
+        body = body_of(np.array([rounds]), "rounds", "INT64")
+        status, said, _ = running.request("POST", path, body)
+        statuses.append((status, said["model_version"]))
+
+    with serving({"slow": graphs.slow(tmp_path)}) as running:
+        old = threading.Thread(target=ask, args=(150,))
+        old.start()
+        until(lambda: running.server.app.in_flight)
+        load = "POST", "/v2/repository/models/slow/load"
+        loading = threading.Thread(target=running.request, args=load)
+        loading.start()
+        until(lambda: running.server.repository.get("slow").version == "2")
+        ask(1)
+        assert old.is_alive()
+        old.join(30)
+        loading.join(30)
+    assert statuses == [(200, "2"), (200, "1")]
+
+
+def test_a_body_that_came_in_during_a_reload_goes_to_the_new_version(tmp_path):
+    path = graphs.double(tmp_path)
+    body = body_of(X)
+    with serving({"double": path}) as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.server.http_port, timeout=30)
+        connection.putrequest("POST", "/v2/models/double/infer")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body[:20])
+        until(lambda: running.server.app.in_flight)
+        assert running.request("POST", "/v2/repository/models/double/load")[0] == 200
+        connection.send(body[20:])
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+    assert answer["model_version"] == "2"
+
+
 def test_a_reload_of_a_broken_file_leaves_the_old_version(tmp_path):
     path = graphs.double(tmp_path)
     with serving({"double": path}) as running:
@@ -217,6 +257,7 @@ def test_a_client_that_goes_away_takes_its_request_along(tmp_path):
         until(lambda: batcher.queued)
         connection.close()
         until(lambda: not batcher.queued)
+        assert first.is_alive()  # else the queue is empty because its turn came
         first.join(30)
         stats = running.request("GET", "/v2/models/slow/stats")[1]["model_stats"][0]
         assert stats["execution_count"] == 1
