@@ -15,6 +15,7 @@ from simam_deploy.serve.batcher import Batcher, Limits, Outputs
 from simam_deploy.serve.check import Port, port_of
 from simam_deploy.serve.exchange import Query
 from simam_deploy.serve.open_runner import open_runner
+from simam_deploy.serve.profiles import Profile, check_profiles, most_rows, profiles_of
 from simam_deploy.serve.refusals import BadRequest
 from simam_deploy.serve.settings import Settings
 from simam_deploy.serve.statistics import Statistics
@@ -32,6 +33,7 @@ class Model:
         runtime: What computes it, for people.
         inputs: By name, in the graph's order.
         outputs: By name, in the graph's order.
+        profiles: The shapes that an engine was built for; empty for any.
         facts: The manifest, empty where there is none.
         labels: Of the classes, empty where there are none.
         instances: Copies that compute side by side.
@@ -46,6 +48,7 @@ class Model:
     runtime: str
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
+    profiles: Sequence[Profile]
     facts: Mapping[str, Any]
     labels: Sequence[str]
     instances: int
@@ -62,7 +65,8 @@ class Model:
         """Compute a request.
 
         Raises:
-            Refusal: As `Batcher.run`; BadRequest for an output that the model has not.
+            Refusal: As `Batcher.run`; BadRequest for an output that the model has not, or a
+                shape that its engine was not built for.
         """
         for output in query.wanted or ():
             if output.name not in self.outputs:
@@ -70,6 +74,7 @@ class Model:
                     f"unexpected inference output {output.name!r:.80} for model '{self.name}'; "
                     f"it has {', '.join(self.outputs)}"
                 )
+        check_profiles(self.profiles, query.feeds)
         return await self.batcher.run(query.feeds, query.timeout)
 
 
@@ -108,7 +113,10 @@ def _ready_model(
     if not inputs:
         raise InputError("it has no inputs")
     statistics = Statistics()
-    limits = _limits(settings, [warm_up(r, facts, settings.max_batch_size) for r in runners])
+    profiles = profiles_of(first)
+    most = most_rows(profiles, settings.max_batch_size)
+    keeps_rows_apart = [warm_up(runner, facts, most) for runner in runners]
+    limits = _limits(settings, most if all(keeps_rows_apart) else None)
     return Model(
         name=name,
         version=version,
@@ -116,6 +124,7 @@ def _ready_model(
         runtime=first.name,
         inputs=inputs,
         outputs=outputs,
+        profiles=profiles,
         facts=facts,
         labels=_read_labels(path),
         instances=len(runners),
@@ -140,12 +149,11 @@ def _read_labels(path: Path) -> tuple[str, ...]:
         raise InputError(f"cannot read {file}: {error}") from error
 
 
-def _limits(settings: Settings, batched: Sequence[bool]) -> Limits:
-    """Bound the batcher; requests share batches only if every copy keeps rows apart."""
-    shared = all(batched)
+def _limits(settings: Settings, max_batch: int | None) -> Limits:
+    """Bound the batcher; `max_batch` is None where a copy does not keep rows apart."""
     return Limits(
-        max_batch=settings.max_batch_size if shared else None,
-        max_delay_us=settings.max_delay_us if shared else 0,
+        max_batch=max_batch,
+        max_delay_us=0 if max_batch is None else settings.max_delay_us,
         max_queue=settings.max_queue,
         timeout=settings.timeout,
     )

@@ -16,6 +16,7 @@ from simam_deploy.artifacts import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.exchange import Array
+from simam_deploy.serve.profiles import profiles_of, usual_shapes
 
 _PLANE, _FRAMES = 224, 200
 _AGREE = 1e-2
@@ -23,21 +24,29 @@ _AGREE = 1e-2
 in float16. Rows that see each other differ by tenths."""
 
 
-def sample(inputs: Sequence[TensorSpec], facts: Mapping[str, Any], rows: int) -> dict[str, Array]:
+def sample(runner: Runner, facts: Mapping[str, Any], rows: int) -> dict[str, Array]:
     """Draw one array per input, with `rows` where the first dimension is free.
 
-    Other free dimensions get the size that the manifest names, or else 224 in maps and 200 in
-    sequences. Floats are normal, everything else is 0, which is a valid index.
+    Other free dimensions get the size that the engine is tuned for or the manifest names, or else
+    224 in maps and 200 in sequences. Floats are normal, all else is 0, which is a valid index.
     """
     rng = np.random.default_rng(0)
-    return {spec.name: _draw(spec, facts, rows, rng) for spec in inputs}
+    usual = usual_shapes(profiles_of(runner))
+    return {
+        spec.name: _draw(spec, (rows, *usual.get(spec.name, _sizes(spec, facts))[1:]), rng)
+        for spec in runner.inputs
+    }
 
 
-def _draw(spec: TensorSpec, facts: Mapping[str, Any], rows: int, rng: np.random.Generator) -> Array:
+def _sizes(spec: TensorSpec, facts: Mapping[str, Any]) -> tuple[int, ...]:
+    """Give a size for every dimension, should it be free."""
     size = facts.get("preprocessing", {}).get("resize")
     if not isinstance(size, int):
         size = _PLANE if len(spec.shape) == 4 else _FRAMES
-    free = [rows] + [size] * len(spec.shape)
+    return (size,) * len(spec.shape)
+
+
+def _draw(spec: TensorSpec, free: tuple[int, ...], rng: np.random.Generator) -> Array:
     shape = tuple(d if isinstance(d, int) else free[i] for i, d in enumerate(spec.shape))
     dtype = np.dtype(spec.dtype)
     if dtype.kind != "f":
@@ -66,7 +75,7 @@ def warm_up(runner: Runner, facts: Mapping[str, Any], most_rows: int) -> bool:
         InputError: The model does not run.
     """
     free = has_free_rows(runner.inputs, runner.outputs) and most_rows > 1
-    feeds = sample(runner.inputs, facts, most_rows if free else 1)
+    feeds = sample(runner, facts, most_rows if free else 1)
     try:
         together = runner.run(feeds)
         if not free:
