@@ -253,6 +253,17 @@ def test_a_client_that_ignores_retry_after_is_not_read_for_a_while(guarded):
             assert time.monotonic() - started > 0.28
 
 
+def test_answers_are_sent_at_once(guarded):
+    """Nagle's algorithm holds a body back for 40 ms, until the client acknowledges the header."""
+    with connection(guarded) as sock:
+        sock.sendall(GOOD)
+        one_answer(sock)
+        accepted = list(guarded.server._http.server_state.connections)
+        taken = [each.transport.get_extra_info("socket") for each in accepted]
+        assert taken
+        assert all(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for s in taken)
+
+
 def test_pipelined_requests_are_answered_in_order(guarded):
     with connection(guarded) as sock:
         sock.sendall(GOOD + b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
