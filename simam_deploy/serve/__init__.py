@@ -6,8 +6,10 @@
     grpc_service  the same over gRPC
     http_codec, grpc_codec    requests to arrays and answers to bytes
     check         a request's tensors against the model's
+    profiles      the shapes that an engine takes
+    warm_up       the first runs: does it work, does it keep rows apart
     batcher       the queue, its bounds, and the threads that run the model
-    model         one loaded version of a model: proved, warm, with its batcher
+    model         one loaded version of a model, with its batcher
     repository    the models by name: load, reload without a gap, unload
     pictures, attention       classify a JPEG or PNG; SimAM's gates as heatmaps
     server        start, signals, drain

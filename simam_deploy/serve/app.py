@@ -60,13 +60,11 @@ class App:
         self._settings = repository.settings
         self._routes = routes
         self._buffered = 0
-        self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
-        self.in_flight += 1
         try:
             headers = dict(scope["headers"])
             self._check_sender(scope["path"], headers)
@@ -83,8 +81,6 @@ class App:
         except Exception:
             _log.exception("%s %s failed", scope["method"], scope["path"])
             await send_refusal(Refusal(INTERNAL), scope, send)
-        finally:
-            self.in_flight -= 1
 
     def _check_sender(self, path: str, headers: Headers) -> None:
         """See that the sender may ask.
@@ -111,12 +107,12 @@ class App:
         query = read_query(body, length, model.inputs, model.name)
         outputs = await watched(scope, model.infer(query))
         answer, json_length = write_answer(model.name, model.version, query, outputs, model.outputs)
-        kind = _JSON
-        extra: tuple[tuple[bytes, bytes], ...] = ()
+        extra: list[tuple[bytes, bytes]] = []
         if json_length is not None:
-            kind = _BINARY
-            extra = ((b"inference-header-content-length", b"%d" % json_length),)
-        await send_bytes(send, 200, answer, kind, *extra)
+            extra.append((b"inference-header-content-length", b"%d" % json_length))
+        if self._repository.draining:  # the client's next request shall find another server
+            extra.append((b"connection", b"close"))
+        await send_bytes(send, 200, answer, _JSON if json_length is None else _BINARY, *extra)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         """Receive a body within the limits: of one, and of all that are being received.

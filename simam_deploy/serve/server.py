@@ -18,6 +18,7 @@ from simam_deploy.errors import InputError
 from simam_deploy.serve.app import App
 from simam_deploy.serve.connection import guarded
 from simam_deploy.serve.grpc_service import start_grpc
+from simam_deploy.serve.refusals import Refusal
 from simam_deploy.serve.repository import Repository
 from simam_deploy.serve.routes import make_routes
 from simam_deploy.serve.settings import Settings
@@ -100,15 +101,15 @@ class Server:
 
     def reload(self) -> None:
         """Load every model anew, one after the other."""
-        asyncio.get_running_loop().create_task(self._reload())
+        self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     async def _reload(self) -> None:
         for name in list(self.repository.models):
             try:
                 await self.repository.load(name)
                 self._say(f"reloaded {name}")
-            except Exception as error:
-                self._say(f"{error}; the version before goes on")
+            except Refusal as refusal:
+                self._say(f"{refusal}; the version before goes on")
 
     async def _listen(self) -> None:
         """Listen before the models are loaded: probes are answered "alive, not ready"."""

@@ -33,6 +33,11 @@ class Running:
     def grpc(self) -> str:
         return f"127.0.0.1:{self.server.grpc_port}"
 
+    @property
+    def in_flight(self) -> int:
+        """Count the HTTP requests that are being answered."""
+        return len(self.server._http.server_state.tasks)
+
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.server.stop)
 

@@ -104,7 +104,7 @@ def test_half_a_body_is_hung_up_on(guarded):
         assert time.monotonic() - started < 2
         assert status_of(answer) == 408
         assert "did not arrive in time" in error_of(answer)
-    until(lambda: not guarded.server.app.in_flight)
+    until(lambda: not guarded.in_flight)
 
 
 def test_a_body_that_comes_on_gets_more_time(guarded):
@@ -122,7 +122,7 @@ def test_a_client_that_hangs_up_in_its_body_leaves_nothing_behind(guarded):
         with connection(guarded) as sock:
             sock.sendall(GOOD[:cut])
     until(lambda: not guarded.server._http.server_state.connections)
-    until(lambda: not guarded.server.app.in_flight)
+    until(lambda: not guarded.in_flight)
     assert guarded.server.app._buffered == 0
 
 

@@ -105,7 +105,7 @@ def fuzz_http(running, count, seed):
 def test_malformed_http(served, caplog):
     seen = fuzz_http(served, 400, seed=1)
     assert seen[400] > 200
-    until(lambda: not served.server.app.in_flight)
+    until(lambda: not served.in_flight)
     assert not caplog.records
     assert served.request("POST", "/v2/models/double/infer", body_of(X))[0] == 200
 
@@ -114,7 +114,7 @@ def test_malformed_http(served, caplog):
 def test_ten_thousand_malformed_requests(served, caplog):
     fuzz_http(served, 9_000, seed=2)
     fuzz_grpc(served, 1_000, seed=3)
-    until(lambda: not served.server.app.in_flight)
+    until(lambda: not served.in_flight)
     assert not caplog.records
     assert served.request("POST", "/v2/models/double/infer", body_of(X))[0] == 200
 

@@ -112,10 +112,10 @@ def test_ready_goes_before_the_end_and_live_stays(tmp_path):
         running.stop()
         time.sleep(0.1)
         late = [running.request("GET", f"/v2/health/{kind}")[0] for kind in ("live", "ready")]
-        answered = running.request("POST", "/v2/models/double/infer", body_of(X))[0]
+        answered, _, headers = running.request("POST", "/v2/models/double/infer", body_of(X))
     assert asked == [200, 200]
     assert late == [200, 503]
-    assert answered == 200
+    assert (answered, headers["connection"]) == (200, "close")
 
 
 def test_not_ready_before_the_warm_up_is_done(tmp_path):
@@ -163,7 +163,7 @@ def test_the_new_version_serves_while_the_old_one_still_computes(tmp_path):
     with serving({"slow": graphs.slow(tmp_path)}) as running:
         old = threading.Thread(target=ask, args=(150,))
         old.start()
-        until(lambda: running.server.app.in_flight)
+        until(lambda: running.in_flight)
         load = "POST", "/v2/repository/models/slow/load"
         loading = threading.Thread(target=running.request, args=load)
         loading.start()
@@ -183,7 +183,7 @@ def test_a_body_that_came_in_during_a_reload_goes_to_the_new_version(tmp_path):
         connection.putrequest("POST", "/v2/models/double/infer")
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body[:20])
-        until(lambda: running.server.app.in_flight)
+        until(lambda: running.in_flight)
         assert running.request("POST", "/v2/repository/models/double/load")[0] == 200
         connection.send(body[20:])
         answer = json.loads(connection.getresponse().read())
@@ -217,6 +217,9 @@ def test_unload_and_load(tmp_path):
 def test_sighup_reloads(tmp_path):
     path = graphs.double(tmp_path)
     with process(path) as (child, port):
+        path.write_bytes(b"no model")
+        child.send_signal(signal.SIGHUP)
+        assert "the version before goes on" in child.stderr.readline()
         graphs.double(tmp_path, factor=3.0)
         child.send_signal(signal.SIGHUP)
         assert "reloaded double" in child.stderr.readline()
@@ -261,7 +264,7 @@ def test_a_client_that_goes_away_takes_its_request_along(tmp_path):
         first.join(30)
         stats = running.request("GET", "/v2/models/slow/stats")[1]["model_stats"][0]
         assert stats["execution_count"] == 1
-        until(lambda: not running.server.app.in_flight)
+        until(lambda: not running.in_flight)
 
 
 def manifest_for(path, digest):

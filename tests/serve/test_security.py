@@ -10,7 +10,6 @@ import tritonclient.http as over_http
 import trustme
 from tritonclient.utils import InferenceServerException
 
-from simam_deploy.cli.serve import main
 from simam_deploy.errors import InputError
 from tests.serve import graphs
 from tests.serve.running import serving
@@ -129,33 +128,3 @@ def test_a_certificate_that_is_none(tmp_path):
     refused = pytest.raises(InputError, match=r"cannot use .*c\.pem")
     with refused, serving({"double": graphs.double(tmp_path)}, **files):
         pass
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "says"),
-    [
-        (["missing.onnx"], 1, "no such file"),
-        (["empty"], 1, "nothing to serve"),
-        (["a/double.onnx", "b/double.onnx"], 2, "would both be 'double'"),
-        (["a=a/double.onnx", "a=b/double.onnx"], 2, "would both be 'a'"),
-        (["../=a/double.onnx"], 1, "no such file"),
-        (["..=a/double.onnx"], 2, "cannot be a model's name"),
-        (["n=a"], 2, "is a folder"),
-        (["a/double.onnx", "--token-file", "missing"], 1, "cannot read the token"),
-        (["a/double.onnx", "--token-file", "blank"], 1, "holds no token"),
-        (["a/double.onnx", "--certificate", "c.pem"], 2, "go together"),
-        (["notes.txt"], 1, "notes.txt"),
-    ],
-)
-def test_what_the_command_refuses(arguments, code, says, tmp_path, monkeypatch, capsys):
-    for name in ("a", "b", "empty"):
-        (tmp_path / name).mkdir()
-    for name in ("a", "b"):
-        graphs.double(tmp_path / name)
-    (tmp_path / "blank").write_text("\n")
-    (tmp_path / "notes.txt").write_text("no model")
-    monkeypatch.chdir(tmp_path)
-    assert main([*arguments, "-q"]) == code
-    said = capsys.readouterr().err
-    assert says in said
-    assert said.count("\n") == 1
