@@ -122,7 +122,7 @@ class Batcher:
         rows = self._rows(feeds)
         self.check_room()
         loop = asyncio.get_running_loop()
-        line = tuple(array.shape[1:] for array in feeds.values())
+        line = tuple(feeds[name].shape[1:] for name in sorted(feeds))
         job = Job(feeds, rows, line, time.perf_counter_ns(), loop.create_future())
         self._enqueue(job)
         seconds = min(timeout or self.limits.timeout, self.limits.timeout)

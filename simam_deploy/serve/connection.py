@@ -124,10 +124,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Give the body a clock of its own."""
+        super().on_headers_complete()  # raises where the URL is none
         self._stop_clock()
         self._in_header = False
         self._received = 0
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that the request arrived whole."""
@@ -147,7 +147,10 @@ class GuardedProtocol(HttpToolsProtocol):
     def _on_deadline(self) -> None:
         """Hang up on a client that sends too slowly; a body that came on gets more time."""
         self._deadline = None
-        if not self._in_header:
+        if self._answering_earlier():
+            self._start_clock(self._in_header)
+            return
+        if not self._in_header and not self.cycle.response_complete:
             earned = self.settings.body_timeout + self._received / BODY_RATE
             left = self._begun + earned - time.monotonic()
             if left > 0:
@@ -155,20 +158,27 @@ class GuardedProtocol(HttpToolsProtocol):
                 return
         self._end("408 Request Timeout", "the request did not arrive in time")
 
+    def _answering_earlier(self) -> bool:
+        """Tell whether a request before the one that arrives (pipelined) waits for its answer."""
+        if self._in_header:
+            return self.cycle is not None and not self.cycle.response_complete
+        return bool(self.pipeline)
+
     def _refuse(self) -> None:
         """Answer 503 to the first bytes of a connection over the cap; drop what follows."""
         if self._in_header:
             self._in_header = False
+            self._stop_clock()
             self.transport.write(_OVER_CAP)
             if self.transport.can_write_eof():
                 self.transport.write_eof()
             self.loop.call_later(LINGER, self.transport.close)
 
     def _end(self, status: str, message: str) -> None:
-        """Answer what can be answered and close."""
+        """Close; with an answer, unless the request that arrives has one already."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self._in_header or not self.cycle.response_started:
             self.transport.write(plain_response(status, message))
         self.transport.close()
 

@@ -141,6 +141,31 @@ def test_a_body_beyond_the_limit(guarded, chunked):
     assert "100000 is the limit" in error_of(answer)
 
 
+def test_what_is_refused_is_not_listened_to_for_long(guarded):
+    """A client that pours its terabyte in after the 413 gets no second answer, and the end."""
+    with connection(guarded) as sock:
+        sock.sendall(request(length=2**40))
+        answer = one_answer(sock)
+        started = time.monotonic()
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            while time.monotonic() - started < 5:
+                sock.sendall(b" " * 65536)
+        assert time.monotonic() - started < 2
+        assert answer.count(b"HTTP/1.1") == 1
+        assert everything(sock) == b""
+
+
+def test_half_a_second_request_does_not_end_the_first(guarded):
+    """The first is computed for longer than a header may take."""
+    slow = request(body_of(np.array([150]), "rounds", "INT64"), "/v2/models/slow/infer")
+    with connection(guarded) as sock:
+        started = time.monotonic()
+        sock.sendall(slow + b"GET /v2 HTTP/1.1\r\nHost:")
+        assert status_of(one_answer(sock)) == 200
+        assert time.monotonic() - started > guarded.server.repository.settings.header_timeout
+        assert status_of(everything(sock)) == 408
+
+
 def test_a_header_beyond_the_limit(guarded):
     with connection(guarded) as sock:
         sock.sendall(b"GET /v2 HTTP/1.1\r\n" + b"X-Long: " + b"x" * 70_000)
