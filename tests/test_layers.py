@@ -34,6 +34,7 @@ FLOORS = [
     {"pipeline", "inspection", "comparison"},
     {"engine_proof"},
     {"engine_pipeline"},
+    {"serve"},
     {"cli"},
 ]
 NEIGHBOURS_ALLOWED = {
@@ -45,9 +46,10 @@ NEIGHBOURS_ALLOWED = {
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors"}
-HEAVY |= {"tensorrt", "tensorrt_rtx", "cuda"}
-HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors", "PIL"}
+HEAVY = {
+    "torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors",
+    "PIL", "tensorrt", "tensorrt_rtx", "cuda", "uvicorn", "starlette", "grpc", "tritonclient",
+}  # fmt: skip
 
 
 def room_of(path: Path) -> str:
@@ -84,6 +86,7 @@ def test_imports_point_down(path):
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
         "import simam_deploy.cli.validate",
+        "import simam_deploy.cli.serve",
         "import simam_deploy.models.zoo",
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -43,7 +43,7 @@ def require_pillow() -> None:
         )
 
 
-def decode(file: Path, name: str) -> Image.Image:
+def decode(file: Path | IO[bytes], name: str) -> Image.Image:
     """Decode a picture whole.
 
     Raises:
