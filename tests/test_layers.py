@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
     {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
-    {"checkpoint", "models"},
+    {"checkpoint", "models", "load"},
     {"graph"},
     {"export", "runtime"},
     {"manifest", "plan", "validate", "gates", "report"},
@@ -27,7 +27,7 @@ NEIGHBOURS_ALLOWED = {
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors"}
+HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors", "grpc"}
 
 
 def room_of(path: Path) -> str:
@@ -61,6 +61,8 @@ def test_imports_point_down(path):
         "import simam_deploy",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
+        "import simam_deploy.cli.load",
+        "import simam_deploy.load",
         "import simam_deploy.models.zoo",
     ],
 )

@@ -11,6 +11,7 @@ from simam_deploy import __version__
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
+    "load": "put a bounded load on your own server and measure its answers",
 }
 
 _HELP = """usage: simam COMMAND [OPTION ...]
