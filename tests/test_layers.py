@@ -16,7 +16,7 @@ FLOORS = [
     {"graph"},
     {"export", "runtime"},
     {"manifest", "plan", "validate", "gates", "report"},
-    {"sources"},
+    {"sources", "deploy"},
     {"pipeline", "inspection"},
     {"cli"},
 ]
