@@ -18,6 +18,8 @@ FLOORS = [
     {"manifest", "plan", "validate", "gates", "report"},
     {"sources", "deploy"},
     {"pipeline", "inspection"},
+    {"serve"},
+    {"ray_serve"},
     {"cli"},
 ]
 NEIGHBOURS_ALLOWED = {
@@ -27,7 +29,10 @@ NEIGHBOURS_ALLOWED = {
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-HEAVY = {"torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors", "grpc"}
+HEAVY = {
+    "torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors",
+    "uvicorn", "starlette", "grpc", "tritonclient",
+}  # fmt: skip
 
 
 def room_of(path: Path) -> str:
@@ -63,6 +68,7 @@ def test_imports_point_down(path):
         "import simam_deploy.cli.inspect",
         "import simam_deploy.cli.load",
         "import simam_deploy.load",
+        "import simam_deploy.cli.serve",
         "import simam_deploy.models.zoo",
     ],
 )

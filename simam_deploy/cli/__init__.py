@@ -12,6 +12,7 @@ COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
     "load": "put a bounded load on your own server and measure its answers",
+    "serve": "serve models over HTTP and gRPC (KServe V2 protocol)",
 }
 
 _HELP = """usage: simam COMMAND [OPTION ...]

@@ -37,6 +37,8 @@ class OnnxRunner(Closing):
         as_written: Run the graph as it stands in the file, once per case: without the fusions
             and layout changes that depend on the machine, and without an arena that keeps
             memory between runs. A ResNet-50 then takes 180 MB instead of 270 MB.
+        threads: Threads that a run computes with; they sleep between runs instead of spinning,
+            so that a server's other work gets the cores. By default as many as there are cores.
 
     Raises:
         InputError: ONNX Runtime is missing or does not take the file.
@@ -48,6 +50,7 @@ class OnnxRunner(Closing):
         providers: tuple[str, ...] = ("CPUExecutionProvider",),
         *,
         as_written: bool = False,
+        threads: int | None = None,
     ) -> None:
         require_onnxruntime()
         import onnxruntime as ort
@@ -57,6 +60,9 @@ class OnnxRunner(Closing):
         if as_written:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
             options.enable_cpu_mem_arena = False
+        if threads is not None:
+            options.intra_op_num_threads = threads
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = ort.InferenceSession(str(path), options, providers=list(providers))
         except Exception as error:  # its error types derive from Exception alone

@@ -1,0 +1,217 @@
+"""`simam serve`: models behind the KServe V2 protocol, over HTTP and gRPC."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simam_deploy.cli.process import Steps, exit_code
+from simam_deploy.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from simam_deploy.serve.settings import Settings
+
+TOKEN_VARIABLE = "SIMAM_SERVE_TOKEN"  # noqa: S105 - the variable's name, no token
+
+_EPILOG = f"""examples:
+  simam-serve model.onnx
+  simam-serve digits=run/model_best.pth.tar --max-batch-size 16
+  simam-serve models/ --host 0.0.0.0 --token-file token --certificate c.pem --private-key k.pem
+
+A .pth is exported first, into a temporary folder. Ctrl-C or SIGTERM: no longer ready, what was
+accepted is answered, then the end; SIGHUP: every model is loaded anew without a gap.
+The token can also be in {TOKEN_VARIABLE}. The page for people is at /, the API's description at
+/openapi.json, Prometheus' metrics at /metrics.
+Exit codes: 0 ended as asked, 1 a model cannot be used or a port is taken, 2 usage, 3 validation
+of a .pth's export failed, 130 interrupted before it was ready."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    p = argparse.ArgumentParser(
+        prog="simam-serve",
+        description="Serve models over the KServe V2 (Open Inference) protocol.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument(
+        "models", nargs="+", metavar="[NAME=]PATH",
+        help=".onnx, checkpoint, or a folder of them; the name is the file's stem",
+    )  # fmt: skip
+    p.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    p.add_argument("--http-port", type=_port, default=8000, help="(%(default)s; 0: any)")
+    p.add_argument("--grpc-port", type=_port, default=8001, help="(%(default)s; 0: any)")
+    p.add_argument("--no-grpc", action="store_true", help="HTTP alone")
+    _computing_options(p)
+    _limit_options(p)
+    _security_options(p)
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+    return p
+
+
+def _computing_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("computing")
+    group.add_argument(
+        "--provider", choices=["auto", "cpu", "cuda", "tensorrt"], default="auto",
+        help="ONNX Runtime's provider (auto: cuda where there is, else cpu)",
+    )  # fmt: skip
+    group.add_argument(
+        "--instances", type=_positive, default=1, help="copies of each model (%(default)s)"
+    )
+    group.add_argument(
+        "--threads", type=_positive, default=1, help="threads of a copy (%(default)s)"
+    )
+    group.add_argument(
+        "--max-batch-size", type=_positive, default=8, help="rows in a batch (%(default)s)"
+    )
+    group.add_argument(
+        "--max-delay-us", type=_count, default=500, metavar="US",
+        help="how long a request waits for others to share its batch (%(default)s)",
+    )  # fmt: skip
+
+
+def _limit_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("limits")
+    group.add_argument(
+        "--max-queue", type=_positive, default=64,
+        help="requests that wait for a model; more are answered 503 (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--max-connections", type=_positive, default=512, help="HTTP connections (%(default)s)"
+    )
+    group.add_argument(
+        "--max-body-mb", type=_positive, default=64, metavar="MB", help="of a request (%(default)s)"
+    )
+    group.add_argument(
+        "--timeout", type=_seconds, default=60.0, metavar="S",
+        help="for a request, from its arrival; then 504 (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--drain-delay", type=_seconds, default=0.0, metavar="S",
+        help="after SIGTERM, serve on as \"not ready\" for a load balancer to see (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--drain-timeout", type=_seconds, default=30.0, metavar="S",
+        help="then for what is in flight (%(default)s)",
+    )  # fmt: skip
+
+
+def _security_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("security")
+    group.add_argument("--token-file", metavar="FILE", help="holds the bearer token to ask for")
+    group.add_argument("--certificate", metavar="PEM", help="TLS certificate chain")
+    group.add_argument("--private-key", metavar="PEM", help="its key")
+
+
+def _positive(text: str) -> int:
+    number = _count(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"not a count: {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    number = _count(text)
+    if number > 65535:
+        raise argparse.ArgumentTypeError(f"not a port: {text}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"not seconds from 0 to 86400: {text!r}")
+    return seconds
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the result is the process's exit code."""
+    args = parser().parse_args(argv)
+    return exit_code(lambda: _serve(args))
+
+
+def _serve(args: argparse.Namespace) -> None:
+    settings = _settings(args)
+    _require_extra()
+    from simam_deploy.serve.server import serve
+    from simam_deploy.serve.sources import export_checkpoints, find_sources
+
+    sources = find_sources(args.models)
+    with tempfile.TemporaryDirectory(prefix="simam-serve-") as folder:
+        runnable = export_checkpoints(sources, Path(folder), Steps(args.quiet))
+        serve(runnable, settings, _silent if args.quiet else _say)
+
+
+def _say(line: str) -> None:
+    print(f"simam-serve: {line}", file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    """Put the options into a record.
+
+    Raises:
+        UsageError: A certificate comes without its key, or the other way round.
+        InputError: The token file cannot be read.
+    """
+    from simam_deploy.serve.settings import MIB, Settings
+
+    if (args.certificate is None) != (args.private_key is None):
+        raise UsageError("--certificate and --private-key go together")
+    return Settings(
+        host=args.host,
+        http_port=args.http_port,
+        grpc_port=None if args.no_grpc else args.grpc_port,
+        max_batch_size=args.max_batch_size,
+        max_delay_us=args.max_delay_us,
+        max_queue=args.max_queue,
+        instances=args.instances,
+        threads=args.threads,
+        provider=args.provider,
+        timeout=args.timeout,
+        max_body=args.max_body_mb * MIB,
+        max_connections=args.max_connections,
+        drain_delay=args.drain_delay,
+        drain_timeout=args.drain_timeout,
+        token=_token(args.token_file),
+        certificate=args.certificate and Path(args.certificate),
+        private_key=args.private_key and Path(args.private_key),
+    )
+
+
+def _token(file: str | None) -> str | None:
+    """Read the token: never from an option, which every user of the machine could list."""
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE) or None
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the token in {file}: {error}") from error
+    if not token or not token.isprintable() or " " in token:
+        raise InputError(f"{file} holds no token: one line of printable characters is wanted")
+    return token
+
+
+def _require_extra() -> None:
+    import importlib.util
+
+    for module in ("starlette", "uvicorn", "grpc", "tritonclient", "orjson"):
+        if importlib.util.find_spec(module) is None:
+            raise InputError(f"the server needs {module}: pip install 'simam-deploy[serve]'")

@@ -1,0 +1,124 @@
+"""One loaded version of a model: its ports, its facts, its batcher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simam_deploy.errors import InputError, SimamError
+from simam_deploy.manifest import read_facts
+from simam_deploy.runtime import Runner
+from simam_deploy.serve.batcher import Batcher, Limits, Outputs
+from simam_deploy.serve.check import Port, port_of
+from simam_deploy.serve.exchange import Query
+from simam_deploy.serve.open_runner import open_runner
+from simam_deploy.serve.refusals import BadRequest
+from simam_deploy.serve.settings import Settings
+from simam_deploy.serve.statistics import Statistics
+from simam_deploy.serve.warm_up import warm_up
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready.
+
+    Attributes:
+        name: By which requests call it.
+        version: A number from 1, one more with every reload.
+        path: The file it was loaded from.
+        runtime: What computes it, for people.
+        inputs: By name, in the graph's order.
+        outputs: By name, in the graph's order.
+        facts: The manifest, empty where there is none.
+        instances: Copies that compute side by side.
+        statistics: What it did so far.
+        batcher: Runs it.
+    """
+
+    name: str
+    version: str
+    path: Path
+    runtime: str
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    facts: Mapping[str, Any]
+    instances: int
+    statistics: Statistics
+    batcher: Batcher
+
+    async def infer(self, query: Query) -> Outputs:
+        """Compute a request.
+
+        Raises:
+            Refusal: As `Batcher.run`; BadRequest for an output that the model has not.
+        """
+        for output in query.wanted or ():
+            if output.name not in self.outputs:
+                raise BadRequest(
+                    f"unexpected inference output {output.name!r:.80} for model '{self.name}'; "
+                    f"it has {', '.join(self.outputs)}"
+                )
+        return await self.batcher.run(query.feeds, query.timeout)
+
+
+def load_model(name: str, path: Path, version: str, settings: Settings) -> Model:
+    """Check a file against its manifest, open its copies and warm them up; blocks meanwhile.
+
+    Raises:
+        InputError: The file cannot be used, is not the manifest's, or does not run.
+        UsageError: The provider asked for is not there.
+    """
+    runners: list[Runner] = []
+    try:
+        facts = read_facts(path)
+        for _ in range(settings.instances):
+            runners.append(open_runner(path, settings.provider, settings.threads))
+        return _ready_model(name, path, version, settings, facts, runners)
+    except SimamError as error:
+        for runner in runners:
+            runner.close()
+        raise type(error)(f"model '{name}': {error}") from error
+
+
+def _ready_model(
+    name: str,
+    path: Path,
+    version: str,
+    settings: Settings,
+    facts: Mapping[str, Any],
+    runners: Sequence[Runner],
+) -> Model:
+    """Check the ports, warm every copy up, and start the batcher."""
+    first = runners[0]
+    inputs, outputs = (
+        {spec.name: port_of(spec) for spec in specs} for specs in (first.inputs, first.outputs)
+    )
+    if not inputs:
+        raise InputError("it has no inputs")
+    statistics = Statistics()
+    limits = _limits(settings, [warm_up(r, facts, settings.max_batch_size) for r in runners])
+    return Model(
+        name=name,
+        version=version,
+        path=path,
+        runtime=first.name,
+        inputs=inputs,
+        outputs=outputs,
+        facts=facts,
+        instances=len(runners),
+        statistics=statistics,
+        batcher=Batcher(runners, limits, statistics, name),
+    )
+
+
+def _limits(settings: Settings, batched: Sequence[bool]) -> Limits:
+    """Bound the batcher; requests share batches only if every copy keeps rows apart."""
+    shared = all(batched)
+    return Limits(
+        max_batch=settings.max_batch_size if shared else None,
+        max_delay_us=settings.max_delay_us if shared else 0,
+        max_queue=settings.max_queue,
+        timeout=settings.timeout,
+    )

@@ -1,0 +1,197 @@
+"""Start, signals, drain: a server from its first line to its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from simam_deploy.errors import InputError
+from simam_deploy.serve.app import App
+from simam_deploy.serve.connection import guarded
+from simam_deploy.serve.grpc_service import start_grpc
+from simam_deploy.serve.repository import Repository
+from simam_deploy.serve.routes import make_routes
+from simam_deploy.serve.settings import Settings
+
+Say = Callable[[str], None]
+BACKLOG = 2048
+"""Connections that the system holds until they are accepted."""
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays: longer than the 60 of the usual load balancers, so that
+it is they who close."""
+
+
+class Server:
+    """A server that runs in the current event loop.
+
+    Args:
+        sources: The file of every model's name.
+        settings: Its limits.
+        say: Told what happens, in a few words.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Path], settings: Settings, say: Say = lambda line: None
+    ) -> None:
+        self.repository = Repository(sources, settings)
+        self.app = App(self.repository, make_routes(self.repository))
+        self.http_port = settings.http_port
+        self.grpc_port = settings.grpc_port
+        self._settings = settings
+        self._say = say
+        self._stop = asyncio.Event()
+        self._http = uvicorn.Server(self._http_config())
+        self._grpc: Any = None
+
+    def _http_config(self) -> uvicorn.Config:
+        s = self._settings
+        try:
+            config = uvicorn.Config(
+                self.app,
+                http=guarded(s),
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=max(1, round(s.drain_timeout)),
+                backlog=BACKLOG,
+                ssl_certfile=s.certificate,
+                ssl_keyfile=s.private_key,
+            )
+            config.load()
+        except (OSError, ssl.SSLError) as error:
+            raise InputError(f"cannot use {s.certificate} and {s.private_key}: {error}") from error
+        return config
+
+    async def run(self) -> None:
+        """Listen, load, serve until `stop` or a signal, drain.
+
+        Raises:
+            InputError: A model cannot be used or a port is taken.
+        """
+        with _signals(self.stop, self.reload):
+            try:
+                await self._listen()
+                await self.repository.load_all()
+                self._say(f"ready: {', '.join(self.repository.models)}")
+                await self._stop.wait()
+            finally:
+                await self._drain()
+
+    def stop(self) -> None:
+        """Begin to drain; called again, let go of what is in flight."""
+        if self._stop.is_set():
+            self._http.force_exit = True
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Load every model anew, one after the other."""
+        asyncio.get_running_loop().create_task(self._reload())
+
+    async def _reload(self) -> None:
+        for name in list(self.repository.models):
+            try:
+                await self.repository.load(name)
+                self._say(f"reloaded {name}")
+            except Exception as error:
+                self._say(f"{error}; the version before goes on")
+
+    async def _listen(self) -> None:
+        """Listen before the models are loaded: probes are answered "alive, not ready"."""
+        s = self._settings
+        loop = asyncio.get_running_loop()
+        self._http.lifespan = self._http.config.lifespan_class(self._http.config)
+        sock = await asyncio.to_thread(_bound_socket, s.host, s.http_port)
+        self.http_port = sock.getsockname()[1]
+        await self._http.startup(sockets=[sock])
+        self._ticks = loop.create_task(self._http.main_loop())
+        self._say(f"HTTP on {s.host}:{self.http_port}")
+        if s.grpc_port is not None:
+            self._grpc, self.grpc_port = await start_grpc(self.repository)
+            self._say(f"gRPC on {s.host}:{self.grpc_port}")
+
+    async def _drain(self) -> None:
+        """Say "not ready", then stop listening, then answer what is in flight, then end."""
+        self.repository.draining = True
+        if self._stop.is_set():
+            await asyncio.sleep(self._settings.drain_delay)
+        if self._grpc is not None:
+            grpc_done = asyncio.ensure_future(self._grpc.stop(self._settings.drain_timeout))
+            await asyncio.sleep(0)
+        if self._http.started:
+            self._http.should_exit = True
+            await self._ticks
+            await self._http.shutdown()
+        if self._grpc is not None:
+            await grpc_done
+        await self.repository.close()
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    """Bind.
+
+    Raises:
+        InputError: The address cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise InputError(f"cannot listen for HTTP on {host}:{port}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Drain on SIGTERM and Ctrl-C, reload on SIGHUP; where signals can be had: the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    for number, action in wanted.items():
+        loop.add_signal_handler(number, action)
+    try:
+        yield
+    finally:
+        for number in wanted:
+            loop.remove_signal_handler(number)
+
+
+def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
+    """Serve until a signal ends it; blocks.
+
+    Args:
+        sources: The file of every model's name.
+        settings: The server's limits.
+        say: Told what happens, in a few words.
+
+    Raises:
+        InputError: A model cannot be used or a port is taken.
+        UsageError: The provider asked for is not there.
+    """
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are clients' faults
+    server = _run_server(sources, settings, say)
+    try:
+        import uvloop
+    except ImportError:  # not on every platform
+        asyncio.run(server)
+    else:
+        uvloop.run(server)
+
+
+async def _run_server(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
+    await Server(sources, settings, say).run()

@@ -1,0 +1,31 @@
+"""One server with every tiny model, shared by the tests that leave it as it is."""
+
+import pytest
+
+from tests.serve import graphs
+from tests.serve.running import Running, serving
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    for make in (
+        graphs.double,
+        graphs.two_inputs,
+        graphs.picky,
+        graphs.free_size,
+        graphs.mixes_rows,
+        graphs.fixed_batch,
+        graphs.slow,
+    ):
+        make(folder)
+    for datatype in graphs.TYPES:
+        graphs.of_type(folder, datatype)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(model_folder) -> Running:
+    sources = {path.stem: path for path in model_folder.glob("*.onnx")}
+    with serving(sources, max_body=1 << 20) as running:
+        yield running

@@ -1,0 +1,100 @@
+"""Tiny models, written down as ONNX text."""
+
+from pathlib import Path
+
+import onnx
+
+TYPES = {
+    "FP32": "float",
+    "FP64": "double",
+    "FP16": "float16",
+    "INT8": "int8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "UINT8": "uint8",
+    "UINT16": "uint16",
+    "UINT32": "uint32",
+    "UINT64": "uint64",
+    "BOOL": "bool",
+}
+
+
+def write(folder: Path, name: str, graph: str) -> Path:
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 18]>\n{graph}')
+    path = folder / f"{name}.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def double(folder: Path, name: str = "double", factor: float = 2.0) -> Path:
+    """y = factor * x, and the sum of every row."""
+    return write(folder, name, f"""
+        g (float[batch, 3, 4] x) => (float[batch, 3, 4] y, float[batch, 1, 1] total)
+        <float factor = {{{factor}}}, int64[2] axes = {{1, 2}}>
+        {{ y = Mul(x, factor)  total = ReduceSum(x, axes) }}""")  # fmt: skip
+
+
+def of_type(folder: Path, datatype: str) -> Path:
+    """Hands on what it is given; by way of Where for bool, so that something is computed."""
+    kind = TYPES[datatype]
+    return write(folder, f"type_{datatype.lower()}", f"""
+        g ({kind}[batch, 2] x) => ({kind}[batch, 2] y) {{ y = Identity(x) }}""")  # fmt: skip
+
+
+def two_inputs(folder: Path) -> Path:
+    """A sum of float32 a and int64 b, and their product; a row each."""
+    return write(folder, "two", """
+        g (float[batch, 2] a, int64[batch, 2] b) => (float[batch, 2] s, int64[batch, 2] p)
+        { f = Cast<to = 1>(b)  s = Add(a, f)  i = Cast<to = 7>(a)  p = Mul(i, b) }""")  # fmt: skip
+
+
+def picky(folder: Path) -> Path:
+    """Looks a row up in a table of four; other indices make ONNX Runtime raise."""
+    return write(folder, "picky", """
+        g (int64[batch] index) => (float[batch] y)
+        <float[4] table = {10, 11, 12, 13}> { y = Gather(table, index) }""")  # fmt: skip
+
+
+def free_size(folder: Path) -> Path:
+    """The mean of maps of any height and width."""
+    return write(folder, "free", """
+        g (float[batch, 1, h, w] x) => (float[batch, 1, 1, 1] y)
+        { y = GlobalAveragePool(x) }""")  # fmt: skip
+
+
+def mixes_rows(folder: Path) -> Path:
+    """Takes the mean over the batch away: its rows see each other."""
+    return write(folder, "mixes", """
+        g (float[batch, 2] x) => (float[batch, 2] y)
+        <int64[1] axes = {0}> { m = ReduceMean(x, axes)  y = Sub(x, m) }""")  # fmt: skip
+
+
+def fixed_batch(folder: Path) -> Path:
+    return write(folder, "fixed", """
+        g (float[2, 2] x) => (float[2, 2] y) { y = Neg(x) }""")  # fmt: skip
+
+
+def slow(folder: Path) -> Path:
+    """Computes for as many rounds (about 8 ms) as its input says, on one core."""
+    return write(folder, "slow", """
+        g (int64[1] rounds) => (float[1] y)
+        <float one = {1.0}, bool go = {1}, int64[2] size = {640, 640}, int64[1] flat = {1}>
+        {
+          shape0 = Identity(size)
+          start = Expand(one, shape0)
+          end = Loop(rounds, go, start) <body = step (int64 i, bool c, float[a, b] s)
+              => (bool d, float[a, b] t) {
+            d = Identity(c)
+            m = MatMul(s, s)
+            n = MatMul(m, s)
+            t = Sigmoid(n)
+          }>
+          mean = ReduceMean<keepdims = 0>(end)
+          y = Reshape(mean, flat)
+        }""")  # fmt: skip
+
+
+def text(folder: Path) -> Path:
+    return write(folder, "text", """
+        g (string[batch] x) => (string[batch] y) { y = Identity(x) }""")  # fmt: skip
