@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,13 @@ class RayService:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def wait(self) -> None:
+        """Wait for Ctrl-C or SIGTERM; for the main thread."""
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        stopped.wait()
+
     def stop(self) -> None:
         """Answer what is in flight, take the models down, and leave the cluster."""
         import ray
@@ -110,18 +119,21 @@ def deploy_ray(
     except ModuleNotFoundError:
         raise InputError("Ray is missing: pip install 'simam-deploy[ray]'") from None
     _join(ray, address, say)
+    service = RayService(f"http://{settings.host}:{settings.http_port}")
     try:
         say("starting replicas")
         serve.start(http_options={"host": settings.host, "port": settings.http_port})
         application = _deployment(serve, settings, scale or Scale())
         paths = {name: path.resolve() for name, path in models.items()}
         serve.run(application.bind(paths, settings), name=NAME, route_prefix="/")
-    except BaseException as error:
-        RayService("").stop()
-        if isinstance(error, RuntimeError):  # a replica that does not start, in Ray's words
-            raise InputError(f"Ray Serve does not start the models: {_reason(error)}") from error
+    except RuntimeError as error:
+        reason = _reason(serve, error)
+        service.stop()
+        raise InputError(f"Ray Serve does not start the models: {reason}") from error
+    except BaseException:
+        service.stop()
         raise
-    return RayService(f"http://{settings.host}:{settings.http_port}")
+    return service
 
 
 def _check(models: Mapping[str, Path], settings: Settings) -> None:
@@ -144,11 +156,13 @@ def _join(ray: Any, address: str | None, say: Say) -> None:
         raise InputError(f"no Ray cluster at {address}: {error}") from error
 
 
-def _reason(error: RuntimeError) -> str:
-    """Take the last line of the replica's traceback, which holds our own error."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    ours = [line for line in lines if "simam_deploy.errors." in line]
-    return (ours or lines)[-1].strip()
+def _reason(serve: Any, error: RuntimeError) -> str:
+    """Find our own error in the status, which holds a replica's traceback; else Ray's words."""
+    application = serve.status().applications.get(NAME)
+    messages = [d.message for d in application.deployments.values()] if application else []
+    lines = [line.strip() for message in messages for line in message.splitlines()]
+    ours = [line for line in lines if line.startswith("simam_deploy.errors.")]
+    return ours[-1].partition(": ")[2] if ours else str(error)
 
 
 def _deployment(serve: Any, settings: Settings, scale: Scale) -> Any:
