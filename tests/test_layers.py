@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "simam_deploy"
 # A room may import rooms on lower floors, and itself; never a neighbour on its own floor.
 FLOORS = [
     {"errors", "op", "artifacts", "digest", "inspect_report", "staging"},
-    {"checkpoint", "models", "load"},
+    {"checkpoint", "models", "dataset", "load"},
     {"graph"},
     {"export", "runtime"},
     {"manifest", "plan", "validate", "gates", "report"},
@@ -31,7 +31,7 @@ NEIGHBOURS_ALLOWED = {
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors",
-    "uvicorn", "starlette", "grpc", "tritonclient",
+    "PIL", "uvicorn", "starlette", "grpc", "tritonclient",
 }  # fmt: skip
 
 

@@ -102,8 +102,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refused:
             self._refuse()
             return
-        self._received += len(data)
         super().data_received(data)
+        self._received += len(data)  # afterwards: the parser's callbacks begin a new count
         if self._receiving:
             self._watch_progress()
         elif self._deadline is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from simam_deploy import __version__
 from simam_deploy.serve.check import Port
 from simam_deploy.serve.model import Model
+from simam_deploy.serve.pictures import takes_pictures
 from simam_deploy.serve.repository import Repository
 from simam_deploy.serve.statistics import Duration, Statistics
 
@@ -20,6 +21,17 @@ Document = dict[str, Any]
 def server_document() -> Document:
     """Describe the server; only extensions that work are listed."""
     return {"name": "simam-serve", "version": __version__, "extensions": list(EXTENSIONS)}
+
+
+FACTS = ("arch", "precision", "lowering", "e_lambda", "e_lambda_source")
+"""What of a manifest the page shows."""
+
+
+def facts_document(model: Model) -> Document:
+    """Give what the page shows beside the metadata, which the protocol has no place for."""
+    facts = {key: model.facts[key] for key in FACTS if model.facts.get(key) is not None}
+    sites = {"simam_sites": len(model.facts["simam_sites"])} if "simam_sites" in model.facts else {}
+    return {"runtime": model.runtime, **facts, **sites, "takes_pictures": takes_pictures(model)}
 
 
 def model_document(model: Model) -> Document:

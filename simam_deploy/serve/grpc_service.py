@@ -6,7 +6,6 @@ logging, streams) are answered UNIMPLEMENTED by gRPC itself.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,13 +13,14 @@ from typing import Any
 
 import grpc
 from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from simam_deploy.errors import InputError
 from simam_deploy.serve import describe
 from simam_deploy.serve.app import INTERNAL, check_token
 from simam_deploy.serve.grpc_codec import fill_answer, read_query
-from simam_deploy.serve.refusals import NotFound, Refusal, Unsupported
+from simam_deploy.serve.refusals import BadRequest, NotFound, Refusal, Unsupported
 from simam_deploy.serve.repository import Repository
 from simam_deploy.serve.settings import MIB, Settings
 
@@ -128,23 +128,34 @@ def _handler(repository: Repository, name: str, method: Method, request: Any) ->
     token = repository.settings.token
     guarded = token is not None and name not in ("ServerLive", "ServerReady")
 
-    async def answer(message: Any, context: Any) -> Any:
+    async def answer(content: bytes, context: Any) -> bytes:
         try:
             if guarded:
                 sent = dict(context.invocation_metadata()).get("authorization")
                 check_token(token, sent)
-            return await method(repository, message)
+            message = await method(repository, _parsed(content, request))
+            return bytes(message.SerializeToString())
         except Refusal as refusal:
-            await context.abort(getattr(grpc.StatusCode, refusal.grpc_code), str(refusal))
+            code, said = refusal.grpc_code, str(refusal)
         except Exception:
             _log.exception("%s failed", name)
-            await context.abort(grpc.StatusCode.INTERNAL, INTERNAL)
+            code, said = Refusal.grpc_code, INTERNAL
+        await context.abort(getattr(grpc.StatusCode, code), said)
+        return b""  # never reached: abort raises
 
-    return grpc.unary_unary_rpc_method_handler(
-        functools.wraps(method)(answer),
-        request_deserializer=request.FromString,
-        response_serializer=lambda message: message.SerializeToString(),
-    )
+    return grpc.unary_unary_rpc_method_handler(answer)
+
+
+def _parsed(content: bytes, message: Any) -> Any:
+    """Parse a request; gRPC itself would answer UNKNOWN to what is none, and log a traceback.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    try:
+        return message.FromString(content)
+    except DecodeError:
+        raise BadRequest(f"the request is no {message.DESCRIPTOR.name}") from None
 
 
 async def start_grpc(repository: Repository) -> tuple[Any, int]:

@@ -10,6 +10,7 @@ from typing import Any
 from simam_deploy.errors import InputError, SimamError
 from simam_deploy.manifest import read_facts
 from simam_deploy.runtime import Runner
+from simam_deploy.serve.attention import Attention
 from simam_deploy.serve.batcher import Batcher, Limits, Outputs
 from simam_deploy.serve.check import Port, port_of
 from simam_deploy.serve.exchange import Query
@@ -32,9 +33,11 @@ class Model:
         inputs: By name, in the graph's order.
         outputs: By name, in the graph's order.
         facts: The manifest, empty where there is none.
+        labels: Of the classes, empty where there are none.
         instances: Copies that compute side by side.
         statistics: What it did so far.
         batcher: Runs it.
+        attention: Its SimAM sites' gates.
     """
 
     name: str
@@ -44,9 +47,16 @@ class Model:
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
     facts: Mapping[str, Any]
+    labels: Sequence[str]
     instances: int
     statistics: Statistics
     batcher: Batcher
+    attention: Attention
+
+    def close(self) -> None:
+        """Compute what is queued and free everything; blocks until then."""
+        self.batcher.close()
+        self.attention.close()
 
     async def infer(self, query: Query) -> Outputs:
         """Compute a request.
@@ -107,10 +117,27 @@ def _ready_model(
         inputs=inputs,
         outputs=outputs,
         facts=facts,
+        labels=_read_labels(path),
         instances=len(runners),
         statistics=statistics,
         batcher=Batcher(runners, limits, statistics, name),
+        attention=Attention(path),
     )
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    """Read `model.labels.txt` beside `model.onnx`: a class a line, in the order of the scores.
+
+    Raises:
+        InputError: It is there and cannot be read.
+    """
+    file = path.with_suffix(".labels.txt")
+    try:
+        return tuple(file.read_text(encoding="utf-8").splitlines())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {file}: {error}") from error
 
 
 def _limits(settings: Settings, batched: Sequence[bool]) -> Limits:

@@ -97,7 +97,7 @@ class Repository:
             self.reasons.pop(name, None)
             old, self.models[name] = self.models.get(name), new
             if old is not None:
-                await asyncio.to_thread(old.batcher.close)
+                await asyncio.to_thread(old.close)
 
     async def unload(self, name: str) -> None:
         """Stop serving a model once what it accepted is answered.
@@ -110,7 +110,7 @@ class Repository:
             model = self.models.pop(name, None)
             self.reasons[name] = "unloaded"
             if model is not None:
-                await asyncio.to_thread(model.batcher.close)
+                await asyncio.to_thread(model.close)
 
     def check_loaded(self) -> None:
         """See whether the server takes requests; while it drains it does.

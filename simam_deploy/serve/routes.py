@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
-from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any
 
@@ -15,13 +15,19 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from simam_deploy.serve import describe
-from simam_deploy.serve.app import refusal_headers
+from simam_deploy.serve.app import refusal_headers, watched
+from simam_deploy.serve.exchange import Query
 from simam_deploy.serve.metrics import render
 from simam_deploy.serve.model import Model
+from simam_deploy.serve.pictures import preparation_of, rank, read_picture, scores_of
 from simam_deploy.serve.refusals import BadRequest, Refusal, Unsupported
 from simam_deploy.serve.repository import Repository
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+_PAGE_MAY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src blob: data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The page's policy: its own inline script and style, its own server, nothing else."""
 
 
 def json_response(document: Any, status: int = 200) -> Response:
@@ -32,6 +38,7 @@ def json_response(document: Any, status: int = 200) -> Response:
 def make_routes(repository: Repository) -> Starlette:
     """Make the application of all routes but /infer."""
     models = "/v2/models/{model}"
+    classifying = functools.partial(classify, asyncio.Semaphore(1))
     table: list[tuple[str, str, Any]] = [
         ("GET", "/v2/health/live", live),
         ("GET", "/v2/health/ready", ready),
@@ -47,14 +54,18 @@ def make_routes(repository: Repository) -> Starlette:
           for tail, endpoint in (
               ("", model_metadata), ("/ready", model_ready),
               ("/config", model_config), ("/stats", model_statistics))),
+        *(("POST", prefix + "/classify", classifying)
+          for prefix in (models, models + "/versions/{version}")),
     ]  # fmt: skip
-    return Starlette(
+    app = Starlette(
         routes=[
             Route(path, functools.partial(endpoint, repository), methods=[method])
             for method, path, endpoint in table
         ],
         exception_handlers={HTTPException: unrouted, Refusal: refused},
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 async def refused(request: Request, refusal: Exception) -> Response:
@@ -95,8 +106,10 @@ async def server_metadata(repository: Repository, request: Request) -> Response:
 
 
 async def model_metadata(repository: Repository, request: Request) -> Response:
-    """Describe a model."""
-    return json_response(describe.model_document(_model(repository, request)))
+    """Describe a model; its facts under `parameters`, which clients leave alone."""
+    model = _model(repository, request)
+    facts = describe.facts_document(model)
+    return json_response({**describe.model_document(model), "parameters": facts})
 
 
 async def model_ready(repository: Repository, request: Request) -> Response:
@@ -159,6 +172,46 @@ async def _document(request: Request) -> dict[str, Any]:
     return document
 
 
+async def classify(
+    decoding: asyncio.Semaphore, repository: Repository, request: Request
+) -> Response:
+    """Classify the JPEG or PNG file in the body: `?top=5`, and `?attention=1` for the gates.
+
+    One picture is decoded at a time: one of 89 million pixels takes 270 MB meanwhile.
+    """
+    repository.check_loaded()
+    model = _model(repository, request)
+    model.batcher.check_room()
+    prepare, scores = preparation_of(model), scores_of(model)
+    top = _count(request, "top", 5)
+    content = await request.scope["read_body"]()
+    async with decoding:
+        picture = await asyncio.to_thread(read_picture, content, prepare)
+    model = _model(repository, request)  # a reload may have replaced it meanwhile
+    feeds = {port.name: picture.astype(port.dtype) for port in model.inputs.values()}
+    outputs = await watched(request.scope, model.infer(Query(feeds)))
+    answer: dict[str, Any] = {
+        "model_name": model.name,
+        "model_version": model.version,
+        "classes": rank(outputs[scores.name], model.labels, top),
+    }
+    if _count(request, "attention", 0):
+        answer["attention"] = await asyncio.to_thread(model.attention.heatmaps, feeds)
+    return json_response(answer)
+
+
+def _count(request: Request, name: str, default: int) -> int:
+    """Read a number from the query string.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    text = request.query_params.get(name, str(default))
+    if not text.isdecimal() or len(text) > 6:
+        raise BadRequest(f"{name} must be a number, got {text!r:.40}")
+    return int(text)
+
+
 async def metrics(repository: Repository, request: Request) -> Response:
     """Give the counters in Prometheus' text form."""
     content, kind = render(repository)
@@ -177,4 +230,4 @@ async def openapi(repository: Repository, request: Request) -> Response:
 
 async def page(repository: Repository, request: Request) -> Response:
     """Give the page for people."""
-    return HTMLResponse(_asset("page.html"))
+    return HTMLResponse(_asset("page.html"), headers={"content-security-policy": _PAGE_MAY})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 import socket
 import ssl
@@ -63,6 +62,7 @@ class Server:
                 lifespan="off",
                 interface="asgi3",
                 log_config=None,
+                log_level="error",  # its warnings are clients' faults
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
@@ -183,7 +183,6 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
         InputError: A model cannot be used or a port is taken.
         UsageError: The provider asked for is not there.
     """
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are clients' faults
     server = _run_server(sources, settings, say)
     try:
         import uvloop

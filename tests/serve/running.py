@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def serving(sources: Mapping[str, Path], **settings: Any) -> Iterator[Running]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        _wait_until(lambda: raised or (made and made[0].server.repository.ready))
+        until(lambda: raised or (made and made[0].server.repository.ready))
         if raised:
             raise raised[0]
         yield made[0]
@@ -85,7 +85,8 @@ def serving(sources: Mapping[str, Path], **settings: Any) -> Iterator[Running]:
         raise raised[0]
 
 
-def _wait_until(met: Any) -> None:
+def until(met: Callable[[], Any]) -> None:
+    """Wait for what another thread is about to do."""
     deadline = time.monotonic() + PATIENCE
     while not met():
         assert time.monotonic() < deadline, "waited in vain"

@@ -15,7 +15,7 @@ import pytest
 
 from simam_deploy.errors import InputError, UsageError
 from tests.serve import graphs
-from tests.serve.running import serving
+from tests.serve.running import serving, until
 
 X = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
 
@@ -214,16 +214,13 @@ def test_a_client_that_goes_away_takes_its_request_along(tmp_path):
         connection = http.client.HTTPConnection("127.0.0.1", running.server.http_port)
         connection.request(*ask)
         batcher = running.server.repository.get("slow").batcher
-        deadline = time.monotonic() + 5
-        while not batcher.queued:
-            assert time.monotonic() < deadline
+        until(lambda: batcher.queued)
         connection.close()
-        while batcher.queued:
-            assert time.monotonic() < deadline
+        until(lambda: not batcher.queued)
         first.join(30)
         stats = running.request("GET", "/v2/models/slow/stats")[1]["model_stats"][0]
         assert stats["execution_count"] == 1
-        assert running.server.app.in_flight == 0
+        until(lambda: not running.server.app.in_flight)
 
 
 def manifest_for(path, digest):

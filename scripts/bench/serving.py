@@ -1,0 +1,329 @@
+"""How the embedded server compares with raw ONNX Runtime, in one run.
+
+    http, grpc     requests a second of CLIENTS clients, one image each, over what ONNX Runtime
+                   computes in one thread at the server's batch; and p99 over the median
+    crowd          goodput of 150 clients that ask again at once whatever they are told, over
+                   that of CLIENTS
+    ready          seconds from the start of `simam-serve` to ready, for a resnet18
+    pytriton       the server's requests a second over those of nvidia-pytriton's, side by side;
+                   needs --pytriton, the Python of an environment that has it
+
+Rounds take turns: raw, http, grpc, crowd, raw; a ratio is within a round, and the figure is the
+median over rounds. The client and the server share two cores, and with whatever else runs: that
+is printed as `others`, in cores. What was expected stands in predictions.md.
+
+    python scripts/bench/serving.py [--rounds 5] [--seconds 3] [--pytriton PYTHON]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+CLIENTS, CROWD, BATCH = 16, 150, 8
+IMAGE = (1, 3, 32, 32)
+PYTRITON = """
+import sys
+import numpy as np, onnxruntime as ort
+from pytriton.decorators import batch
+from pytriton.model_config import ModelConfig, Tensor, DynamicBatcher
+from pytriton.triton import Triton, TritonConfig
+options = ort.SessionOptions()
+options.intra_op_num_threads = 1
+session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+@batch
+def infer(input):
+    return session.run(None, {"input": input})
+config = TritonConfig(http_port=int(sys.argv[2]), grpc_port=int(sys.argv[3]), metrics_port=int(sys.argv[4]))
+with Triton(config=config) as triton:
+    triton.bind("digits", infer, [Tensor(name="input", dtype=np.float32, shape=(3, 32, 32))],
+                [Tensor(name="logits", dtype=np.float32, shape=(10,))],
+                config=ModelConfig(max_batch_size=8, batcher=DynamicBatcher(max_queue_delay_microseconds=500)))
+    triton.serve()
+"""  # noqa: E501
+
+
+@dataclass
+class Seen:
+    """What clients saw: the latencies of what was answered, in seconds, and every status."""
+
+    seconds: float
+    latencies: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.latencies) / self.seconds
+
+    @property
+    def tail(self) -> float:
+        """p99 over the median."""
+        return float(np.percentile(self.latencies, 99) / np.median(self.latencies))
+
+
+def http_request(port: int) -> bytes:
+    image = np.random.default_rng(0).standard_normal(IMAGE, np.float32).tobytes()
+    tensor = {"name": "input", "shape": IMAGE, "datatype": "FP32"}
+    document = {
+        "inputs": [{**tensor, "parameters": {"binary_data_size": len(image)}}],
+        "parameters": {"binary_data_output": True},
+    }
+    head = json.dumps(document).encode()
+    return (
+        f"POST /v2/models/digits/infer HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+        f"Inference-Header-Content-Length: {len(head)}\r\n"
+        f"Content-Length: {len(head) + len(image)}\r\n\r\n"
+    ).encode() + head + image  # fmt: skip
+
+
+class Client(asyncio.Protocol):
+    """Asks again as soon as it was answered, until the end."""
+
+    def __init__(self, request: bytes, end: float, seen: Seen) -> None:
+        self.request, self.end, self.seen = request, end, seen
+        self.done = asyncio.get_running_loop().create_future()
+        self.got = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the first time."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask, or hang up at the end."""
+        if time.perf_counter() >= self.end:
+            self.transport.close()
+            return
+        self.asked = time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        """Take an answer, and ask again."""
+        self.got += data
+        head, found, body = self.got.partition(b"\r\n\r\n")
+        if not found:
+            return
+        lines = head.lower().split(b"\r\n")
+        length = next(int(v[15:]) for v in lines if v.startswith(b"content-length:"))
+        if len(body) < length:
+            return
+        status = int(head[9:12])
+        self.seen.statuses[status] += 1
+        if status == 200:
+            self.seen.latencies.append(time.perf_counter() - self.asked)
+        self.got = b""
+        self.ask()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End."""
+        self.done.set_result(None)
+
+
+async def ask_http(port: int, clients: int, seconds: float) -> Seen:
+    loop = asyncio.get_running_loop()
+    seen, request = Seen(seconds), http_request(port)
+    end = time.perf_counter() + seconds
+    asking = [
+        await loop.create_connection(lambda: Client(request, end, seen), "127.0.0.1", port)
+        for _ in range(clients)
+    ]
+    await asyncio.gather(*(client.done for _, client in asking))
+    return seen
+
+
+async def ask_grpc(port: int, clients: int, seconds: float) -> Seen:
+    import grpc
+    from tritonclient.grpc import service_pb2 as pb
+
+    request = pb.ModelInferRequest(model_name="digits")
+    request.inputs.add(name="input", datatype="FP32", shape=IMAGE)
+    image = np.random.default_rng(0).standard_normal(IMAGE, np.float32)
+    request.raw_input_contents.append(image.tobytes())
+    content = request.SerializeToString()
+    seen = Seen(seconds)
+    end = time.perf_counter() + seconds
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+
+        async def ask() -> None:
+            while (asked := time.perf_counter()) < end:
+                await infer(content)
+                seen.latencies.append(time.perf_counter() - asked)
+
+        await asyncio.gather(*(ask() for _ in range(clients)))
+    return seen
+
+
+class Raw:
+    """ONNX Runtime in this process, one thread."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def rate(self, seconds: float) -> float:
+        """Images a second at the server's batch."""
+        batch = np.random.default_rng(0).standard_normal((BATCH, *IMAGE[1:]), np.float32)
+        count, started = 0, time.perf_counter()
+        while (taken := time.perf_counter() - started) < seconds:
+            self.session.run(None, {"input": batch})
+            count += BATCH
+        return count / taken
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+def wait_ready(port: int, child: subprocess.Popen[bytes]) -> None:
+    while child.poll() is None:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=1).close()
+            return
+        time.sleep(0.005)
+    raise SystemExit("the server did not start")
+
+
+@contextlib.contextmanager
+def started(command: list[str], port: int) -> Iterator[float]:
+    """Run a server for the block; yields the seconds until it was ready."""
+    begun = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_ready(port, child)
+        yield time.perf_counter() - begun
+    finally:
+        child.terminate()
+        child.wait(60)
+
+
+def simam_serve(path: Path, http: int, grpc: int) -> list[str]:
+    ports = ["--http-port", str(http), "--grpc-port", str(grpc)]
+    options = ["--max-batch-size", str(BATCH), "--threads", "1"]
+    return [sys.executable, "-m", "simam_deploy", "serve", str(path), *ports, *options]
+
+
+def measure(
+    path: Path, rounds: int, seconds: float, pytriton: str | None
+) -> dict[str, list[float]]:
+    raw = Raw(path)
+    http, grpc, other = free_port(), free_port(), free_port()
+    figures: dict[str, list[float]] = {}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(started(simam_serve(path, http, grpc), http))
+        if pytriton is not None:
+            ports = [str(other), str(free_port()), str(free_port())]
+            command = [pytriton, "-c", PYTRITON, str(path), *ports]
+            stack.enter_context(started(command, other))
+        for _ in range(rounds):
+            found = one_round(raw, http, grpc, other if pytriton else None, seconds)
+            print("  ".join(f"{name} {value:.2f}" for name, value in found.items()), flush=True)
+            for name, value in found.items():
+                figures.setdefault(name, []).append(value)
+    return figures
+
+
+def one_round(
+    raw: Raw, http: int, grpc: int, pytriton: int | None, seconds: float
+) -> dict[str, float]:
+    before, others = raw.rate(seconds), busy_others(raw)
+    asyncio.run(ask_http(http, CLIENTS, 0.3))
+    over_http = asyncio.run(ask_http(http, CLIENTS, seconds))
+    crowd = asyncio.run(ask_http(http, CROWD, seconds))
+    over_grpc = asyncio.run(ask_grpc(grpc, CLIENTS, seconds))
+    bound = (before + raw.rate(seconds)) / 2
+    found = {
+        "http": over_http.rate / bound,
+        "http p99": over_http.tail,
+        "grpc": over_grpc.rate / bound,
+        "grpc p99": over_grpc.tail,
+        "crowd": crowd.rate / over_http.rate,
+        "refused": crowd.statuses[503] / max(1, crowd.statuses[200]),
+        "raw images/s": bound,
+        "others": others,
+    }
+    if pytriton is not None:
+        theirs = asyncio.run(ask_http(pytriton, CLIENTS, seconds))
+        found["pytriton"] = over_http.rate / theirs.rate
+    return found
+
+
+def busy_others(raw: Raw) -> float:
+    """Cores that other processes keep busy, while this one keeps one busy for half a second."""
+
+    def ticks() -> float:
+        user, nice, system, _, _, irq, soft, *_ = map(
+            int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+        )
+        return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+    whole, own, begun = ticks(), time.process_time(), time.perf_counter()
+    raw.rate(0.5)
+    busy = ticks() - whole - (time.process_time() - own)
+    return busy / (time.perf_counter() - begun)
+
+
+def ready_seconds(folder: Path, rounds: int) -> list[float]:
+    """Start a server on an exported resnet18 of drawn weights."""
+    import torch
+
+    from simam_deploy.models.build import create
+    from simam_deploy.models.zoo import NETWORKS
+    from simam_deploy.pipeline import export_onnx
+
+    torch.save(create(NETWORKS["resnet18"]).state_dict(), folder / "resnet18.pth")
+    path = export_onnx(folder / "resnet18.pth").path
+    taken = []
+    for _ in range(rounds):
+        port = free_port()
+        with started(simam_serve(path, port, free_port()), port) as seconds:
+            taken.append(seconds)
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--pytriton", metavar="PYTHON", help="of an environment that has it")
+    args = parser.parse_args()
+    from simam_deploy.pipeline import export_onnx
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (checkpoint,) = EXAMPLES.glob("digits-*/model_best.pth.tar")
+        path = export_onnx(checkpoint, folder / "digits.onnx").path
+        figures = measure(path, args.rounds, args.seconds, args.pytriton)
+        figures["ready, s"] = ready_seconds(folder, args.rounds)
+    print("\nmedians (lowest, highest)")
+    for key, values in figures.items():
+        print(f"{key:14} {statistics.median(values):8.2f}  ({min(values):.2f}, {max(values):.2f})")
+    if args.pytriton is None:
+        print("pytriton: not measured, --pytriton names no environment that has it")
+
+
+if __name__ == "__main__":
+    main()

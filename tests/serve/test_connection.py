@@ -1,0 +1,234 @@
+"""The guards of a connection: caps, timeouts, limits, bytes that are no HTTP."""
+
+import contextlib
+import json
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from tests.serve import graphs
+from tests.serve.running import serving, until
+from tests.serve.test_lifecycle import X, body_of
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("guarded")
+    sources = {"double": graphs.double(folder), "slow": graphs.slow(folder)}
+    limits = {"header_timeout": 0.4, "body_timeout": 0.4, "max_connections": 6}
+    with serving(sources, max_body=100_000, max_queue=2, **limits) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def connection(running):
+    with socket.create_connection(("127.0.0.1", running.server.http_port), timeout=10) as sock:
+        yield sock
+
+
+def everything(sock) -> bytes:
+    """What comes until the server hangs up."""
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := sock.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def one_answer(sock) -> bytes:
+    """What comes, until the announced length is there."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        got += sock.recv(65536)
+    head, _, body = got.partition(b"\r\n\r\n")
+    (length,) = (
+        int(line.partition(b":")[2])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    )
+    while len(body) < length:
+        body += sock.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def request(body=b"", path="/v2/models/double/infer", extra="", length=None):
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{extra}"
+    size = len(body) if length is None else length
+    return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
+
+
+GOOD = request(body_of(X))
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def error_of(answer: bytes) -> str:
+    return json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_nothing_sent_is_hung_up_on(guarded):
+    with connection(guarded) as sock:
+        started = time.monotonic()
+        assert status_of(everything(sock)) == 408
+        assert 0.3 < time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("sent", [b"POST ", b"POST /v2 HTTP/1.1\r\nHost:", GOOD[:40]])
+def test_half_a_header_is_hung_up_on_however_slowly_it_grows(guarded, sent):
+    with connection(guarded) as sock:
+        sock.sendall(sent)
+        started = time.monotonic()
+        sock.settimeout(0.1)
+        answer = b""
+        while not answer:
+            with contextlib.suppress(TimeoutError):
+                answer = sock.recv(65536)
+            if not answer and time.monotonic() - started < 0.35:
+                sock.sendall(b"x")
+        assert status_of(answer) == 408
+        assert time.monotonic() - started < 2
+
+
+def test_half_a_body_is_hung_up_on(guarded):
+    with connection(guarded) as sock:
+        sock.sendall(GOOD[:-20])
+        started = time.monotonic()
+        answer = everything(sock)
+        assert time.monotonic() - started < 2
+        assert status_of(answer) == 408
+        assert "did not arrive in time" in error_of(answer)
+    until(lambda: not guarded.server.app.in_flight)
+
+
+def test_a_body_that_comes_on_gets_more_time(guarded):
+    """64 KiB buy a second: 0.7 s are over the 0.4 s that a stalled body has."""
+    body = body_of(X) + b" " * 70_000
+    with connection(guarded) as sock:
+        sock.sendall(request(body)[:66_000])
+        time.sleep(0.7)
+        sock.sendall(request(body)[66_000:])
+        assert status_of(one_answer(sock)) == 200
+
+
+def test_a_client_that_hangs_up_in_its_body_leaves_nothing_behind(guarded):
+    for cut in (1, len(GOOD) // 2, len(GOOD) - 1):
+        with connection(guarded) as sock:
+            sock.sendall(GOOD[:cut])
+    until(lambda: not guarded.server._http.server_state.connections)
+    until(lambda: not guarded.server.app.in_flight)
+    assert guarded.server.app._buffered == 0
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_beyond_the_limit(guarded, chunked):
+    """Announced, it is refused before a byte of it came; chunked, when the limit is passed."""
+    with connection(guarded) as sock:
+        if chunked:
+            head = b"POST /v2/models/double/infer HTTP/1.1\r\nHost: x\r\n"
+            sock.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            sock.sendall((b"8000\r\n" + b" " * 0x8000 + b"\r\n") * 4)
+        else:
+            sock.sendall(request(length=2**40))
+        answer = one_answer(sock)
+    assert status_of(answer) == 413
+    assert "100000 is the limit" in error_of(answer)
+
+
+def test_a_header_beyond_the_limit(guarded):
+    with connection(guarded) as sock:
+        sock.sendall(b"GET /v2 HTTP/1.1\r\n" + b"X-Long: " + b"x" * 70_000)
+        assert status_of(everything(sock)) == 431
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\0" * 100,
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET /v2 HTTP/9.9\r\n\r\n",
+        b"POST /v2/models/double/infer HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v2/models/double/infer HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /v2 HTTP/1.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /v2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        b"GET /v2 HTTP/1.1\r\nBad Name: x\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_400_in_the_protocols_form(guarded, sent):
+    with connection(guarded) as sock:
+        sock.sendall(sent)
+        answer = everything(sock)
+    assert status_of(answer) in (400, 408)
+    assert error_of(answer)
+
+
+def test_connections_over_the_cap_are_refused_and_the_others_go_on(guarded):
+    with contextlib.ExitStack() as stack:
+        inside = [stack.enter_context(connection(guarded)) for _ in range(6)]
+        for sock in inside:
+            sock.sendall(GOOD)
+            assert status_of(one_answer(sock)) == 200
+        outside = stack.enter_context(connection(guarded))
+        outside.sendall(GOOD)
+        answer = everything(outside)
+        assert status_of(answer) == 503
+        assert b"retry-after: 1\r\n" in answer
+        assert error_of(answer) == "too many connections"
+        inside[0].sendall(GOOD)
+        assert status_of(one_answer(inside[0])) == 200
+    until(lambda: not guarded.server._http.server_state.connections)
+    with connection(guarded) as sock:
+        sock.sendall(GOOD)
+        assert status_of(one_answer(sock)) == 200
+
+
+def test_a_full_queue_is_told_before_the_body_is_read(guarded):
+    """Of the fourth request only the header is sent; the answer is there all the same."""
+    slow = request(body_of(np.array([40]), "rounds", "INT64"), "/v2/models/slow/infer")
+    batcher = guarded.server.repository.get("slow").batcher
+    with contextlib.ExitStack() as stack:
+        first, *waiting = [stack.enter_context(connection(guarded)) for _ in range(3)]
+        first.sendall(slow)
+        time.sleep(0.1)
+        for sock in waiting:
+            sock.sendall(slow)
+        until(lambda: batcher.queued == 2)
+        with connection(guarded) as late:
+            late.sendall(request(length=50_000, path="/v2/models/slow/infer"))
+            answer = one_answer(late)
+        assert status_of(answer) == 503
+        assert b"retry-after: 1\r\n" in answer
+        assert "queue of 2 requests is full" in error_of(answer)
+        for sock in (first, *waiting):
+            assert status_of(one_answer(sock)) == 200
+
+
+def test_a_client_that_ignores_retry_after_is_not_read_for_a_while(guarded):
+    """Four requests, one after the other: they are refused 0.1 s apart."""
+    slow = request(body_of(np.array([150]), "rounds", "INT64"), "/v2/models/slow/infer")
+    with contextlib.ExitStack() as stack:
+        busy = [stack.enter_context(connection(guarded)) for _ in range(3)]
+        for sock in busy:
+            sock.sendall(slow)
+            time.sleep(0.05)
+        with connection(guarded) as late:
+            started = time.monotonic()
+            for _ in range(4):
+                late.sendall(request(path="/v2/models/slow/infer"))
+                assert status_of(one_answer(late)) == 503
+            assert time.monotonic() - started > 0.28
+
+
+def test_pipelined_requests_are_answered_in_order(guarded):
+    with connection(guarded) as sock:
+        sock.sendall(GOOD + b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = everything(sock)
+    first, _, second = answers.partition(b"HTTP/1.1 200 OK")[2].partition(b"HTTP/1.1 200 OK")
+    assert b'"outputs"' in first
+    assert b'"extensions"' in second
