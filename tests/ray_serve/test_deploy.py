@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -160,3 +162,29 @@ def test_a_model_that_does_not_run_is_one_line(cluster, tmp_path):
     with pytest.raises(InputError, match=r"does not take bad\.onnx") as caught:
         deploy_ray({"m": path}, Settings(http_port=PORT), address=cluster.address)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_the_command_serves_until_it_is_told_to_stop(model):
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    command = [sys.executable, "-m", "simam_deploy", "serve", str(model), "--ray"]
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    child = subprocess.Popen(
+        [*command, "--http-port", str(PORT), "--max-replicas", "1"],
+        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    said = []
+    for line in child.stderr:
+        said.append(line)
+        if line.startswith("simam-serve: ready at"):
+            break
+    else:
+        pytest.fail("".join(said))
+    report = run_load(f"http://127.0.0.1:{PORT}", Plan(seconds=1, clients=2))
+    child.send_signal(signal.SIGTERM)
+    rest = child.communicate(timeout=120)[1]
+    assert report.answered > 0
+    assert child.returncode == 0, rest
+    assert "Traceback" not in rest
+    with pytest.raises(InputError, match="not connected"):
+        run_load(f"http://127.0.0.1:{PORT}", Plan(seconds=1), model="m")
