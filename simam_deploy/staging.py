@@ -51,6 +51,15 @@ def publish(folder: Path, target: Path) -> list[Path]:
     return [path.replace(target.parent / path.name) for path in staged]
 
 
+def publish_folder(folder: Path, target: Path) -> Path:
+    """Move a staged folder to `target`, which must not be there, in one step."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as written:
+                os.fsync(written.fileno())
+    return folder.rename(target)
+
+
 def _missing_parents(folder: Path) -> list[Path]:
     """List the folders that will have to be made, innermost first."""
     missing = []

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from simam_deploy.errors import InputError
-from simam_deploy.staging import explained, publish, staging_folder
+from simam_deploy.staging import explained, publish, publish_folder, staging_folder
 
 
 def test_files_appear_together_and_the_folder_goes(tmp_path):
@@ -14,6 +14,16 @@ def test_files_appear_together_and_the_folder_goes(tmp_path):
         assert not target.exists()
         assert publish(stage, target)[-1] == target
     assert {p.name for p in target.parent.iterdir()} == {"m.onnx", "m.json", "m.onnx.data"}
+
+
+def test_a_folder_appears_whole(tmp_path):
+    target = tmp_path / "new" / "m"
+    with staging_folder(target) as stage:
+        (stage / "m" / "1").mkdir(parents=True)
+        (stage / "m" / "1" / "f").write_text("f")
+        assert publish_folder(stage / "m", target) == target
+    assert (target / "1" / "f").read_text() == "f"
+    assert [p.name for p in target.parent.iterdir()] == ["m"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])

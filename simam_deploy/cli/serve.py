@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _computing_options(p)
     _limit_options(p)
     _security_options(p)
+    _ray_options(p)
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     return p
 
@@ -109,6 +110,20 @@ def _security_options(p: argparse.ArgumentParser) -> None:
     group.add_argument("--private-key", metavar="PEM", help="its key")
 
 
+def _ray_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("several machines (HTTP alone; needs the extra `ray`)")
+    group.add_argument("--ray", action="store_true", help="deploy the .onnx files on Ray Serve")
+    group.add_argument(
+        "--ray-address", metavar="ADDRESS",
+        help="the cluster's head node (default: a new cluster on this machine)",
+    )  # fmt: skip
+    group.add_argument(
+        "--min-replicas", type=_positive, default=1, help="always there (%(default)s)"
+    )
+    group.add_argument("--max-replicas", type=_positive, default=4, help="at most (%(default)s)")
+    group.add_argument("--replica-gpus", type=float, default=0.0, help="of each (%(default)g)")
+
+
 def _positive(text: str) -> int:
     number = _count(text)
     if number == 0:
@@ -148,6 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(args: argparse.Namespace) -> None:
     settings = _settings(args)
     _require_extra()
+    if args.ray:
+        _serve_on_ray(args, settings)
+        return
     from simam_deploy.serve.server import serve
     from simam_deploy.serve.sources import export_checkpoints, find_sources
 
@@ -155,6 +173,24 @@ def _serve(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="simam-serve-") as folder:
         runnable = export_checkpoints(sources, Path(folder), Steps(args.quiet))
         serve(runnable, settings, _silent if args.quiet else _say)
+
+
+def _serve_on_ray(args: argparse.Namespace, settings: Settings) -> None:
+    """Deploy, wait for the signal to end, and take the deployment down."""
+    from simam_deploy.ray_serve import Scale, deploy_ray
+    from simam_deploy.serve.sources import find_sources
+
+    cpus = float(settings.threads * settings.instances)
+    scale = Scale(args.min_replicas, args.max_replicas, cpus, args.replica_gpus)
+    say = _silent if args.quiet else _say
+    service = deploy_ray(
+        find_sources(args.models), settings, scale, address=args.ray_address, say=say
+    )
+    say(f"ready at {service.url}")
+    try:
+        service.wait()
+    finally:
+        service.stop()
 
 
 def _say(line: str) -> None:
