@@ -20,6 +20,7 @@ _EPILOG = """examples:
   simam-export theirs.onnx -o ours.onnx
   simam-export model.pth --precision fp16 -o model.fp16.onnx
   simam-export model.pth --format engine --precision fp16
+  simam-export model.onnx --format triton -o models/
   simam-export model.pth --precision int8 --calibration-data pictures/ -o model.int8.onnx
 
 Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
@@ -41,12 +42,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("source", nargs="?", help="checkpoint, .pt2, TorchScript archive or .onnx")
     p.add_argument(
         "--format", choices=FORMATS, default="onnx",
-        help="onnx, or engine: a TensorRT plan, by simam-build's defaults (%(default)s)",
+        help="onnx; plugin: an onnx for TensorRT's SimAM plugin; engine: a TensorRT plan, by "
+        "simam-build's defaults; triton: a model in a Triton repository; kserve: an "
+        "InferenceService for that repository (%(default)s)",
     )  # fmt: skip
     p.add_argument("-o", "--output", help="file or folder (default: beside the source)")
     p.add_argument("--list", action="store_true", help="print the known networks and stop")
     _network_options(p)
     _graph_options(p)
+    _deployment_options(p)
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     return p
@@ -106,6 +110,14 @@ def _graph_options(p: argparse.ArgumentParser) -> None:
         help="the most samples to calibrate on, spread evenly (%(default)s)",
     )  # fmt: skip
     group.add_argument("--no-simplify", action="store_true", help="leave onnx-simplifier out")
+
+
+def _deployment_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("a deployment (--format triton, kserve)")
+    group.add_argument("--name", help="of the model or service (default: the file's stem)")
+    group.add_argument(
+        "--storage-uri", metavar="URI", help="kserve: where the Triton repository was copied to"
+    )
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simam_deploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from simam_deploy.artifacts import OnnxArtifact
+    from simam_deploy.deploy import Deployment
 
 Progress = Callable[[str], None]
 Made = tuple[dict[str, Any], str]
@@ -16,12 +22,29 @@ Made = tuple[dict[str, Any], str]
 
 def write_onnx(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a validated .onnx and its manifest."""
-    from simam_deploy.pipeline import export_onnx
     from simam_deploy.report.text import export_table
 
-    artifact = export_onnx(
+    artifact = _export(args, args.output, args.lowering, progress)
+    return artifact.to_json(), export_table(artifact)
+
+
+def write_plugin(args: argparse.Namespace, progress: Progress) -> Made:
+    """Write a validated .onnx whose SimAM nodes TensorRT takes for its plugin."""
+    from simam_deploy.report.text import export_table
+
+    _refuse("plugin", {"--lowering": args.lowering != "auto"})
+    artifact = _export(args, args.output, "plugin", progress)
+    return artifact.to_json(), export_table(artifact)
+
+
+def _export(
+    args: argparse.Namespace, output: str | Path | None, lowering: str, progress: Progress
+) -> OnnxArtifact:
+    from simam_deploy.pipeline import export_onnx
+
+    return export_onnx(
         Path(args.source),
-        args.output,
+        output,
         arch=args.arch,
         model=args.model,
         e_lambda=args.e_lambda,
@@ -30,7 +53,7 @@ def write_onnx(args: argparse.Namespace, progress: Progress) -> Made:
         opset=args.opset,
         input_names=args.input_names,
         output_names=args.output_names,
-        lowering=args.lowering,
+        lowering=lowering,
         precision=args.precision,
         keep_io=args.keep_io,
         calibration_data=args.calibration_data,
@@ -39,7 +62,6 @@ def write_onnx(args: argparse.Namespace, progress: Progress) -> Made:
         trust_pickle=args.trust_pickle,
         progress=progress,
     )
-    return artifact.to_json(), export_table(artifact)
 
 
 def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
@@ -69,6 +91,54 @@ def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
     return artifact.to_json(), build_table(artifact)
 
 
+def write_triton(args: argparse.Namespace, progress: Progress) -> Made:
+    """Write a model into a Triton model repository; a checkpoint is exported first."""
+    from simam_deploy.deploy import write_triton as write
+
+    with _artifact(args, progress) as artifact:
+        output = Path(args.output or artifact.with_name("models"))
+        return _deployed(write(artifact, output, name=args.name, progress=progress))
+
+
+def write_kserve(args: argparse.Namespace, progress: Progress) -> Made:
+    """Write a KServe InferenceService for an artifact whose Triton repository lies somewhere."""
+    from simam_deploy.deploy import write_kserve as write
+
+    if args.storage_uri is None:
+        raise UsageError("--format kserve wants --storage-uri: where the Triton repository lies")
+    artifact = Path(args.source)
+    output = Path(args.output or artifact.with_suffix(".yaml"))
+    made = write(artifact, output, storage_uri=args.storage_uri, name=args.name, progress=progress)
+    return _deployed(made)
+
+
+@contextlib.contextmanager
+def _artifact(args: argparse.Namespace, progress: Progress) -> Iterator[Path]:
+    """Give the artifact to deploy: the source, or what is exported of it for the time being."""
+    source = Path(args.source)
+    if manifest_beside(source):
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        stem = args.name or source.name.split(".")[0]
+        yield _export(args, Path(folder) / f"{stem}.onnx", args.lowering, progress).path
+
+
+def manifest_beside(source: Path) -> bool:
+    """Tell an artifact of ours, which has its manifest beside it, from a source."""
+    return any(path.is_file() for path in _manifests(source))
+
+
+def _manifests(source: Path) -> tuple[Path, ...]:
+    onnx = (source.with_suffix(".json"),) if source.suffix == ".onnx" else ()
+    return (*onnx, source.with_name(f"{source.name}.json"))
+
+
+def _deployed(made: Deployment) -> Made:
+    lines = [f"{made.path}", *(f"  {file}" for file in made.files)]
+    return made.to_json(), "\n".join([*lines, *(f"  note: {note}" for note in made.notes)])
+
+
 def _refuse(wanted: str, given: Mapping[str, bool]) -> None:
     """Refuse options that a format decides by itself.
 
@@ -82,5 +152,8 @@ def _refuse(wanted: str, given: Mapping[str, bool]) -> None:
 
 FORMATS: Mapping[str, Callable[[argparse.Namespace, Progress], Made]] = {
     "onnx": write_onnx,
+    "plugin": write_plugin,
     "engine": write_engine,
+    "triton": write_triton,
+    "kserve": write_kserve,
 }
