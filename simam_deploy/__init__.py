@@ -1,4 +1,4 @@
-"""Take a trained SimAM network from a checkpoint to a verified ONNX file.
+"""Take a trained SimAM network from a checkpoint to a verified ONNX file or GPU engine.
 
 The public names are imported when they are first used: importing the package is instant and
 does not import torch.
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from simam_deploy.artifacts import OnnxArtifact, ValidationReport
+    from simam_deploy.artifacts import EngineArtifact, OnnxArtifact, ValidationReport
+    from simam_deploy.comparison import validate_models
+    from simam_deploy.engine_pipeline import EngineOptions, build
     from simam_deploy.errors import (
         CheckpointError,
         InputError,
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "NETWORKS": "models.zoo",
     "CheckpointError": "errors",
+    "EngineArtifact": "artifacts",
+    "EngineOptions": "engine_pipeline",
     "InputError": "errors",
     "InspectReport": "inspect_report",
     "NetworkError": "errors",
@@ -39,13 +43,17 @@ _HOMES = {
     "UsageError": "errors",
     "ValidationError": "errors",
     "ValidationReport": "artifacts",
+    "build": "engine_pipeline",
     "export_onnx": "pipeline",
     "inspect_onnx": "inspection",
+    "validate_models": "comparison",
 }
 
 __all__ = [
     "NETWORKS",
     "CheckpointError",
+    "EngineArtifact",
+    "EngineOptions",
     "InputError",
     "InspectReport",
     "NetworkError",
@@ -55,8 +63,10 @@ __all__ = [
     "UsageError",
     "ValidationError",
     "ValidationReport",
+    "build",
     "export_onnx",
     "inspect_onnx",
+    "validate_models",
 ]
 
 
