@@ -41,7 +41,8 @@ def library(flavour):
 )
 def test_one_launch_a_site_and_nothing_around_it(name, batch, sites, most, precision):
     """Without SimAM there are 57 and 23; by plain ops 82 and 34."""
-    made = plan(network(name, batch, precision), library("tensorrt_rtx"))
+    plugin = library("tensorrt_rtx")
+    made = plan(network(name, batch, precision), plugin)
     assert len(plugin_strides(made)) == sites
     assert layouts(plugin_strides(made)) == "NHWC"
     assert count_launches(made) <= most
@@ -49,13 +50,15 @@ def test_one_launch_a_site_and_nothing_around_it(name, batch, sites, most, preci
 
 def test_bfloat16_is_taken_linear():
     """It has no plain kHWC there, and what offers nothing does not build."""
-    made = plan(network("resnet18", 8, "bf16"), library("tensorrt_rtx"))
+    plugin = library("tensorrt_rtx")
+    made = plan(network("resnet18", 8, "bf16"), plugin)
     assert len(plugin_strides(made)) == 8
     assert layouts(plugin_strides(made)) == "NCHW"
 
 
 def test_the_library_for_tensorrt_costs_reformats_here():
-    made = plan(network("resnet18", 8, "fp16"), library("tensorrt"))
+    plugin = library("tensorrt")
+    made = plan(network("resnet18", 8, "fp16"), plugin)
     assert layouts(plugin_strides(made)) == "NCHW"
     assert count_launches(made) >= 50
 
