@@ -24,12 +24,12 @@ from simam_deploy.comparison_report import (
 )
 from simam_deploy.dataset import Dataset, open_dataset
 from simam_deploy.drift import find_departure
+from simam_deploy.engine import PLANS
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.gates import GateChecker, SiteRecorder, record_sites, worst_of
 from simam_deploy.graph.precision import round_layers, rounded, typed
 from simam_deploy.graph.precision.formats import HALVES
 from simam_deploy.graph.precision.layers import layers
-from simam_deploy.graph.read import read_model
 from simam_deploy.graph.write import write_model
 from simam_deploy.layers import check_layers, record_layers
 from simam_deploy.pair import Feeds, Pair, at_fault, open_pair, under_names
@@ -49,6 +49,7 @@ from simam_deploy.validate import (
 )
 
 Progress = Callable[[str], None]
+Graph = Callable[[], ir.Model]
 _GATE_SAMPLES = 8
 
 
@@ -76,6 +77,7 @@ def validate_models(
     e_lambda: float | None = None,
     input_shape: Sequence[int] | None = None,
     trust_pickle: bool = False,
+    trust_engine: bool = False,
     data: Data | None = None,
     find_hazards: bool = False,
     output: Path | None = None,
@@ -85,12 +87,14 @@ def validate_models(
 
     Args:
         reference: What `export_onnx` takes, in float32: it is right by definition.
-        candidate: An .onnx in float32, float16, bfloat16 or int8.
+        candidate: An .onnx in float32, float16, bfloat16 or int8; or a plan, whose gates cannot be
+            read, so that its outputs and classes alone are judged.
         arch: As for `export_onnx`, of the reference.
         model: As for `export_onnx`, of the reference.
         e_lambda: As for `export_onnx`, of the reference.
         input_shape: Sizes for dimensions that the candidate leaves free.
         trust_pickle: As for `export_onnx`, of the reference.
+        trust_engine: Whether a plan is loaded without its manifest's word: a plan can run code.
         data: Samples, if there are any; gates are then judged on them.
         find_hazards: Whether to find the nodes that must stay in float32, where a half candidate's
             outputs fail.
@@ -107,8 +111,10 @@ def validate_models(
     """
     started = time.perf_counter()
     require_onnxruntime()
+    if find_hazards and Path(candidate).suffix in PLANS:
+        raise UsageError(f"--bisect wants an .onnx: nodes of {candidate}, a plan, cannot be told")
     progress("reading the candidate")
-    other = open_candidate(Path(candidate))
+    other = open_candidate(Path(candidate), trust_engine)
     if find_hazards and other.dtype not in HALVES:
         raise UsageError(f"--bisect is for fp16 and bf16 candidates, this one is {other.precision}")
     progress("reading the reference")
@@ -120,11 +126,11 @@ def validate_models(
         samples = _open_data(data, pair) if data else None
         progress("comparing outputs")
         validation, side, notes = _compare(pair, recording)
-        progress("checking gates")
-        inputs = list(_gate_feeds(pair, recording, samples))
-        gates = _check_sites(pair, inputs)
-        layer_checks, remarks = _check_layers(pair, inputs[0])
-        departure = _locate(pair, inputs[0], validation)
+        inside = _Inside()
+        if other.graph is not None:
+            progress("checking gates")
+            feeds = list(_gate_feeds(pair, recording, samples))
+            inside = _look_inside(pair, other.graph, feeds, validation)
         accuracy = _accuracy(pair, samples, data, progress) if samples and data else None
         found = None
         if find_hazards and not validation.passed:
@@ -135,20 +141,21 @@ def validate_models(
         ),
         candidate=side,
         validation=validation,
-        gates=gates,
+        gates=inside.gates,
         gate_inputs=f"{data.path.name}" if data else "drawn inputs",
-        layers=layer_checks,
-        departure=departure,
+        layers=inside.layers,
+        departure=inside.departure,
         accuracy=accuracy,
         bisection=found,
         notes=(
             *pair.subject.notes,
             *other.notes,
             *notes,
-            *remarks,
+            *inside.notes,
             *(samples.notes if samples else ()),
         ),
         seconds=time.perf_counter() - started,
+        gates_shown=other.graph is not None,
     )
 
 
@@ -202,45 +209,66 @@ def _open_data(data: Data, pair: Pair) -> Dataset:
     """Open the samples, at the first case's sizes, with the preprocessing that a model states."""
     shape = pair.shapes[0][0]
     spec = TensorSpec(pair.inputs[0].name, "float32", ("batch", *shape[1:]))
-    facts = pair.subject.facts.get("preprocessing") or manifest.stated_preprocessing(
-        read_model(pair.candidate.path).metadata_props
-    )
+    facts = pair.subject.facts.get("preprocessing") or pair.candidate.preprocessing
     return open_dataset(data.path, spec, facts, limit=data.limit)
 
 
-def _check_sites(pair: Pair, inputs: Sequence[Feeds]) -> tuple[GateCheck, ...]:
+@dataclass(frozen=True)
+class _Inside:
+    """What was found between a candidate's inputs and outputs; nothing of a plan."""
+
+    gates: tuple[GateCheck, ...] = ()
+    layers: tuple[LayerCheck, ...] = ()
+    departure: Departure | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _look_inside(
+    pair: Pair, graph: Graph, inputs: Sequence[Feeds], validation: ValidationReport
+) -> _Inside:
+    """Check the candidate's gates and layers, and find where its maps part, if its outputs do."""
+    gates = _check_sites(pair, graph, inputs)
+    layer_checks, notes = _check_layers(pair, graph, inputs[0])
+    departure = _locate(pair, graph, inputs[0], validation)
+    return _Inside(gates, layer_checks, departure, tuple(notes))
+
+
+def _check_sites(pair: Pair, graph: Graph, inputs: Sequence[Feeds]) -> tuple[GateCheck, ...]:
     """Check every gate on every input."""
     checks = []
     with (
         SiteRecorder(pair.original()) as recorder,
         at_fault(pair.candidate.path),
-        GateChecker(pair.candidate.graph(), pair.candidate.dtype) as checker,
+        GateChecker(graph(), pair.candidate.dtype) as checker,
     ):
         for feeds in inputs:
             checks.append(checker.check(recorder.record(feeds), pair.own_names(feeds)))
     return tuple(worst_of(site) for site in zip(*checks, strict=True))
 
 
-def _locate(pair: Pair, feeds: Feeds, validation: ValidationReport) -> Departure | None:
+def _locate(
+    pair: Pair, graph: Graph, feeds: Feeds, validation: ValidationReport
+) -> Departure | None:
     """Find where the maps part, if the outputs do."""
     if validation.passed:
         return None
-    candidate, samples = pair.candidate, record_sites(pair.original(), feeds)
-    own = pair.own_names(feeds)
-    return find_departure(samples, candidate.graph, own, candidate.unit, validation.results)
+    samples, own = record_sites(pair.original(), feeds), pair.own_names(feeds)
+    return find_departure(samples, graph, own, pair.candidate.unit, validation.results)
 
 
-def _check_layers(pair: Pair, feeds: Feeds) -> tuple[tuple[LayerCheck, ...], list[str]]:
+def _check_layers(
+    pair: Pair, graph: Graph, feeds: Feeds
+) -> tuple[tuple[LayerCheck, ...], list[str]]:
     """Check every layer of a half candidate, where it has those of the reference."""
     candidate = pair.candidate
     if candidate.dtype not in HALVES:
         return (), []
-    theirs, own = (_kinds(graph) for graph in (pair.original(), candidate.graph()))
+    theirs, own = (_kinds(model) for model in (pair.original(), graph()))
     if theirs != own:
         return (), [f"layers were not compared one by one: {len(own)}, the reference {len(theirs)}"]
     maps = record_layers(pair.original(), feeds)
     with at_fault(candidate.path):
-        return check_layers(maps, pair.original(), candidate.graph(), candidate.dtype), []
+        return check_layers(maps, pair.original(), graph(), candidate.dtype), []
 
 
 def _kinds(model: ir.Model) -> list[tuple[str, object]]:

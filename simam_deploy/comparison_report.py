@@ -112,6 +112,7 @@ class ComparisonReport:
         bisection: If it was asked for and the outputs failed.
         notes: What was matched by position, cast and the like.
         seconds: What it took.
+        gates_shown: False for a plan, whose gates nobody can read.
     """
 
     reference: Side
@@ -125,6 +126,7 @@ class ComparisonReport:
     bisection: Bisection | None
     notes: tuple[str, ...]
     seconds: float
+    gates_shown: bool = True
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -147,7 +149,7 @@ class ComparisonReport:
 
     def _gates(self) -> str:
         if not self.gates:
-            return "no SimAM gate was checked"
+            return "no SimAM gate was checked" if self.gates_shown else ""
         failed = [check for check in self.gates if not check.passed]
         if not failed:
             return ""
@@ -183,6 +185,7 @@ class ComparisonReport:
             "candidate": _side(self.candidate),
             "validation": json_ready(self.validation.details()),
             "gates": [check.to_json() for check in self.gates],
+            "gates_shown": self.gates_shown,
             "gate_inputs": self.gate_inputs,
             "layers": [check.to_json() for check in self.layers],
             "departure": _record(self.departure),

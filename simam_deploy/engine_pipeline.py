@@ -13,6 +13,7 @@ from typing import Any
 
 from simam_deploy.artifacts import EngineArtifact
 from simam_deploy.digest import sha256_of
+from simam_deploy.engine import PLANS
 from simam_deploy.engine.audit import main_precision, products_of
 from simam_deploy.engine.build import build_engine
 from simam_deploy.engine.cache import cache_folder, cache_key, entry_lock, fetch, store
@@ -165,7 +166,7 @@ def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
     target = Path(output) if output is not None else source.parent
     if output is None or target.is_dir():
         target = target / f"{stem}{SUFFIX}"
-    if target.suffix not in (SUFFIX, ".plan", ".trt"):
+    if target.suffix not in PLANS:
         raise UsageError(
             f"the output must be named .engine, .plan or .trt, or be an existing folder, "
             f"got {target}"

@@ -56,8 +56,9 @@ class Pair:
         return {own: feeds[theirs] for own, theirs in names.items()}
 
     def batch_size(self, wanted: int) -> int:
-        """Give the batch that the candidate fixes, else the one that is wanted."""
-        fixed = self.candidate.inputs[0].shape[0]
+        """Give the batch that the candidate fixes or is tuned for, else the one that is wanted."""
+        tuned = self.candidate.shapes
+        fixed = tuned[0][0][0] if tuned else self.candidate.inputs[0].shape[0]
         return fixed if isinstance(fixed, int) else wanted
 
 
@@ -72,7 +73,8 @@ def open_pair(reference: Path, options: Options, candidate: Candidate, folder: P
     with subject.reference() as runner:
         inputs, outputs = runner.inputs, tuple(spec.name for spec in runner.outputs)
     _check_inputs(inputs, candidate)
-    shapes = dict.fromkeys(_fitted(shapes, candidate) for shapes in subject.shapes)
+    wanted = [_fitted(each, inputs) for each in candidate.shapes] or subject.shapes
+    shapes = dict.fromkeys(_fitted(each, candidate.inputs) for each in wanted)
     file = folder / "reference.onnx"
     write_model(prepare(subject.graph().model, subject.opset, simplify=False), file)
     return Pair(subject, candidate, inputs, outputs, tuple(shapes), lambda: read_model(file))
@@ -135,11 +137,13 @@ def _may_equal(a: int | str, b: int | str) -> bool:
     return isinstance(a, str) or isinstance(b, str) or a == b
 
 
-def _fitted(shapes: Sequence[tuple[int, ...]], candidate: Candidate) -> tuple[tuple[int, ...], ...]:
-    """Put the sizes that the candidate fixes into a case's shapes."""
+def _fitted(
+    shapes: Sequence[tuple[int, ...]], inputs: Sequence[TensorSpec]
+) -> tuple[tuple[int, ...], ...]:
+    """Put the sizes that a model's inputs fix into a case's shapes."""
     return tuple(
         tuple(d if isinstance(d, int) else n for d, n in zip(spec.shape, shape, strict=True))
-        for spec, shape in zip(candidate.inputs, shapes, strict=True)
+        for spec, shape in zip(inputs, shapes, strict=True)
     )
 
 

@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.conftest import fakes, gpu
+
+__all__ = ["fakes", "gpu"]
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 

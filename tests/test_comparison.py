@@ -52,6 +52,7 @@ def test_a_checkpoint_against_its_export(digits, float32):
     assert len(report.gates) == 9
     assert {result.case for result in report.validation.results} >= {"large 3x3x32x32"}
     assert report.departure is None
+    assert report.gates_shown
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

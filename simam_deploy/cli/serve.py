@@ -20,6 +20,7 @@ TOKEN_VARIABLE = "SIMAM_SERVE_TOKEN"  # noqa: S105 - the variable's name, no tok
 
 _EPILOG = f"""examples:
   simam-serve model.onnx
+  simam-serve model.engine --instances 2
   simam-serve digits=run/model_best.pth.tar --max-batch-size 16
   simam-serve models/ --host 0.0.0.0 --token-file token --certificate c.pem --private-key k.pem
 
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "models", nargs="+", metavar="[NAME=]PATH",
-        help=".onnx, checkpoint, or a folder of them; the name is the file's stem",
+        help=".onnx, .engine, checkpoint, or a folder of them; the name is the file's stem",
     )  # fmt: skip
     p.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     p.add_argument("--http-port", type=_port, default=8000, help="(%(default)s; 0: any)")
@@ -108,6 +109,10 @@ def _security_options(p: argparse.ArgumentParser) -> None:
     group.add_argument("--token-file", metavar="FILE", help="holds the bearer token to ask for")
     group.add_argument("--certificate", metavar="PEM", help="TLS certificate chain")
     group.add_argument("--private-key", metavar="PEM", help="its key")
+    group.add_argument(
+        "--trust-engine", action="store_true",
+        help="load a plan without its manifest's word: a plan can run code",
+    )  # fmt: skip
 
 
 def _ray_options(p: argparse.ArgumentParser) -> None:
@@ -222,6 +227,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         instances=args.instances,
         threads=args.threads,
         provider=args.provider,
+        trust_engine=args.trust_engine,
         timeout=args.timeout,
         max_body=args.max_body_mb * MIB,
         max_connections=args.max_connections,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
+from simam_deploy.engine import PLANS
 from simam_deploy.errors import UsageError, ValidationError
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 _EPILOG = """examples:
   simam-validate model.pth model.onnx
   simam-validate model.onnx model-fp16.onnx --data samples.npz --plot gates.html
+  simam-validate model.onnx model.engine --data samples.npz
   simam-validate model.onnx model-fp16.onnx --bisect -o mended-fp16.onnx
 
 The reference is float32 and right by definition. The candidate is judged by its own precision:
 its outputs on drawn inputs, every SimAM gate by itself, and with --data the classes it ranks first.
 float16 and bfloat16 are rounded as the graph says; a CPU that computes in float32 would hide what
-goes wrong. A failed --bisect candidate stays failed, whatever file was written.
+goes wrong. A plan runs on the GPU and shows no gates: its outputs and classes alone are judged.
+A failed --bisect candidate stays failed, whatever file was written.
 Exit codes: 0 passed, 1 a file cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
 
@@ -37,9 +40,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("reference", help="checkpoint, .pt2, TorchScript archive or float32 .onnx")
-    p.add_argument("candidate", help=".onnx in float32, float16, bfloat16 or int8")
+    p.add_argument("candidate", help=".onnx in float32, float16, bfloat16 or int8, or .engine")
     _reference_options(p)
     _data_options(p)
+    p.add_argument(
+        "--trust-engine", action="store_true",
+        help="load a plan without its manifest's word: a plan can run code",
+    )  # fmt: skip
     p.add_argument(
         "--bisect", action="store_true",
         help="where a half candidate's outputs fail, find the nodes that must stay in float32",
@@ -120,6 +127,7 @@ def _validate(args: argparse.Namespace) -> None:
             e_lambda=args.e_lambda,
             input_shape=args.input_shape,
             trust_pickle=args.trust_pickle,
+            trust_engine=args.trust_engine,
             data=Data(args.data, args.limit, args.min_agreement) if args.data else None,
             find_hazards=args.bisect,
             output=args.output,
@@ -139,6 +147,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--output is where --bisect writes: give both")
     if args.output and args.output.suffix != ".onnx":
         raise UsageError(f"the output must be named .onnx, got {args.output}")
+    if args.plot and Path(args.candidate).suffix in PLANS:
+        raise UsageError(f"--plot draws gates, and {args.candidate}, a plan, shows none")
     places = {Path(args.reference).resolve(), Path(args.candidate).resolve()}
     for written in (args.output, args.plot):
         if written and written.resolve() in places:

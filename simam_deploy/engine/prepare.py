@@ -28,13 +28,13 @@ from simam_deploy.graph.sites import check_sites, simam_nodes
 from simam_deploy.graph.tidy import tidy
 from simam_deploy.graph.weights import without_weights
 from simam_deploy.graph.write import write_model
+from simam_deploy.manifest import stated_preprocessing
 
 _KEPT = {
     "arch": "arch",
     "e_lambda": "e_lambda",
     "e_lambda_source": "e_lambda_source",
     "lowering": "lowering",
-    "preprocessing": "preprocessing",
     "simam_sites": "simam_sites",
     "smallest_input": "smallest_input",
     "source": "exported_from",
@@ -83,6 +83,7 @@ def _exported(model: ir.Model) -> dict[str, Any]:
         text = model.metadata_props.get(f"{METADATA_PREFIX}{theirs}")
         if text is not None:
             facts[ours] = _value(text)
+    facts["preprocessing"] = stated_preprocessing(model.metadata_props)
     sites = facts["simam_sites"] if isinstance(facts["simam_sites"], list) else []
     facts["simam_sites"] = [s for s in sites if isinstance(s, Mapping) and "name" in s]
     return facts

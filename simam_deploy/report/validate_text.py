@@ -20,25 +20,29 @@ def validate_table(report: ComparisonReport) -> str:
     head = f"{report.candidate.file} against {report.reference.file}: {verdict}"
     sections = [
         "\n".join([head, *(_bullet(line) for line in report.failures), _rows(_facts(report))]),
-        _gates(report),
+        *([_gates(report)] if report.gates_shown else []),
         *([_bisection(report.bisection)] if report.bisection else []),
     ]
     return "\n\n".join(sections)
 
 
 def _facts(report: ComparisonReport) -> list[tuple[str, str]]:
-    within = sum(check.passed for check in report.gates)
     return [
         ("reference", _side(report.reference)),
         ("candidate", _side(report.candidate)),
         ("outputs", _outputs(report.validation)),
         ("bound", report.validation.rule),
-        ("gates", f"{within} of {len(report.gates)} within their bound, on {report.gate_inputs}"),
+        *([("gates", _gate_count(report))] if report.gates_shown else []),
         *([("layers", _layers(report.layers))] if report.layers else []),
         *(_accuracy(report.accuracy) if report.accuracy else []),
         *(("note", note) for note in report.notes),
         ("time", f"{report.seconds:.1f} s"),
     ]
+
+
+def _gate_count(report: ComparisonReport) -> str:
+    within = sum(check.passed for check in report.gates)
+    return f"{within} of {len(report.gates)} within their bound, on {report.gate_inputs}"
 
 
 def _side(side: Side) -> str:

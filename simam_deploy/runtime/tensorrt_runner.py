@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simam_deploy.artifacts import Profile, ShapeRange, TensorSpec
 from simam_deploy.engine.flavours import FLAVOURS, load_library
+from simam_deploy.engine.manifest import read_manifest
 from simam_deploy.engine.preflight import check_plan, flavour_of
 from simam_deploy.errors import EngineError, InputError
 from simam_deploy.gpu import find_gpus
@@ -44,7 +45,7 @@ class TensorRTRunner(Closing):
 
     Buffers on the device are kept between runs and grow as needed; from its second run on, each
     set of shapes is replayed as one CUDA graph. Calls from several threads take turns: for
-    runs side by side, `fork` it.
+    runs side by side, `fork` it. Its manifest is in `facts`.
 
     Args:
         path: The plan; its manifest lies beside it.
@@ -64,6 +65,7 @@ class TensorRTRunner(Closing):
 
     def _start(self) -> None:
         self.name = self._engine.name
+        self.facts = self._engine.facts
         self.inputs = self._engine.inputs
         self.outputs = self._engine.outputs
         self.profiles = self._engine.profiles
@@ -224,7 +226,8 @@ class _Engine:
     """A deserialised plan: what its runners share."""
 
     def __init__(self, path: Path, trust: bool) -> None:
-        self._flavour = flavour_of(path) if trust else self._checked(path)
+        self.facts = _facts(path, trust)
+        self._flavour = flavour_of(path) if trust else FLAVOURS[self.facts["flavour"]]
         trt = self._trt = load_library(self._flavour)
         self._words: list[str] = []
         # The engine needs the runtime, and the runtime its logger, for as long as it lives.
@@ -244,13 +247,6 @@ class _Engine:
         count = self._engine.num_optimization_profiles
         self.profiles = tuple(tuple(map(self._range, self.inputs, [i] * len(self.inputs)))
                               for i in range(count))  # fmt: skip
-
-    @staticmethod
-    def _checked(path: Path) -> Any:
-        """Preflight a plan, and give its flavour."""
-        gpu = find_gpus().devices[0]
-        flavour = check_plan(path, gpu, find_plugin)["flavour"]
-        return FLAVOURS[flavour]
 
     def _spec(self, name: str) -> TensorSpec:
         kind = self._engine.get_tensor_dtype(name).name
@@ -277,6 +273,16 @@ class _Engine:
 
     def _said(self) -> str:
         return self._words[-1] if self._words else "it does not say why"
+
+
+def _facts(path: Path, trust: bool) -> Mapping[str, Any]:
+    """Preflight a plan and give its manifest; of a trusted one, the manifest that it may have."""
+    if not trust:
+        return check_plan(path, find_gpus().devices[0], find_plugin)
+    try:
+        return read_manifest(path)
+    except EngineError:
+        return {}
 
 
 def _size(dtype: str) -> int:

@@ -41,7 +41,7 @@ class Attention:
             channels: rows of numbers in [0.6225, 1).
 
         Raises:
-            Unsupported: The file is no .onnx, or has no SimAM.
+            Unsupported: The file is a plan, or has no SimAM.
         """
         with self._turn:
             if self._loaded is None:
@@ -63,7 +63,7 @@ class Attention:
 
 def _load(path: Path) -> tuple[Runner, tuple[tuple[str, float], ...]]:
     if path.suffix != ".onnx":
-        raise Unsupported("attention maps need the model as .onnx")
+        raise Unsupported("a plan does not show its SimAM maps: serve the .onnx to see them")
     from simam_deploy.graph.precision import tap_sites, typed
     from simam_deploy.graph.read import read_model
     from simam_deploy.graph.write import write_model

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simam_deploy.engine import PLANS
 from simam_deploy.errors import InputError, SimamError
 from simam_deploy.manifest import read_facts
 from simam_deploy.runtime import Runner
@@ -14,7 +15,7 @@ from simam_deploy.serve.attention import Attention
 from simam_deploy.serve.batcher import Batcher, Limits, Outputs
 from simam_deploy.serve.check import Port, port_of
 from simam_deploy.serve.exchange import Query
-from simam_deploy.serve.open_runner import open_runner
+from simam_deploy.serve.open_runner import open_runners
 from simam_deploy.serve.profiles import Profile, check_profiles, most_rows, profiles_of
 from simam_deploy.serve.refusals import BadRequest
 from simam_deploy.serve.settings import Settings
@@ -83,13 +84,13 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
 
     Raises:
         InputError: The file cannot be used, is not the manifest's, or does not run.
-        UsageError: The provider asked for is not there.
     """
     runners: list[Runner] = []
     try:
-        facts = read_facts(path)
-        for _ in range(settings.instances):
-            runners.append(open_runner(path, settings.provider, settings.threads))
+        facts = read_facts(path) if path.suffix not in PLANS else {}
+        for runner in open_runners(path, settings):
+            runners.append(runner)
+        facts = getattr(runners[0], "facts", facts)  # a plan's runner has checked its manifest
         return _ready_model(name, path, version, settings, facts, runners)
     except SimamError as error:
         for runner in runners:

@@ -1,55 +1,51 @@
-"""From a file to something that runs it: one branch a kind."""
+"""From a file to what runs it: one branch a kind."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from simam_deploy.errors import InputError, UsageError
+from simam_deploy.engine import PLANS
+from simam_deploy.errors import InputError
 from simam_deploy.runtime import Runner
+from simam_deploy.serve.settings import Settings
 
-PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": (
-        "TensorrtExecutionProvider",
-        "CUDAExecutionProvider",
-        "CPUExecutionProvider",
-    ),
-}
-RUNNABLE = (".onnx",)
-"""Suffixes of what `open_runner` takes."""
+RUNNABLE = (".onnx", *PLANS)
+"""Suffixes of what `open_runners` takes."""
 
 
-def open_runner(path: Path, provider: str = "auto", threads: int = 1) -> Runner:
-    """Load a file.
-
-    Args:
-        path: An .onnx file.
-        provider: A key of `PROVIDERS`, or "auto": CUDA where ONNX Runtime has it, else the CPU.
-        threads: Threads that one run computes with.
+def open_runners(path: Path, settings: Settings) -> Iterator[Runner]:
+    """Open a file as often as there are instances; those of a plan share its weights.
 
     Raises:
-        InputError: The file cannot be used.
-        UsageError: ONNX Runtime has not the provider.
+        InputError: The file cannot be used, or not by the provider or on the GPU that is here.
     """
-    if path.suffix == ".onnx":
-        return _open_onnx(path, provider, threads)
-    raise InputError(f"cannot serve {path}: served are {', '.join(RUNNABLE)} and checkpoints")
+    if path.suffix in PLANS:
+        yield from _open_plan(path, settings)
+    elif path.suffix == ".onnx":
+        for _ in range(settings.instances):
+            yield _open_onnx(path, settings)
+    else:
+        raise InputError(f"cannot serve {path}: served are {', '.join(RUNNABLE)} and checkpoints")
 
 
-def _open_onnx(path: Path, provider: str, threads: int) -> Runner:
-    from simam_deploy.runtime.onnx_runner import OnnxRunner, require_onnxruntime
+def _open_plan(path: Path, settings: Settings) -> Iterator[Runner]:
+    from simam_deploy.runtime.tensorrt_runner import TensorRTRunner
 
-    require_onnxruntime()
-    import onnxruntime as ort
+    first = TensorRTRunner(path, trust=settings.trust_engine)
+    yield first
+    for _ in range(1, settings.instances):
+        yield first.fork()
 
-    available = ort.get_available_providers()
+
+def _open_onnx(path: Path, settings: Settings) -> Runner:
+    from simam_deploy.runtime.onnx_runner import PROVIDERS, OnnxRunner, require_onnxruntime
+
+    provider = settings.provider
     if provider == "auto":
-        provider = "cuda" if PROVIDERS["cuda"][0] in available else "cpu"
-    first = PROVIDERS[provider][0]
-    if first not in available:
-        raise UsageError(
-            f"this ONNX Runtime has no {first}; it has {', '.join(available)} "
-            "(pip install 'simam-deploy[gpu]' where there is an NVIDIA GPU)"
-        )
-    return OnnxRunner(path, PROVIDERS[provider], threads=threads)
+        require_onnxruntime()
+        import onnxruntime as ort
+
+        there = PROVIDERS["cuda"][0] in ort.get_available_providers()
+        provider = "cuda" if there else "cpu"
+    return OnnxRunner(path, PROVIDERS[provider], threads=settings.threads)

@@ -177,6 +177,7 @@ async def classify(
 ) -> Response:
     """Classify the JPEG or PNG file in the body: `?top=5`, and `?attention=1` for the gates.
 
+    A model that does not show its gates has none, and a note that says why.
     One picture is decoded at a time: one of 89 million pixels takes 270 MB meanwhile.
     """
     repository.check_loaded()
@@ -196,7 +197,10 @@ async def classify(
         "classes": rank(outputs[scores.name], model.labels, top),
     }
     if _count(request, "attention", 0):
-        answer["attention"] = await asyncio.to_thread(model.attention.heatmaps, feeds)
+        try:
+            answer["attention"] = await asyncio.to_thread(model.attention.heatmaps, feeds)
+        except Unsupported as why:
+            answer |= {"attention": [], "attention_note": str(why)}
     return json_response(answer)
 
 

@@ -22,6 +22,7 @@ class Settings:
         instances: Copies of each model, each with a thread of its own.
         threads: Threads that one copy computes with.
         provider: "auto" (CUDA where there is, else the CPU), "cpu", "cuda" or "tensorrt".
+        trust_engine: Whether plans are loaded without their manifests' word.
         timeout: Seconds that a request may take before it is answered 504.
         max_body: Bytes of a request's body.
         max_buffered: Bytes of all bodies that are being received at one time.
@@ -44,6 +45,7 @@ class Settings:
     instances: int = 1
     threads: int = 1
     provider: str = "auto"
+    trust_engine: bool = False
     timeout: float = 60.0
     max_body: int = 64 * MIB
     max_buffered: int = 512 * MIB

@@ -40,7 +40,7 @@ def sample(runner: Runner, facts: Mapping[str, Any], rows: int) -> dict[str, Arr
 
 def _sizes(spec: TensorSpec, facts: Mapping[str, Any]) -> tuple[int, ...]:
     """Give a size for every dimension, should it be free."""
-    size = facts.get("preprocessing", {}).get("resize")
+    size = (facts.get("preprocessing") or {}).get("resize")
     if not isinstance(size, int):
         size = _PLANE if len(spec.shape) == 4 else _FRAMES
     return (size,) * len(spec.shape)

@@ -3,7 +3,7 @@
 import pytest
 
 from simam_deploy.cli.serve import main, parser
-from simam_deploy.serve.open_runner import PROVIDERS
+from simam_deploy.runtime.onnx_runner import PROVIDERS
 from simam_deploy.serve.settings import Settings
 from tests.serve import graphs
 
@@ -61,8 +61,8 @@ def test_the_options_say_what_the_settings_say():
     """Two places hold the defaults: the command must start without importing the server."""
     args, usual = parser().parse_args(["m.onnx"]), Settings()
     for name in ("host", "http_port", "grpc_port", "max_batch_size", "max_delay_us", "max_queue",
-                 "instances", "threads", "provider", "timeout", "max_connections", "drain_delay",
-                 "drain_timeout"):  # fmt: skip
+                 "instances", "threads", "provider", "trust_engine", "timeout", "max_connections",
+                 "drain_delay", "drain_timeout"):  # fmt: skip
         assert getattr(args, name) == getattr(usual, name), name
     assert args.max_body_mb << 20 == usual.max_body
     (choices,) = (a.choices for a in parser()._actions if a.dest == "provider")

@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from simam_deploy.errors import InputError, UsageError
+from simam_deploy.errors import InputError
 from tests.serve import graphs
 from tests.serve.running import serving, until
 
@@ -314,6 +314,6 @@ def test_a_port_that_is_taken(tmp_path):
 
 def test_a_provider_that_is_not_there(tmp_path):
     path = graphs.double(tmp_path)
-    refused = pytest.raises(UsageError, match="has no CUDAExecutionProvider")
+    refused = pytest.raises(InputError, match="has no CUDAExecutionProvider")
     with refused, serving({"double": path}, provider="cuda"):
         pass
