@@ -21,6 +21,7 @@ from simam_deploy.graph.lowerings import choose_lowering
 from simam_deploy.graph.read import read_model
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.write import write_model
+from simam_deploy.labels import read_labels
 from simam_deploy.plan import Lambda
 from simam_deploy.quantize import SAMPLES
 from simam_deploy.report.failure import describe_failure
@@ -53,6 +54,7 @@ def export_onnx(
     keep_io: bool = True,
     calibration_data: str | os.PathLike[str] | None = None,
     calibration_samples: int = SAMPLES,
+    labels: str | os.PathLike[str] | None = None,
     simplify: bool = True,
     trust_pickle: bool = False,
     progress: Progress = lambda step: None,
@@ -82,6 +84,8 @@ def export_onnx(
         calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
         calibration_samples: The most samples to take of them.
         keep_io: Whether the inputs and outputs of a half-precision file are float32.
+        labels: File of the classes' names, a line each in the order of the scores, for the
+            manifest.
         simplify: Whether onnx-simplifier runs.
         trust_pickle: Whether the source may run code while it is loaded.
         progress: Told each step.
@@ -111,6 +115,7 @@ def export_onnx(
     _check_precision(precision, calibration_data)
     target = _target(Path(source), output, opset)
     lowering = choose_lowering(lowering, opset)
+    classes = {} if labels is None else {"classes": list(read_labels(Path(labels)))}
     require_onnxruntime()
     with staging_folder(target) as stage:
         progress("reading the network")
@@ -130,7 +135,7 @@ def export_onnx(
                 written = _make_int8(subject, calibration, step, target)
         _reject_failed(written.report, target)
         with explained(target):
-            facts = {**written.facts, "validation": written.report.summary()}
+            facts = {**written.facts, **classes, "validation": written.report.summary()}
             manifest.seal(step.file, facts)
             publish(stage, target)
     return OnnxArtifact(

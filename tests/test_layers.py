@@ -16,6 +16,7 @@ FLOORS = [
         "op",
         "artifacts",
         "digest",
+        "labels",
         "inspect_report",
         "comparison_report",
         "staging",
@@ -44,6 +45,7 @@ NEIGHBOURS_ALLOWED = {
     ("comparison_report", "artifacts"),
     ("staging", "errors"),
     ("plugin", "errors"),
+    ("labels", "errors"),
     ("export", "graph"),
 }
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

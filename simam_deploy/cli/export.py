@@ -109,6 +109,10 @@ def _graph_options(p: argparse.ArgumentParser) -> None:
         "--calibration-samples", type=int, default=256, metavar="N",
         help="the most samples to calibrate on, spread evenly (%(default)s)",
     )  # fmt: skip
+    group.add_argument(
+        "--labels", metavar="FILE",
+        help="the classes' names, a line each in the order of the scores, for who serves the file",
+    )  # fmt: skip
     group.add_argument("--no-simplify", action="store_true", help="leave onnx-simplifier out")
 
 

@@ -58,6 +58,7 @@ def _export(
         keep_io=args.keep_io,
         calibration_data=args.calibration_data,
         calibration_samples=args.calibration_samples,
+        labels=args.labels,
         simplify=not args.no_simplify,
         trust_pickle=args.trust_pickle,
         progress=progress,
@@ -66,7 +67,10 @@ def _export(
 
 def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a TensorRT plan and its manifest, by the defaults of `simam-build`."""
-    _refuse("engine", {"--lowering": args.lowering != "auto", "--no-simplify": args.no_simplify})
+    given = {"--lowering": args.lowering != "auto", "--no-simplify": args.no_simplify}
+    _refuse("engine", given)
+    if args.labels:
+        raise UsageError("--labels goes into an .onnx: export that, then build the engine from it")
     from simam_deploy.engine_pipeline import EngineOptions, build
     from simam_deploy.report.build_text import build_table
     from simam_deploy.sources import Options

@@ -32,6 +32,7 @@ from simam_deploy.manifest import stated_preprocessing
 
 _KEPT = {
     "arch": "arch",
+    "classes": "classes",
     "e_lambda": "e_lambda",
     "e_lambda_source": "e_lambda_source",
     "lowering": "lowering",

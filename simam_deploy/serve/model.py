@@ -9,6 +9,7 @@ from typing import Any
 
 from simam_deploy.engine import PLANS
 from simam_deploy.errors import InputError, SimamError
+from simam_deploy.labels import read_labels, stated_labels
 from simam_deploy.manifest import read_facts
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.attention import Attention
@@ -127,7 +128,7 @@ def _ready_model(
         outputs=outputs,
         profiles=profiles,
         facts=facts,
-        labels=_read_labels(path),
+        labels=_labels(path, facts),
         instances=len(runners),
         statistics=statistics,
         batcher=Batcher(runners, limits, statistics, name),
@@ -135,19 +136,14 @@ def _ready_model(
     )
 
 
-def _read_labels(path: Path) -> tuple[str, ...]:
-    """Read `model.labels.txt` beside `model.onnx`: a class a line, in the order of the scores.
+def _labels(path: Path, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the classes by `model.labels.txt` beside `model.onnx`, else as the manifest does.
 
     Raises:
-        InputError: It is there and cannot be read.
+        InputError: The file is there and cannot be read.
     """
     file = path.with_suffix(".labels.txt")
-    try:
-        return tuple(file.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {file}: {error}") from error
+    return read_labels(file) if file.exists() else stated_labels(facts.get("classes"))
 
 
 def _limits(settings: Settings, max_batch: int | None) -> Limits:

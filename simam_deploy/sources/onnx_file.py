@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
 from simam_deploy.errors import UsageError
+from simam_deploy.labels import stated_labels
+from simam_deploy.manifest import stated_preprocessing
 from simam_deploy.plan import shape_text
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
@@ -63,12 +65,15 @@ def load_onnx(source: Path, options: Options) -> Subject:
 
 
 def _stated(model: ir.Model) -> dict[str, Any]:
-    """Hand on how an input is made of a picture, where an earlier export of ours says it."""
+    """Hand on what an earlier export of ours says of the input and of the classes."""
+    metadata = model.metadata_props
+    preprocessing = stated_preprocessing(metadata)
     try:
-        stated = json.loads(model.metadata_props.get(f"{METADATA_PREFIX}preprocessing", ""))
+        classes = stated_labels(json.loads(metadata.get(f"{METADATA_PREFIX}classes", "null")))
     except ValueError:
-        return {}
-    return {"preprocessing": stated} if isinstance(stated, dict) else {}
+        classes = ()
+    made = {} if preprocessing is None else {"preprocessing": preprocessing}
+    return made | ({"classes": list(classes)} if classes else {})
 
 
 def _refuse_fixed(source: Path, options: Options) -> None:

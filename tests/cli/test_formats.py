@@ -22,6 +22,30 @@ def test_triton_from_a_checkpoint_and_from_an_artifact(digits, tmp_path, capsys)
         onnx.checker.check_model(onnx.load(model / "1" / "model.onnx"))
 
 
+def test_class_names_go_with_the_file(digits, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("".join(f"digit {n}\n" for n in range(10)))
+    options = ["--labels", str(names), "--name", "m", "-q"]
+    assert main([str(digits), *options, "-o", str(tmp_path / "m.onnx")]) == 0
+    again = ["--format", "triton", "-o", str(tmp_path), "-q"]
+    assert main([str(tmp_path / "m.onnx"), *again]) == 0
+    assert (tmp_path / "m" / "labels.txt").read_text() == names.read_text()
+    assert main([str(tmp_path / "m.onnx"), "-o", str(tmp_path / "re.onnx"), "-q"]) == 0
+    assert json.loads((tmp_path / "re.json").read_text())["classes"][3] == "digit 3"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"a\n\nb\n", "line 2"), (b"\xff\xfe", "UTF-8"), (None, "No such file")]
+)
+def test_class_names_that_are_none(content, says, digits, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "names.txt").write_bytes(content)
+    options = ["--labels", str(tmp_path / "names.txt"), "-o", str(tmp_path / "m.onnx"), "-q"]
+    assert main([str(digits), *options]) == 1
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "m.onnx").exists()
+
+
 def test_a_model_in_the_repository_is_not_overwritten(digits, tmp_path, capsys):
     options = ["--format", "triton", "--name", "m", "-o", str(tmp_path), "-q"]
     assert main([str(digits), *options]) == 0
