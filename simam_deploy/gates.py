@@ -38,7 +38,9 @@ from simam_deploy.runtime.protocol import Closing, Runner
 Array = npt.NDArray[Any]
 ALLOWED_ULPS = 0.55
 """In units of a half type."""
-NOTHING_SHOWN = "the map is zero or next to it throughout: nothing can be compared"
+_FAINT = 64
+"""Times the smallest normal number: pixels of a plane differ by about as much."""
+NOTHING_SHOWN = "the map is zero throughout: nothing can be compared"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class GateChecker(Closing):
             return _all_failed(
                 samples, f"{len(self._sites)} SimAM sites, {len(samples)} were expected"
             )
+        samples = [_lifted(sample, self._dtype) for sample in samples]
         order = self._partners(samples)
         maps = {f"x{order[i]}": sample.x for i, sample in enumerate(samples)}
         try:
@@ -174,6 +177,18 @@ def worst_of(checks: Sequence[GateCheck]) -> GateCheck:
         collapsed=max(check.collapsed for check in shown),
         reason=next((check.reason for check in shown if check.reason), ""),
     )
+
+
+def _lifted(sample: SiteSample, dtype: ir.DataType) -> SiteSample:
+    """Scale a map that is next to zero, by a power of two, to one that the type resolves.
+
+    An untrained network's maps fade from layer to layer. Any map shows the site's arithmetic; one
+    below the type's normal numbers shows their spacing.
+    """
+    largest = float(np.max(np.abs(sample.x), initial=0.0))
+    if not 0 < largest < _FAINT * SMALLEST_NORMAL[dtype]:
+        return sample
+    return replace(sample, x=np.ldexp(sample.x, -math.frexp(largest)[1]))
 
 
 def _over_bound(check: GateCheck) -> float:

@@ -160,6 +160,20 @@ def test_a_missing_site_fails_them_all():
     assert "2 SimAM sites, 3 were expected" in found[0].reason
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e-6, 1e-30])
+@pytest.mark.parametrize("dtype", [FP16, BF16], ids=NAMES.get)
+def test_a_faint_map_is_judged_as_any_other(dtype, scale):
+    """As untrained networks have them; a wrong lambda and a half island are told all the same."""
+    faint = sample((scale * planes("std 1", 9, 9)).astype(np.float32))
+    (ours,) = check_gates(faint, converted(9, 9, dtype), dtype)
+    assert ours.passed, ours
+    assert ours.error_ulps > 0.3
+    (half,) = check_gates(faint, naive(9, 9, dtype), dtype)
+    assert not half.passed
+    (wrong,) = check_gates(faint, naive(9, 9, dtype, e_lambda=1e-3), dtype)
+    assert not wrong.passed
+
+
 def test_a_zero_sample_proves_nothing():
     (found,) = check_gates(sample(np.zeros((1, 4, 9, 9), np.float32)), converted(9, 9, FP16), FP16)
     assert not found.passed
