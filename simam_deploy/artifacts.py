@@ -56,8 +56,25 @@ class CaseResult:
         return self.max_rel <= self.allowed
 
 
+class _LocalCheck:
+    """A part of a network judged by itself: an error, and the bound on it, in units of rounding."""
+
+    error_ulps: float
+    allowed_ulps: float
+    reason: str
+
+    @property
+    def passed(self) -> bool:
+        """True within the bound; NaN is not."""
+        return not self.reason and self.error_ulps <= self.allowed_ulps
+
+    def to_json(self) -> dict[str, Any]:
+        """Give every field and the verdict; None for what is not finite."""
+        return {**json_ready(vars(self)), "passed": self.passed}
+
+
 @dataclass(frozen=True)
-class GateCheck:
+class GateCheck(_LocalCheck):
     """What became of a SimAM site's gate.
 
     Attributes:
@@ -80,18 +97,9 @@ class GateCheck:
     allowed_ulps: float
     reason: str = ""
 
-    @property
-    def passed(self) -> bool:
-        """True within the bound; NaN is not."""
-        return not self.reason and self.error_ulps <= self.allowed_ulps
-
-    def to_json(self) -> dict[str, Any]:
-        """Give every field and the verdict; None for what is not finite."""
-        return {**json_ready(asdict(self)), "passed": self.passed}
-
 
 @dataclass(frozen=True)
-class LayerCheck:
+class LayerCheck(_LocalCheck):
     """A layer held against its float32 self, on the map that the float32 network has there.
 
     Attributes:
@@ -108,15 +116,6 @@ class LayerCheck:
     error_ulps: float
     allowed_ulps: float
     reason: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """True within the bound; NaN is not."""
-        return not self.reason and self.error_ulps <= self.allowed_ulps
-
-    def to_json(self) -> dict[str, Any]:
-        """Give every field and the verdict; None for what is not finite."""
-        return {**json_ready(asdict(self)), "passed": self.passed}
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from simam_deploy.artifacts import json_ready
 from simam_deploy.errors import InputError
 from simam_deploy.graph.precision.typed import typed
 from simam_deploy.graph.read import read_model
@@ -147,16 +148,9 @@ class Verdict:
             "passed": self.passed,
             "reason": self.reason,
             "samples": self.samples,
-            "outputs": [_finite(o) for o in outputs],
-            "tensors": [_finite(t) for t in tensors],
+            "outputs": [json_ready(o) for o in outputs],
+            "tensors": [json_ready(t) for t in tensors],
         }
-
-
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    """Replace what is not finite by None: JSON has neither NaN nor infinity."""
-    return {
-        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()
-    }
 
 
 def judge(
