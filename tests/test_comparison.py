@@ -9,10 +9,10 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import InputError, UsageError, ValidationError, comparison, export_onnx
+from simam_deploy import InputError, UsageError, ValidationError, export_onnx
 from simam_deploy.bisect import convert
 from simam_deploy.cli.validate import main
-from simam_deploy.comparison import validate_models
+from simam_deploy.comparison import outputs, validate_models
 from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.precision import to_half, typed
 from simam_deploy.graph.read import read_model
@@ -166,7 +166,7 @@ def test_a_fault_between_sites_names_the_layer(float32, tmp_path):
 def test_rounding_that_grows_is_no_departure(float32, tmp_path, monkeypatch):
     """Outputs that fail for their bound alone are blamed on no place."""
     strict = {"fp16": Tolerance(factor=0, floor=1e-5, cap=1e-5)}
-    monkeypatch.setattr(comparison, "CONVERTED", strict)
+    monkeypatch.setattr(outputs, "CONVERTED", strict)
     report = validate_models(float32, halved(float32, tmp_path / "half.onnx"))
     assert not report.validation.passed
     assert report.departure is None
