@@ -47,9 +47,8 @@ def compare_classes(
     """Run every sample through both models.
 
     Raises:
-        InputError: The outputs or labels are no classes'.
         UsageError: The models take more than one input.
-        ValidationError: The candidate cannot be run.
+        ValidationError: The candidate cannot be run, ranks no classes, or a sample is unfit.
     """
     progress(f"classifying {len(samples)} samples")
     least = data.min_agreement
