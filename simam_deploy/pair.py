@@ -17,7 +17,7 @@ from simam_deploy.errors import InputError, UsageError, ValidationError
 from simam_deploy.graph import prepare
 from simam_deploy.graph.read import read_model
 from simam_deploy.graph.write import write_model
-from simam_deploy.runtime.protocol import Runner
+from simam_deploy.runtime.protocol import Closing, Runner
 from simam_deploy.runtime.renamed import Renamed
 from simam_deploy.sources import Options, Subject, load_subject
 
@@ -47,8 +47,8 @@ class Pair:
     @contextlib.contextmanager
     def open_candidate(self) -> Iterator[Runner]:
         """Run the candidate under the reference's names."""
-        with self.candidate.runner() as runner, at_fault(self.candidate.path):
-            yield under_names(runner, self.inputs, self.outputs)
+        with self.candidate.runner() as runner:
+            yield _Answerable(under_names(runner, self.inputs, self.outputs), self.candidate.path)
 
     def own_names(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
         """Give feeds under the candidate's names."""
@@ -160,6 +160,26 @@ def under_names(runner: Runner, inputs: tuple[TensorSpec, ...], outputs: tuple[s
     if all(a == b for a, b in (ins | outs).items()):
         return runner
     return Renamed(runner, tuple(ins.values()), tuple(outs.values()))
+
+
+class _Answerable(Closing):
+    """A candidate whose failure to run is a finding; what it is given is read outside of it."""
+
+    def __init__(self, runner: Runner, path: Path) -> None:
+        self.name = runner.name
+        self.inputs = runner.inputs
+        self.outputs = runner.outputs
+        self._runner = runner
+        self._path = path
+
+    def run(self, feeds: Feeds) -> dict[str, npt.NDArray[Any]]:
+        """Compute every output.
+
+        Raises:
+            ValidationError: It cannot.
+        """
+        with at_fault(self._path):
+            return self._runner.run(feeds)
 
 
 @contextlib.contextmanager

@@ -145,3 +145,13 @@ def test_the_bound_can_be_given(float32, held_out, capsys):
 def test_more_samples_than_there_are_is_all(float32, held_out):
     report = validate_models(float32, float32, data=Data(held_out, limit=10_000))
     assert report.accuracy.samples == 360
+
+
+def test_a_broken_sample_is_not_the_candidates_fault(digits, tmp_path):
+    """The first is read on opening, so that only a later one meets the candidate."""
+    file = export_onnx(digits, tmp_path / "m.onnx").path
+    samples = np.random.default_rng(0).standard_normal((40, 3, 32, 32)).astype(np.float32)
+    samples[35] = np.nan
+    np.save(tmp_path / "x.npy", samples)
+    with pytest.raises(InputError, match=r"x\.npy\[35\] holds 3072 NaN"):
+        validate_models(file, file, data=Data(tmp_path / "x.npy"))

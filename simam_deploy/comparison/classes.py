@@ -47,8 +47,9 @@ def compare_classes(
     """Run every sample through both models.
 
     Raises:
+        InputError: A sample cannot be used.
         UsageError: The models take more than one input.
-        ValidationError: The candidate cannot be run, ranks no classes, or a sample is unfit.
+        ValidationError: The candidate cannot be run.
     """
     progress(f"classifying {len(samples)} samples")
     least = data.min_agreement
