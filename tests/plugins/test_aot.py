@@ -1,6 +1,7 @@
 """The kernels of ahead-of-time plugins: their arithmetic, and the PTX that plans carry."""
 
 import ctypes
+import functools
 import re
 import shutil
 import struct
@@ -14,9 +15,9 @@ from simam_deploy import op
 from simam_deploy.engine import aot
 from simam_deploy.errors import EngineError
 from simam_deploy.ops.parameters import LAYOUTS as LAYOUT_NUMBERS
-from tests.plugins.host_kernel import DTYPES, Case, HostKernel, draw
+from tests.plugins.host_kernel import DTYPES, PLUGIN, Case, HostKernel, build_host, draw
 from tests.plugins.test_kernel_compiled import ARCHITECTURES
-from tests.plugins.test_kernel_host import assert_close, kernel, kernels  # noqa: F401
+from tests.plugins.test_kernel_host import assert_close
 
 SHAPES = (
     (3, 37, 2, 1),
@@ -76,35 +77,52 @@ class WholeKernel(HostKernel):
         assert run(ctypes.addressof(params), number, launch.grid_x) == 0
 
 
-@pytest.mark.parametrize("size", [Size, FreeSize])
-@pytest.mark.parametrize(("dtype", "layout"), OFFERED)
-def test_matches_the_reference_over_the_shapes(kernels, dtype, layout, size):  # noqa: F811
+@pytest.fixture(scope="session")
+def kernels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("host")
+    return functools.cache(
+        lambda dtype: WholeKernel(build_host(folder, dtype, "-O2").library, dtype)
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "layout", "size"),
+    [(*o, Size) for o in OFFERED] + [(dtype, "nchw", FreeSize) for dtype in DTYPES],
+)
+def test_matches_the_reference_over_the_shapes(kernels, dtype, layout, size):
     kernel = kernels(dtype)
-    whole = WholeKernel(kernel.library, kernel.dtype)
-    whole.size = size
+    kernel.size = size
     for shape in SHAPES:
         for epilogue in ("none", "affine", "residual"):
             case = Case(shape, kernel.dtype, layout, layout == "nhwc", epilogue)
             inputs = draw(case)
-            assert_close(case, inputs, whole.run(case, inputs))
+            assert_close(case, inputs, kernel.run(case, inputs))
 
 
 @pytest.mark.parametrize("shape", [(2, 67, 7, 7), (1, 33, 8, 8), (3, 40, 9, 9), (9, 17, 16, 16)])
-def test_small_planes_are_grouped_as_the_library_groups_them(kernel, shape):  # noqa: F811
+def test_small_planes_are_grouped_as_the_library_groups_them(kernels, shape):
     x = SimpleNamespace(
         shape_expr=[Size(value) for value in shape], format=SimpleNamespace(name="LINEAR")
     )
     launch, _ = aot.geometry(NUMBERS, x)
-    choice = kernel.choose(Case(shape, kernel.dtype))
+    choice = kernels("float16").choose(Case(shape, "float16"))
     assert (launch.grid_x, launch.block_x) == (choice.blocks, choice.threads)
 
 
 @pytest.mark.parametrize(("dtype", "layout"), OFFERED)
-def test_an_empty_batch_is_a_launch_that_cuda_takes(kernels, dtype, layout):  # noqa: F811
-    whole = WholeKernel(kernels(dtype).library, dtype)
+def test_an_empty_batch_is_a_launch_that_cuda_takes(kernels, dtype, layout):
+    kernel = kernels(dtype)
     case = Case((0, 5, 17, 19), dtype, layout, layout == "nhwc")
-    assert whole.run(case, draw(case)).shape == (0, 5, 17, 19)
-    assert whole.blocks == 1
+    assert kernel.run(case, draw(case)).shape == (0, 5, 17, 19)
+    assert kernel.blocks == 1
+
+
+def test_the_entries_name_their_arguments_in_that_order():
+    """The PTX tells n, c and hw only by their place."""
+    source = " ".join((PLUGIN / "aot" / "entries.cu").read_text().replace("\\", " ").split())
+    found = dict(re.findall(r" (\w+)_##SUFFIX\(([^)]*)\)", source))
+    named = {name: re.findall(r"(\w+)(?:,|$)", text) for name, text in found.items()}
+    assert named == {name: [*inputs, "n", "c", "hw", "y"] for name, inputs in op.INPUTS.items()}
 
 
 def parameters(entry: str) -> list[str]:
