@@ -25,12 +25,12 @@ SHAPES = (
     (2, 33, 8, 8),
     (1, 19, 14, 14),
     (1, 5, 17, 19),
-    (1, 9, 31, 29),
+    (2, 35, 31, 29),
     (1, 3, 57, 57),
-    (1, 2, 97, 149),
-    (1, 2, 200, 334),
+    (1, 2, 97, 131),
+    (1, 2, 149, 149),
 )
-"""Groups of both widths, planes and tiles that a block holds, and beyond; none a round number."""
+"""Groups of both widths; planes and tiles that a block holds, and just beyond in each type."""
 
 OFFERED = [(dtype, "nchw") for dtype in DTYPES] + [("float16", "nhwc"), ("bfloat16", "nhwc")]
 
