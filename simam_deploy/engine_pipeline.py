@@ -30,7 +30,7 @@ from simam_deploy.graph.read import read_model
 from simam_deploy.graph.sites import spec_of
 from simam_deploy.manifest import parts, tool_versions
 from simam_deploy.pipeline import Progress, export_onnx
-from simam_deploy.plugin import find_plugin
+from simam_deploy.plugin import find_kernels, find_plugin, is_kernels
 from simam_deploy.sources import Options
 from simam_deploy.sources.subject import file_facts
 from simam_deploy.staging import explained, publish, staging_folder
@@ -54,7 +54,8 @@ class EngineOptions:
         max_shapes: Largest shapes; none is as `opt_shapes`.
         workspace: Scratch memory in MiB.
         timing_cache: File of timings; TensorRT alone has one.
-        plugin: "auto" keeps whichever is better, with or without; "never"; or a library's path.
+        plugin: "auto" keeps whichever is better, with or without; "never"; "aot", for kernels in
+            the plan and no library where it runs, in TensorRT alone; or a library's path.
         tf32: Whether float32 products may be rounded to TF32.
         cache: Whether a plan that was built before is taken, and this one kept.
     """
@@ -175,19 +176,41 @@ def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
 
 
 def _plugin(engine: EngineOptions, flavour: Flavour) -> Path | None:
-    """Give the plugin library to build with.
+    """Give the plugin library, or the kernels, to build with.
 
     Raises:
         EngineError: The one named is not there.
+        UsageError: The flavour has no ahead-of-time plugins.
     """
     if engine.plugin == "auto":
         return find_plugin(flavour.name)
     if engine.plugin == "never":
         return None
-    path = Path(engine.plugin).resolve()
+    path = find_kernels() if engine.plugin == "aot" else Path(engine.plugin).resolve()
+    if engine.plugin == "aot" or is_kernels(engine.plugin):
+        _check_ahead_of_time(flavour)
+    if path is None:
+        raise EngineError(
+            "there are no kernels for --plugin aot: make them by scripts/build_plugin"
+        )
     if not path.is_file():
-        raise EngineError(f"there is no plugin {path}; --plugin takes auto, never or a library")
+        raise EngineError(
+            f"there is no plugin {path}; --plugin takes auto, never, aot or a library"
+        )
     return path
+
+
+def _check_ahead_of_time(flavour: Flavour) -> None:
+    """Refuse a flavour without ahead-of-time plugins.
+
+    Raises:
+        UsageError: For all but TensorRT.
+    """
+    if flavour.backend != "tensorrt":
+        raise UsageError(
+            f"{flavour.title} has no ahead-of-time plugins: take --backend tensorrt, or "
+            "--plugin auto"
+        )
 
 
 def _through_cache(job: _Job, plan: Path, make: Callable[[], None]) -> tuple[bool, tuple[str, ...]]:

@@ -22,6 +22,9 @@ LIBRARIES: Mapping[str, str] = {
 }
 """File names by flavour."""
 
+KERNELS = "simam_aot.ptx"
+"""The kernels alone, for plans of TensorRT that carry these instead of a library."""
+
 _BUILT = Path(__file__).parent.parent / "build" / "plugin"
 
 
@@ -42,6 +45,23 @@ def find_plugin(flavour: str) -> Path | None:
         return _named(Path(named), flavour)
     built = _BUILT / LIBRARIES[flavour]
     return built.resolve() if built.is_file() else None
+
+
+def find_kernels() -> Path | None:
+    """Find the kernels for a plan that needs no library.
+
+    Returns:
+        The absolute path of the PTX, in the folder that SIMAM_PLUGIN names or in build/plugin;
+        None where there is none.
+    """
+    folder = Path(os.environ.get(PLUGIN_VARIABLE) or _BUILT)
+    kernels = folder / KERNELS
+    return kernels.resolve() if kernels.is_file() else None
+
+
+def is_kernels(plugin: str | Path) -> bool:
+    """Tell kernels from a library, by the name."""
+    return Path(plugin).suffix == ".ptx"
 
 
 def _named(path: Path, flavour: str) -> Path:

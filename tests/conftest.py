@@ -1,5 +1,7 @@
 """Fixtures that several rooms' tests share."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,17 @@ def digits() -> Path:
     """The trained digits checkpoint that the repository ships."""
     (path,) = EXAMPLES.glob("digits-*/model_best.pth.tar")
     return path
+
+
+@pytest.fixture(scope="session")
+def aot_ptx(tmp_path_factory) -> Path:
+    """plugins/simam/aot as PTX, compiled as scripts/build_plugin does."""
+    nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+    if nvcc is None:
+        pytest.skip("no nvcc: the kernels cannot be compiled to PTX")
+    source = EXAMPLES.parent / "plugins" / "simam"
+    ptx = tmp_path_factory.mktemp("aot") / "simam_aot.ptx"
+    options = ("-std=c++17", "-O3", "-arch=compute_75", "-ptx", "-Werror", "all-warnings")
+    command = [nvcc, *options, f"-I{source / 'kernel'}", source / "aot" / "entries.cu", "-o", ptx]
+    subprocess.run(command, check=True)
+    return ptx

@@ -2,7 +2,7 @@ import pytest
 
 from simam_deploy import plugin
 from simam_deploy.errors import InputError
-from simam_deploy.plugin import LIBRARIES, find_plugin
+from simam_deploy.plugin import KERNELS, LIBRARIES, find_kernels, find_plugin
 
 FLAVOURS = list(LIBRARIES)
 
@@ -39,6 +39,15 @@ def test_the_variable_goes_first(flavour, tmp_path, monkeypatch):
     assert find_plugin(flavour) == other / LIBRARIES[flavour]
     monkeypatch.setenv("SIMAM_PLUGIN", str(other / LIBRARIES[flavour]))
     assert find_plugin(flavour) == other / LIBRARIES[flavour]
+
+
+def test_the_kernels_are_found_beside_the_libraries(tmp_path, monkeypatch):
+    built = libraries(tmp_path / "built")
+    assert find_kernels() is None
+    (built / KERNELS).touch()
+    assert find_kernels() == built / KERNELS
+    monkeypatch.setenv("SIMAM_PLUGIN", str(libraries(tmp_path / "other")))
+    assert find_kernels() is None
 
 
 def test_a_library_of_another_name_serves(tmp_path, monkeypatch):

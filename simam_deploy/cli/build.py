@@ -74,8 +74,9 @@ def _engine_options(p: argparse.ArgumentParser) -> None:
         "--timing-cache", type=Path, metavar="FILE", help="timings to reuse (TensorRT alone)"
     )
     group.add_argument(
-        "--plugin", default="auto", metavar="auto|never|PATH",
-        help="the SimAM plugin: keep it if that is faster, leave it out, or take this one (auto)",
+        "--plugin", default="auto", metavar="auto|never|aot|PATH",
+        help="the SimAM plugin: keep it if that is faster, leave it out, put only its kernels into "
+        "the plan (TensorRT alone), or take this one (auto)",
     )  # fmt: skip
 
 

@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from simam_deploy.engine.aot import register_kernels
 from simam_deploy.engine.flavours import FLAVOURS, Flavour, load_library
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, SimamError
 from simam_deploy.gpu import find_gpus
+from simam_deploy.plugin import is_kernels
 
 Tell = Callable[[str, Any], None]
 
@@ -88,11 +90,14 @@ def _build(request: BuildRequest, plan: Path, log: TextIO, tell: Tell) -> None:
 
 
 def _load_plugin(trt: Any, builder: Any, config: Any, plugin: Path) -> None:
-    """Register the plugin's creators and have the plan carry the library.
+    """Register the plugin's creators and have the plan carry the library, or kernels alone.
 
     Raises:
-        EngineError: The library does not load.
+        EngineError: The library does not load, or the kernels are not the plugin's.
     """
+    if is_kernels(plugin):
+        register_kernels(plugin)
+        return
     if builder.get_plugin_registry().load_library(str(plugin)) is None:
         raise EngineError(f"plugin {plugin} does not load in TensorRT {trt.__version__}")
     config.plugins_to_serialize = [str(plugin)]
@@ -157,7 +162,7 @@ def _inspect(trt: Any, logger: Any, serialized: Any, request: BuildRequest) -> s
     if not find_gpus().devices:
         return ""
     runtime = trt.Runtime(logger)
-    if request.plugin is not None:
+    if request.plugin is not None and not is_kernels(request.plugin):
         runtime.engine_host_code_allowed = True  # the plan carries the plugin
     engine = runtime.deserialize_cuda_engine(memoryview(serialized))
     if engine is None:

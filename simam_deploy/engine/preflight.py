@@ -12,6 +12,7 @@ from simam_deploy.engine.manifest import read_manifest, sidecar
 from simam_deploy.engine.tensorrt import AMPERE_PLUS
 from simam_deploy.errors import EngineError
 from simam_deploy.gpu import Gpu
+from simam_deploy.plugin import is_kernels
 
 FindPlugin = Callable[[str], Path | None]
 
@@ -111,7 +112,9 @@ def _check_target(plan: Path, document: Mapping[str, Any], gpu: Gpu | None) -> N
 def _check_plugin(plan: Path, document: Mapping[str, Any], find_plugin: FindPlugin) -> None:
     """The plan carries its plugin; one of another hash here means that it is out of date."""
     built_with = document["plugin"]
-    plugin = find_plugin(document["flavour"]) if built_with else None
+    if not built_with or is_kernels(built_with["file"]):
+        return  # kernels are a part of the plan, and no library answers for them
+    plugin = find_plugin(document["flavour"])
     if plugin is None:
         return
     found = sha256_of(plugin)

@@ -25,7 +25,7 @@ class BuildRequest:
         profiles: Ranges of the dynamic inputs; empty for a static graph.
         workspace: Scratch memory allowed, in MiB; None for the library's own limit.
         timing_cache: File that timings are read from and added to; TensorRT alone has one.
-        plugin: Library that is loaded, and put into the plan.
+        plugin: Library that is loaded, and put into the plan; or kernels, as PTX, for TensorRT.
         tf32: Whether float32 products may be rounded to TF32's 10 bits.
     """
 

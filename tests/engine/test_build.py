@@ -11,7 +11,7 @@ from simam_deploy.digest import sha256_of
 from simam_deploy.engine.manifest import sidecar
 from simam_deploy.engine.preflight import check_plan
 from simam_deploy.engine_pipeline import EngineOptions, build
-from simam_deploy.errors import InputError, UsageError
+from simam_deploy.errors import EngineError, InputError, UsageError
 from tests.engine.conftest import write_onnx
 
 pytest.importorskip(
@@ -256,6 +256,19 @@ def test_an_output_of_another_kind(tmp_path):
 def test_a_plugin_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"there is no plugin .*/nowhere\.so"):
         rtx(write_onnx(tmp_path / "m.onnx"), tmp_path / "m.engine", plugin="nowhere.so")
+
+
+@pytest.mark.parametrize("plugin", ["aot", "kernels.ptx"])
+def test_rtx_has_no_ahead_of_time_plugins(tmp_path, plugin):
+    with pytest.raises(UsageError, match="no ahead-of-time plugins: take --backend tensorrt"):
+        rtx(write_onnx(tmp_path / "m.onnx"), tmp_path / "m.engine", plugin=plugin)
+
+
+def test_kernels_that_are_not_there(fakes, tmp_path):
+    fakes.setenv("SIMAM_PLUGIN", str(tmp_path))
+    options = EngineOptions(backend="tensorrt", plugin="aot")
+    with pytest.raises(EngineError, match="no kernels for --plugin aot: .*scripts/build_plugin"):
+        build(write_onnx(tmp_path / "m.onnx"), tmp_path / "m.engine", options)
 
 
 def test_an_unknown_op(tmp_path):

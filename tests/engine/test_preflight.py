@@ -105,6 +105,13 @@ def test_a_plugin_that_has_changed(gpu, tmp_path):
         check(plan, plugin=plugin)
 
 
+def test_no_library_answers_for_kernels(plan, tmp_path):
+    edit(plan, plugin={"file": "simam_aot.ptx", "sha256": "0" * 64})
+    library = tmp_path / "libsimam.so"
+    library.write_bytes(b"plugin")
+    assert check(plan, plugin=library)["plugin"]["file"] == "simam_aot.ptx"
+
+
 def test_without_a_manifest(plan):
     sidecar(plan).unlink()
     with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*--trust-engine"):

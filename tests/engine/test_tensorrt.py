@@ -108,6 +108,13 @@ def test_a_plugin_that_does_not_load(fake, tmp_path):
         compiled(tmp_path, plugin=plugin)
 
 
+def test_a_file_that_holds_no_kernels(fake, tmp_path):
+    plugin = tmp_path / "simam_aot.ptx"
+    plugin.write_bytes(b"plugin")  # which would do for a library
+    with pytest.raises(EngineError, match=r"the kernels hold no entry SimAM_FP32_LINEAR"):
+        compiled(tmp_path, plugin=plugin)
+
+
 def test_a_node_that_is_not_known(fake, tmp_path):
     onnx = write_onnx(tmp_path / "m.onnx", "y = foo.Strange(x)")
     words = r"does not take m.onnx at node x \(Strange\): no importer for node x \(and 1 more\)"

@@ -1,4 +1,5 @@
 // The kernels of one element type (-DSIMAM_ELEMENT=Float, Half or BFloat16) on fibers, for Python.
+#include "../aot/whole.h"
 #include "check.h"
 #include "dispatch.h"
 #include "fibers.h"
@@ -32,6 +33,17 @@ extern "C" void simam_host_set_range(int64_t first, int64_t last) {
 extern "C" int simam_host_run(Params const* params, Choice const* choice, void* workspace) {
     HostLauncher<Fibers> launcher;
     return enqueue<SIMAM_ELEMENT>(launcher, *choice, *params, workspace);
+}
+
+// As the entries of aot/entries.cu do, on so many blocks.
+extern "C" int simam_host_run_whole(Params const* params, int layout, int64_t blocks) {
+    using E = SIMAM_ELEMENT;
+    HostLauncher<Fibers> launcher;
+    Arguments const arguments{*params, nullptr, 1, epilogueOf(*params)};
+    Choice const choice{Method::kBlock, blocks, WholePlane<E>::kMaxThreads, 1, 1};
+    return static_cast<Layout>(layout) == Layout::kNCHW
+               ? launcher.run<WholePlane<E>>(choice, arguments)
+               : launcher.run<WholeTile<E>>(choice, arguments);
 }
 
 // The entry points of kernel/entry.cpp, for the Python that calls them: on the host's memory, as a
