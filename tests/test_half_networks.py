@@ -122,8 +122,8 @@ def test_float16_costs_no_more_than_in_torch(network, tmp_path):
     """In ONNX Runtime, whose CPU provider rounds less often than the file says."""
     error, size = network.error(network.in_half(FP16), tmp_path)
     assert 1e-5 < error <= 1.25 * network.torch_error(torch.float16)
-    # Of a CIFAR file (1.1 to 7 MB), 2 to 3 % is the graph and BN's statistics, which stay.
-    assert size <= (0.517 if network.case.name.startswith("cifar") else 0.51) * network.size
+    # Of a CIFAR file (1.1 to 7 MB), up to 5 % is the graph and BN's vectors, which stay.
+    assert size <= (0.526 if network.case.name.startswith("cifar") else 0.51) * network.size
 
 
 @pytest.mark.usefixtures("careful_torch")
