@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+"""What a model's weights and activations may be in."""
 METADATA_PREFIX = "simam."
 """Of the facts that an export puts into a model's metadata_props."""
 

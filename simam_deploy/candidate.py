@@ -15,11 +15,12 @@ from onnx_ir.passes.common import InlinePass
 from simam_deploy.artifacts import TensorSpec
 from simam_deploy.engine import PLANS
 from simam_deploy.errors import EngineError, GraphError, InputError, ValidationError
+from simam_deploy.graph.interface import interface
 from simam_deploy.graph.portable import lower_portable
 from simam_deploy.graph.precision import rounded
 from simam_deploy.graph.precision.formats import EPSILON, HALVES
 from simam_deploy.graph.read import read_model
-from simam_deploy.graph.sites import dims, simam_nodes
+from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.weights import without_weights
 from simam_deploy.manifest import stated_preprocessing
 from simam_deploy.runtime.graph_runner import run_graph
@@ -91,7 +92,7 @@ def _open_onnx(path: Path) -> Candidate:
         raise ValidationError(str(error)) from error
     precision = precision_of(model)
     fused = bool(simam_nodes(model))
-    inputs = tuple(_spec(v) for v in model.graph.inputs if not v.is_initializer())
+    inputs, _ = interface(model)
     return Candidate(
         path=path,
         precision=precision,
@@ -150,11 +151,6 @@ def precision_of(model: ir.Model) -> str:
     kinds = {value.dtype for value in values}
     kinds |= {ir.DataType(n.attributes["to"].as_int()) for n in nodes if n.op_type == "Cast"}
     return next((_NAMES[half] for half in HALVES if half in kinds), "fp32")
-
-
-def _spec(value: ir.Value) -> TensorSpec:
-    name = "?" if value.dtype is None else str(value.dtype.numpy())
-    return TensorSpec(value.name or "", name, dims(value))
 
 
 def _open(path: Path, precision: str) -> Runner:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.artifacts import EngineArtifact
+from simam_deploy.artifacts import PRECISIONS, EngineArtifact
 from simam_deploy.digest import sha256_of
 from simam_deploy.engine import PLANS
 from simam_deploy.engine.audit import main_precision, products_of
@@ -22,13 +22,14 @@ from simam_deploy.engine.locks import alone_in
 from simam_deploy.engine.manifest import artifact_of, read_manifest, write_manifest
 from simam_deploy.engine.prepare import prepare_graph
 from simam_deploy.engine.profiles import Shapes, default_profile, given_profiles, shapes_text
-from simam_deploy.engine.request import PRECISIONS, BuildRequest
+from simam_deploy.engine.request import BuildRequest
 from simam_deploy.engine_proof import compare_speed, prove
 from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.gpu import find_gpus
+from simam_deploy.graph.interface import interface
 from simam_deploy.graph.read import read_model
-from simam_deploy.graph.sites import spec_of
 from simam_deploy.manifest import parts, tool_versions
+from simam_deploy.naming import stem_of
 from simam_deploy.pipeline import Progress, export_onnx
 from simam_deploy.plugin import find_kernels, find_plugin, is_kernels
 from simam_deploy.sources import Options
@@ -36,7 +37,6 @@ from simam_deploy.sources.subject import file_facts
 from simam_deploy.staging import explained, publish, staging_folder
 
 SUFFIX = ".engine"
-_SOURCES = (".tar", ".pth", ".pt", ".pt2", ".safetensors", ".bin", ".ckpt", ".onnx")
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,9 @@ def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
     Raises:
         UsageError: The output has a name of another kind, or is the source.
     """
-    stem = source.name
-    while Path(stem).suffix.lower() in _SOURCES:
-        stem = Path(stem).stem
     target = Path(output) if output is not None else source.parent
     if output is None or target.is_dir():
-        target = target / f"{stem}{SUFFIX}"
+        target = target / f"{stem_of(source)}{SUFFIX}"
     if target.suffix not in PLANS:
         raise UsageError(
             f"the output must be named .engine, .plan or .trt, or be an existing folder, "
@@ -340,7 +337,7 @@ def _request(
     job: _Job, graph: Path, plan: Path, plugin: Path | None, facts: Mapping[str, Any]
 ) -> BuildRequest:
     model = read_model(graph)
-    inputs = [spec_of(v) for v in model.graph.inputs if not v.is_initializer()]
+    inputs, _ = interface(model)
     engine = job.engine
     given = engine.min_shapes, engine.opt_shapes, engine.max_shapes
     return BuildRequest(

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from simam_deploy.graph.recognise import Site
 
 
-PRECISIONS = ("fp16", "bf16")
-
-
 def inspect_onnx(
     path: str | os.PathLike[str],
     *,
@@ -91,6 +88,8 @@ def _ranges(
     from simam_deploy.graph.precision.formats import HALF_TYPES
     from simam_deploy.ranges import measure_ranges, only_input
 
+    if precision not in HALF_TYPES:
+        raise UsageError(f"--precision must be {' or '.join(HALF_TYPES)}; got {precision!r}")
     if data is None:
         return audit(model, HALF_TYPES[precision])
     stated = json.loads(model.metadata_props.get(f"{METADATA_PREFIX}preprocessing", "null"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy import conversion, manifest
-from simam_deploy.artifacts import OnnxArtifact, SimamSite, TensorSpec, ValidationReport
+from simam_deploy.artifacts import PRECISIONS, OnnxArtifact, SimamSite, TensorSpec, ValidationReport
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.graph import prepare
 from simam_deploy.graph.interface import interface
@@ -22,6 +22,7 @@ from simam_deploy.graph.read import read_model
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.write import write_model
 from simam_deploy.labels import read_labels
+from simam_deploy.naming import stem_of
 from simam_deploy.plan import Lambda
 from simam_deploy.quantize import SAMPLES
 from simam_deploy.report.failure import describe_failure
@@ -34,7 +35,6 @@ Progress = Callable[[str], None]
 """Called with a few words before each step that takes time."""
 
 OPSETS = range(13, 24)
-_SUFFIXES = (".tar", ".pth", ".pt", ".pt2", ".safetensors", ".bin", ".ckpt", ".onnx")
 
 
 def export_onnx(
@@ -163,9 +163,8 @@ def _check_precision(precision: str | None, calibration_data: object) -> None:
     Raises:
         UsageError: They do not.
     """
-    known = conversion.PRECISIONS
-    if precision is not None and precision not in known:
-        raise UsageError(f"--precision must be {', '.join(known)}; got {precision!r}")
+    if precision is not None and precision not in PRECISIONS:
+        raise UsageError(f"--precision must be {', '.join(PRECISIONS)}; got {precision!r}")
     if precision == "int8" and calibration_data is None:
         raise UsageError("--precision int8 wants samples to measure ranges on: --calibration-data")
     if precision != "int8" and calibration_data is not None:
@@ -180,12 +179,9 @@ def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | No
     """
     if opset is not None and opset not in OPSETS:
         raise UsageError(f"--opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
-    stem = source.name
-    while Path(stem).suffix.lower() in _SUFFIXES:
-        stem = Path(stem).stem
     target = Path(output) if output is not None else source.parent
     if output is None or target.is_dir():
-        target = target / f"{stem}.onnx"
+        target = target / f"{stem_of(source)}.onnx"
     if target.suffix != ".onnx":
         raise UsageError(f"the output must be named .onnx or be an existing folder, got {target}")
     if target.resolve() == source.resolve():

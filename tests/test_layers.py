@@ -17,6 +17,7 @@ FLOORS = [
         "artifacts",
         "digest",
         "labels",
+        "naming",
         "inspect_report",
         "comparison_report",
         "staging",

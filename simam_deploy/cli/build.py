@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from simam_deploy.artifacts import PRECISIONS
 from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
 
 _EPILOG = """examples:
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def _engine_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("the engine")
     group.add_argument(
-        "--precision", choices=["fp32", "fp16", "bf16", "int8"],
+        "--precision", choices=PRECISIONS,
         help="a float32 source is converted, and the conversion proved, SimAM staying in float32 "
         "(default: the source's own)",
     )  # fmt: skip

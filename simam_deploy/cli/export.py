@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from simam_deploy.artifacts import PRECISIONS
 from simam_deploy.cli.formats import FORMATS
 from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
 from simam_deploy.errors import UsageError
@@ -28,7 +29,6 @@ outputs agreed with the source's; otherwise NAME.failed.json holds the figures.
 Exit codes: 0 done, 1 the input cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
 LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm", "plugin")
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,12 +3,10 @@
 from simam_deploy.conversion.half import convert_half, judge_half, record_half
 from simam_deploy.conversion.int8 import JUDGED, Calibration, convert_int8, judge_int8
 from simam_deploy.conversion.original import Original, check_convertible, keep_original
-from simam_deploy.graph.precision.formats import HALF_TYPES
 
 __all__ = [
     "JUDGED",
     "LEAST_OPSET",
-    "PRECISIONS",
     "Calibration",
     "Original",
     "check_convertible",
@@ -20,6 +18,5 @@ __all__ = [
     "record_half",
 ]
 
-PRECISIONS = ("fp32", *HALF_TYPES, "int8")
 LEAST_OPSET = {"bf16": 22}
 """Where Conv is defined for the type; 13 does for the others."""

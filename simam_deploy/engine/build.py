@@ -17,8 +17,8 @@ from simam_deploy.engine.plan_facts import PlanFacts, read_inspector, read_listi
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import ValidationError
 from simam_deploy.gpu import find_gpus
+from simam_deploy.graph.interface import spec_of
 from simam_deploy.graph.read import read_model
-from simam_deploy.graph.sites import spec_of
 from simam_deploy.staging import explained, publish, staging_folder
 
 Facts = Mapping[str, Any]

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from simam_deploy import op
-from simam_deploy.artifacts import SimamSite, TensorSpec
+from simam_deploy.artifacts import SimamSite
 from simam_deploy.errors import InputError
 
 
@@ -49,12 +49,3 @@ def dims(value: ir.Value | None) -> tuple[int | str, ...]:
     if value is None or value.shape is None:
         return ()
     return tuple(d if isinstance(d, int) else d.value or "?" for d in value.shape)
-
-
-def spec_of(value: ir.Value) -> TensorSpec:
-    """Name a graph's input or output with its type, as numpy calls it, and its shape."""
-    name = value.dtype.name.lower() if value.dtype is not None else "?"
-    return TensorSpec(value.name or "", _NUMPY_NAMES.get(name, name), dims(value))
-
-
-_NUMPY_NAMES = {"float": "float32", "double": "float64"}

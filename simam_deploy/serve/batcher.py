@@ -166,9 +166,9 @@ class Batcher:
         if _succeeded(job.done):
             return
         with self._changed:
-            line = self._lines.get(job.line, ())
-            if job in line:
-                line.remove(job)  # type: ignore[union-attr]
+            line = self._lines.get(job.line)
+            if line is not None and job in line:
+                line.remove(job)
                 self._queued -= 1
                 self._forget_if_empty(job.line)
 

@@ -137,7 +137,7 @@ def _handler(repository: Repository, name: str, method: Method, request: Any) ->
             return bytes(message.SerializeToString())
         except Refusal as refusal:
             code, said = refusal.grpc_code, str(refusal)
-        except Exception:
+        except Exception:  # a bug of ours, as over HTTP: logged whole, told in one word
             _log.exception("%s failed", name)
             code, said = Refusal.grpc_code, INTERNAL
         await context.abort(getattr(grpc.StatusCode, code), said)

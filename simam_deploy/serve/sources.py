@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from simam_deploy.errors import InputError, UsageError
+from simam_deploy.naming import CHECKPOINTS, stem_of
 from simam_deploy.serve.open_runner import RUNNABLE
 
-CHECKPOINTS = (".pth", ".pt", ".tar", ".pt2", ".safetensors", ".ckpt", ".bin")
+_SERVED = (*RUNNABLE, *CHECKPOINTS)
 _NAME = re.compile(r"[\w][\w.-]*")
 
 
@@ -39,20 +40,13 @@ def _expand(argument: str) -> list[tuple[str, Path]]:
     if not path.exists():
         raise InputError(f"cannot serve {path}: no such file")
     if not path.is_dir():
-        return [(name or stem_of(path), path)]
+        return [(name or stem_of(path, _SERVED), path)]
     if name:
         raise UsageError(f"{path} is a folder: its models are named by their files, not {name!r}")
-    files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in (*RUNNABLE, *CHECKPOINTS)]
+    files = [p for p in sorted(path.iterdir()) if p.suffix.lower() in _SERVED]
     if not files:
         raise InputError(f"there is nothing to serve in {path}")
-    return [(stem_of(file), file) for file in files]
-
-
-def stem_of(path: Path) -> str:
-    """Take every known suffix off: `best.pth.tar` is `best`."""
-    while path.suffix.lower() in (*RUNNABLE, *CHECKPOINTS):
-        path = path.with_suffix("")
-    return path.name
+    return [(stem_of(file, _SERVED), file) for file in files]
 
 
 def export_checkpoints(

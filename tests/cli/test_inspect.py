@@ -7,7 +7,7 @@ import sys
 import onnx
 import pytest
 
-from simam_deploy import inspect_onnx
+from simam_deploy import UsageError, inspect_onnx
 from simam_deploy.cli.inspect import main
 
 OFFICIAL = """
@@ -172,3 +172,9 @@ def test_a_real_export(digits, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "as exported by simam-deploy" in printed
     assert max(map(len, printed.splitlines()[1:])) <= 100
+
+
+def test_an_unknown_precision_is_a_usage_error(tmp_path):
+    onnx.save(text(f"{OFFICIAL} y = Relu(a)"), tmp_path / "m.onnx")
+    with pytest.raises(UsageError, match="fp16 or bf16; got 'fp8'"):
+        inspect_onnx(tmp_path / "m.onnx", precision="fp8")
