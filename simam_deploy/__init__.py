@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from simam_deploy.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from simam_deploy.artifacts import EngineArtifact, OnnxArtifact, ValidationReport
-    from simam_deploy.comparison import validate_models
-    from simam_deploy.engine_pipeline import EngineOptions, build
+    from simam_deploy.core.artifacts import EngineArtifact, OnnxArtifact
+    from simam_deploy.core.inspection import InspectReport
+    from simam_deploy.core.validation import ValidationReport
+    from simam_deploy.engine.options import EngineOptions
     from simam_deploy.errors import (
         CheckpointError,
         InputError,
@@ -23,51 +24,35 @@ if TYPE_CHECKING:
         UsageError,
         ValidationError,
     )
-    from simam_deploy.inspect_report import InspectReport
-    from simam_deploy.inspection import inspect_onnx
-    from simam_deploy.models.simam import SimAM
+    from simam_deploy.models.attention.simam import SimAM
     from simam_deploy.models.zoo import NETWORKS
-    from simam_deploy.pipeline import export_onnx
+    from simam_deploy.pipeline.build import build
+    from simam_deploy.pipeline.export import export_onnx
+    from simam_deploy.pipeline.inspect import inspect_onnx
+    from simam_deploy.pipeline.validate import validate_models
 
 _HOMES = {
     "NETWORKS": "models.zoo",
     "CheckpointError": "errors",
-    "EngineArtifact": "artifacts",
-    "EngineOptions": "engine_pipeline",
+    "EngineArtifact": "core.artifacts",
+    "EngineOptions": "engine.options",
     "InputError": "errors",
-    "InspectReport": "inspect_report",
+    "InspectReport": "core.inspection",
     "NetworkError": "errors",
-    "OnnxArtifact": "artifacts",
-    "SimAM": "models.simam",
+    "OnnxArtifact": "core.artifacts",
+    "SimAM": "models.attention.simam",
     "SimamError": "errors",
     "UsageError": "errors",
     "ValidationError": "errors",
-    "ValidationReport": "artifacts",
-    "build": "engine_pipeline",
-    "export_onnx": "pipeline",
-    "inspect_onnx": "inspection",
-    "validate_models": "comparison",
+    "ValidationReport": "core.validation",
+    "build": "pipeline.build",
+    "export_onnx": "pipeline.export",
+    "inspect_onnx": "pipeline.inspect",
+    "validate_models": "pipeline.validate",
 }
+"""The one table of public names: name -> the module that it lives in."""
 
-__all__ = [
-    "NETWORKS",
-    "CheckpointError",
-    "EngineArtifact",
-    "EngineOptions",
-    "InputError",
-    "InspectReport",
-    "NetworkError",
-    "OnnxArtifact",
-    "SimAM",
-    "SimamError",
-    "UsageError",
-    "ValidationError",
-    "ValidationReport",
-    "build",
-    "export_onnx",
-    "inspect_onnx",
-    "validate_models",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import fakes, gpu
+from tests.engine.conftest import cache, digits_onnx, fakes, gpu, tensorrt
 
-__all__ = ["fakes", "gpu"]
+__all__ = ["cache", "digits_onnx", "fakes", "gpu", "tensorrt"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

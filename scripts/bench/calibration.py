@@ -27,15 +27,15 @@ from pathlib import Path
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod
 from onnxruntime.quantization.calibrate import create_calibrator
-from simam_deploy.quantize.running import opened
 
 from simam_deploy import export_onnx
-from simam_deploy.dataset import Dataset, open_dataset
-from simam_deploy.graph.read import read_model
-from simam_deploy.quantize.calibrate import calibrate
-from simam_deploy.quantize.pairs import insert_pairs
-from simam_deploy.quantize.placement import place
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.precision.int8.calibrate import calibrate
+from simam_deploy.precision.int8.pairs import insert_pairs
+from simam_deploy.precision.int8.placement import place
+from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.source.samples import Dataset, open_dataset
 from train_digits import split
 
 CHECKPOINT = next(Path("examples").glob("digits-*/model_best.pth.tar"))
@@ -84,7 +84,7 @@ def theirs(
 def run_with(file: Path, ranges: Mapping[str, float], images: np.ndarray) -> np.ndarray:
     model = read_model(file)
     insert_pairs(model.graph, place(model), ranges)
-    with opened(model) as runner:
+    with run_graph(model) as runner:
         return runner.run({"input": images})["logits"]
 
 

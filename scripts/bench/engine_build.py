@@ -32,13 +32,14 @@ import onnx_ir as ir
 import torch
 from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
-from simam_deploy.artifacts import TensorSpec
-from simam_deploy.engine_pipeline import EngineOptions, build
-from simam_deploy.export import trace
-from simam_deploy.graph import prepare
-from simam_deploy.graph.write import write_model
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.engine.options import EngineOptions
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.prepare import prepare
 from simam_deploy.models.build import create
 from simam_deploy.models.zoo import NETWORKS
+from simam_deploy.pipeline.build import build
+from simam_deploy.source.trace import trace
 
 WHOLE = (
     "resnet18", "resnet50", "mobilenet_v2", "cifar_preresnet56", "wespeaker_simam_resnet34_asp",

@@ -27,15 +27,17 @@ from pathlib import Path
 
 import numpy as np
 
-from simam_deploy.engine.flavours import FLAVOURS, Flavour, installed
-from simam_deploy.engine_pipeline import EngineOptions, build
+from simam_deploy.core.arrays import Feeds
+from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, installed
+from simam_deploy.engine.options import EngineOptions
+from simam_deploy.engine.run.cuda import require_gpu
+from simam_deploy.engine.run.runner import TensorRTRunner
 from simam_deploy.errors import EngineError, SimamError
-from simam_deploy.gpu import find_gpus
-from simam_deploy.runtime.cuda import require_gpu
+from simam_deploy.pipeline.build import build
+from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.runtime.protocol import Arrays
-from simam_deploy.runtime.tensorrt_runner import TensorRTRunner
-from simam_deploy.validate import TOLERANCES, difference
+from simam_deploy.verify.outputs import difference
+from simam_deploy.verify.tolerance import TOLERANCES
 
 COLUMNS = ("date", "gpu", "cuda", "library", "network", "precision", "targets", "what", "value")
 NETWORKS = ("resnet50", "mobilenet_v2", "wespeaker_simam_resnet34_asp")
@@ -103,7 +105,7 @@ def measure(
     yield "profile switch", switches(runner, cases)
 
 
-def feeds(runner: TensorRTRunner, shapes: dict[str, tuple[int, ...]], seed: int) -> Arrays:
+def feeds(runner: TensorRTRunner, shapes: dict[str, tuple[int, ...]], seed: int) -> Feeds:
     rng = np.random.default_rng(seed)
     return {s.name: rng.standard_normal(shapes[s.name]).astype(s.dtype) for s in runner.inputs}
 

@@ -12,12 +12,12 @@ import onnx_ir as ir
 import torch
 from rtx_plan import build_plan, build_plan_apart, count_launches
 
-from simam_deploy.artifacts import TensorSpec
-from simam_deploy.export import trace
-from simam_deploy.graph.fold_bn import fold_bn
-from simam_deploy.graph.tidy import tidy
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.graph.passes.fold_bn import fold_bn
+from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.models.build import create
 from simam_deploy.models.zoo import NETWORKS
+from simam_deploy.source.trace import trace
 
 _INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
 _CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")

@@ -26,14 +26,14 @@ import onnx_ir as ir
 from engines import int8_convolutions, plan, traced
 from rtx_plan import kernels
 
-from simam_deploy.artifacts import TensorSpec
-from simam_deploy.dataset import open_dataset
-from simam_deploy.graph.lowerings import LOWERINGS
-from simam_deploy.graph.read import read_model
-from simam_deploy.graph.tidy import tidy
-from simam_deploy.graph.write import write_model
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.models.zoo import NETWORKS
-from simam_deploy.quantize import quantise
+from simam_deploy.precision.int8 import quantise
+from simam_deploy.source.samples import open_dataset
 
 WHOLE = (
     "cifar_resnet20",

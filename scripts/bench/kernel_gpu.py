@@ -44,8 +44,8 @@ import torch.nn.functional as functional  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from simam_deploy.errors import InputError, SimamError  # noqa: E402
-from simam_deploy.ops import formula, simam, simam_epilogue  # noqa: E402
-from simam_deploy.ops.library import VARIABLE  # noqa: E402
+from simam_deploy.op.torch import formula, simam, simam_epilogue  # noqa: E402
+from simam_deploy.op.torch.library import VARIABLE  # noqa: E402
 
 STEPS = ("build", "sanitize", "accuracy", "speed")
 TOLERANCES = {torch.float32: 2e-6, torch.float16: 6e-4, torch.bfloat16: 4.2e-3}

@@ -20,10 +20,10 @@ import httptools
 import numpy as np
 import uvloop
 
-from simam_deploy.load.http_client import HttpWire
-from simam_deploy.load.plan import Plan
-from simam_deploy.load.target import Target
-from simam_deploy.load.traffic import Tally, drive
+from simam_deploy.serve.load.http_client import HttpWire
+from simam_deploy.serve.load.plan import Plan
+from simam_deploy.serve.load.target import Target
+from simam_deploy.serve.load.traffic import Tally, drive
 
 SECONDS = 3.0
 CLIENTS = 16

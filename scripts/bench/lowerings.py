@@ -34,12 +34,12 @@ import onnx_ir as ir
 import onnxruntime as ort
 from engines import launches, traced
 
-from simam_deploy.graph.expand import expand
-from simam_deploy.graph.lowerings import LOWERINGS
-from simam_deploy.graph.precision import to_half
+from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.graph.lower.expand import expand
+from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.tape import Scalar, Tape
-from simam_deploy.graph.tidy import tidy
+from simam_deploy.precision.half.half import to_half
 
 MAPS = [(1, 64, 112, 112), (1, 256, 56, 56), (8, 256, 56, 56), (1, 2048, 7, 7), (1, 64, 200, 334)]
 IN_A_ROW = 4

@@ -27,12 +27,13 @@ import onnx_ir as ir
 from engines import plan, traced
 from rtx_plan import count_launches, plugin_strides
 
-from simam_deploy.graph.flat import lower_flat
-from simam_deploy.graph.fuse_epilogue import fuse_epilogue
-from simam_deploy.graph.opset import convert_opset
-from simam_deploy.graph.plugin import lower_plugin
-from simam_deploy.graph.precision import to_half, typed
-from simam_deploy.plugin import find_plugin
+from simam_deploy.graph.file.typed import typed
+from simam_deploy.graph.lower.flat import lower_flat
+from simam_deploy.graph.lower.plugin import lower_plugin
+from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
+from simam_deploy.graph.passes.opset import convert_opset
+from simam_deploy.op.find import find_plugin
+from simam_deploy.precision.half.half import to_half
 
 NETWORKS = ("resnet18", "resnet50", "mobilenet_v2")
 HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}

@@ -300,7 +300,7 @@ def ready_seconds(folder: Path, rounds: int) -> list[float]:
 
     from simam_deploy.models.build import create
     from simam_deploy.models.zoo import NETWORKS
-    from simam_deploy.pipeline import export_onnx
+    from simam_deploy.pipeline.export import export_onnx
 
     torch.save(create(NETWORKS["resnet18"]).state_dict(), folder / "resnet18.pth")
     path = export_onnx(folder / "resnet18.pth").path
@@ -318,7 +318,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--pytriton", metavar="PYTHON", help="of an environment that has it")
     args = parser.parse_args()
-    from simam_deploy.pipeline import export_onnx
+    from simam_deploy.pipeline.export import export_onnx
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

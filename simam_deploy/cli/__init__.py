@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from simam_deploy import __version__
+from simam_deploy.core.version import __version__
 
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",

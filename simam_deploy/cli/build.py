@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from simam_deploy.artifacts import PRECISIONS
 from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
+from simam_deploy.core.specs import PRECISIONS
 
 _EPILOG = """examples:
   simam-build model.onnx
@@ -144,9 +144,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _build(args: argparse.Namespace) -> None:
     return_freed_memory()
-    from simam_deploy.engine_pipeline import EngineOptions, build
+    from simam_deploy.engine.options import EngineOptions
+    from simam_deploy.pipeline.build import build
     from simam_deploy.report.build_text import build_table
-    from simam_deploy.sources import Options
+    from simam_deploy.source import Options
 
     engine = EngineOptions(
         precision=args.precision,

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _examine(as_json: bool) -> None:
-    from simam_deploy.doctor import diagnose
+    from simam_deploy.pipeline.doctor import diagnose
     from simam_deploy.report.doctor_text import doctor_table
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json

@@ -8,9 +8,9 @@ import json
 import sys
 from collections.abc import Sequence
 
-from simam_deploy.artifacts import PRECISIONS
 from simam_deploy.cli.formats import FORMATS
 from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
+from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.errors import UsageError
 
 _EPILOG = """examples:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simam_deploy.core.progress import Progress
 from simam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from simam_deploy.artifacts import OnnxArtifact
-    from simam_deploy.deploy import Deployment
+    from simam_deploy.core.artifacts import OnnxArtifact
+    from simam_deploy.serve.deploy import Deployment
 
-Progress = Callable[[str], None]
 Made = tuple[dict[str, Any], str]
 """The JSON document, and the table for the terminal."""
 
@@ -40,7 +40,7 @@ def write_plugin(args: argparse.Namespace, progress: Progress) -> Made:
 def _export(
     args: argparse.Namespace, output: str | Path | None, lowering: str, progress: Progress
 ) -> OnnxArtifact:
-    from simam_deploy.pipeline import export_onnx
+    from simam_deploy.pipeline.export import export_onnx
 
     return export_onnx(
         Path(args.source),
@@ -71,9 +71,10 @@ def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
     _refuse("engine", given)
     if args.labels:
         raise UsageError("--labels goes into an .onnx: export that, then build the engine from it")
-    from simam_deploy.engine_pipeline import EngineOptions, build
+    from simam_deploy.engine.options import EngineOptions
+    from simam_deploy.pipeline.build import build
     from simam_deploy.report.build_text import build_table
-    from simam_deploy.sources import Options
+    from simam_deploy.source import Options
 
     engine = EngineOptions(
         precision=args.precision,
@@ -97,7 +98,7 @@ def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
 
 def write_triton(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a model into a Triton model repository; a checkpoint is exported first."""
-    from simam_deploy.deploy import write_triton as write
+    from simam_deploy.serve.deploy import write_triton as write
 
     with _artifact(args, progress) as artifact:
         output = Path(args.output or artifact.with_name("models"))
@@ -106,7 +107,7 @@ def write_triton(args: argparse.Namespace, progress: Progress) -> Made:
 
 def write_kserve(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a KServe InferenceService for an artifact whose Triton repository lies somewhere."""
-    from simam_deploy.deploy import write_kserve as write
+    from simam_deploy.serve.deploy import write_kserve as write
 
     if args.storage_uri is None:
         raise UsageError("--format kserve wants --storage-uri: where the Triton repository lies")

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _inspect(args: argparse.Namespace) -> None:
-    from simam_deploy.inspection import inspect_onnx
+    from simam_deploy.pipeline.inspect import inspect_onnx
     from simam_deploy.report.inspect_text import inspect_table
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json

@@ -12,7 +12,7 @@ from simam_deploy.cli.process import INTERRUPTED, Steps, exit_code
 from simam_deploy.errors import InputError
 
 if TYPE_CHECKING:
-    from simam_deploy.load import LoadReport
+    from simam_deploy.serve.load import LoadReport
 
 CLOSED_CONNECTIONS = 16
 OPEN_CONNECTIONS = 64
@@ -89,8 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load(args: argparse.Namespace) -> LoadReport:
-    from simam_deploy.load import Plan, run_load
-    from simam_deploy.load.text import load_table
+    from simam_deploy.serve.load import Plan, run_load
+    from simam_deploy.serve.load.text import load_table
 
     clients = CLOSED_CONNECTIONS if args.rate is None else OPEN_CONNECTIONS
     plan = Plan(

@@ -171,8 +171,8 @@ def _serve(args: argparse.Namespace) -> None:
     if args.ray:
         _serve_on_ray(args, settings)
         return
+    from simam_deploy.pipeline.serve import export_checkpoints, find_sources
     from simam_deploy.serve.server import serve
-    from simam_deploy.serve.sources import export_checkpoints, find_sources
 
     sources = find_sources(args.models)
     with tempfile.TemporaryDirectory(prefix="simam-serve-") as folder:
@@ -182,8 +182,8 @@ def _serve(args: argparse.Namespace) -> None:
 
 def _serve_on_ray(args: argparse.Namespace, settings: Settings) -> None:
     """Deploy, wait for the signal to end, and take the deployment down."""
-    from simam_deploy.ray_serve import Scale, deploy_ray
-    from simam_deploy.serve.sources import find_sources
+    from simam_deploy.pipeline.serve import find_sources
+    from simam_deploy.serve.ray import Scale, deploy_ray
 
     cpus = float(settings.threads * settings.instances)
     scale = Scale(args.min_replicas, args.max_replicas, cpus, args.replica_gpus)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
-from simam_deploy.engine import PLANS
+from simam_deploy.core.files import PLANS
 from simam_deploy.errors import UsageError, ValidationError
 
 if TYPE_CHECKING:
-    from simam_deploy.comparison_report import ComparisonReport
+    from simam_deploy.verify.report import ComparisonReport
 
 _EPILOG = """examples:
   simam-validate model.pth model.onnx
@@ -115,8 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _validate(args: argparse.Namespace) -> None:
     _check(args)
     return_freed_memory()
-    from simam_deploy.comparison import Data, validate_models
+    from simam_deploy.pipeline.validate import validate_models
     from simam_deploy.report.validate_text import validate_table
+    from simam_deploy.verify.classes import Data
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         report = validate_models(
@@ -158,8 +159,8 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _plot(report: ComparisonReport, path: Path) -> None:
+    from simam_deploy.core.staging import explained, publish, staging_folder
     from simam_deploy.report.gate_plot import gate_plot
-    from simam_deploy.staging import explained, publish, staging_folder
 
     with staging_folder(path) as stage, explained(path):
         (stage / path.name).write_text(gate_plot(report), encoding="utf-8")

@@ -4,6 +4,3 @@
 of the `flavours`; holds the plan against what was asked (`audit`); and seals it with a `manifest`,
 which `preflight` checks before anything loads the plan. `cache` keeps what was built.
 """
-
-PLANS = (".engine", ".plan", ".trt")
-"""Suffixes of a plan."""

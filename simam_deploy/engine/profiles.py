@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simam_deploy.artifacts import Profile, ShapeRange, TensorSpec
+from simam_deploy.core.specs import Profile, ShapeRange, TensorSpec
 from simam_deploy.errors import UsageError
 
 Shapes = Mapping[str, tuple[int, ...]]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.artifacts import Profile, ShapeRange
+from simam_deploy.core.specs import Profile, ShapeRange
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class BuildRequest:
         onnx: The graph, in the precision that the plan is to have: plans are strongly typed.
         output: Where the plan goes.
         flavour: "tensorrt" or "tensorrt_rtx".
-        precision: What the plan will be audited for, one of `artifacts.PRECISIONS`.
+        precision: What the plan will be audited for, one of `core.specs.PRECISIONS`.
         targets: Compute capabilities as "sm89", or ("current",); none leaves it to the flavour.
         profiles: Ranges of the dynamic inputs; empty for a static graph.
         workspace: Scratch memory allowed, in MiB; None for the library's own limit.

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import onnx_ir as ir
 
-from simam_deploy import op
-from simam_deploy.graph.fold_bn import conv_of
+from simam_deploy.core.inspection import LintFinding
 from simam_deploy.graph.hazards import area_of
+from simam_deploy.graph.passes.fold_bn import conv_of
 from simam_deploy.graph.recognise import Findings, Site
-from simam_deploy.inspect_report import LintFinding
+from simam_deploy.op import contract
 
 _SHAPE_ARITHMETIC = frozenset(
     ("Add", "Cast", "Concat", "Gather", "Identity", "Max", "Mul", "ReduceProd", "Size", "Slice",
@@ -125,7 +125,7 @@ def _unread(model: ir.Model) -> Iterator[str]:
 
 def _bodiless(model: ir.Model) -> Iterator[str]:
     for node in model.graph.all_nodes():
-        if node.domain == op.DOMAIN and node.op_identifier() not in model.functions:
+        if node.domain == contract.DOMAIN and node.op_identifier() not in model.functions:
             yield _name(node)
 
 
@@ -144,7 +144,7 @@ _RULES: dict[str, tuple[Callable[[ir.Model], Iterator[str]], str]] = {
     "unused-initializer": (_unread, "weights that no node reads; remove them"),
     "no-function-body": (
         _bodiless,
-        f"{op.DOMAIN} nodes without a function body run only where a plugin is loaded; "
+        f"{contract.DOMAIN} nodes without a function body run only where a plugin is loaded; "
         "`simam-export` lowers them",
     ),
 }

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from simam_deploy import op
-from simam_deploy.artifacts import SimamSite
+from simam_deploy.core.specs import SimamSite
 from simam_deploy.errors import InputError
+from simam_deploy.op import contract
 
 
 def simam_nodes(model: ir.Model) -> list[ir.Node]:
     """List the SimAM nodes of the main graph, fused or not, in its order."""
-    return [n for n in model.graph if n.domain == op.DOMAIN and n.op_type in op.INPUTS]
+    return [n for n in model.graph if n.domain == contract.DOMAIN and n.op_type in contract.INPUTS]
 
 
 def e_lambda_of(node: ir.Node) -> float:
     """Read a SimAM node's lambda: the shortest decimal that its float32 attribute rounds from."""
-    return float(str(np.float32(node.attributes[op.LAMBDA_ATTRIBUTE].as_float())))
+    return float(str(np.float32(node.attributes[contract.LAMBDA_ATTRIBUTE].as_float())))
 
 
 def check_sites(model: ir.Model) -> tuple[SimamSite, ...]:
@@ -40,7 +40,7 @@ def check_sites(model: ir.Model) -> tuple[SimamSite, ...]:
 
 def clip_of(node: ir.Node) -> tuple[float, float]:
     """Read the bounds of a SimAM node's epilogue."""
-    low, high = (node.attributes[name].as_float() for name in op.CLIP_ATTRIBUTES)
+    low, high = (node.attributes[name].as_float() for name in contract.CLIP_ATTRIBUTES)
     return low, high
 
 

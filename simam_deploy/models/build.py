@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from simam_deploy.errors import NetworkError
-from simam_deploy.models.cifar_mobilenetv2 import CifarMobileNetV2
-from simam_deploy.models.cifar_preresnet import CifarPreResNet
-from simam_deploy.models.cifar_resnet import CifarResNet
-from simam_deploy.models.cifar_wideresnet import CifarWideResNet
 from simam_deploy.models.fit import show
 from simam_deploy.models.identify import Identity
-from simam_deploy.models.mobilenet_v2 import MobileNetV2
-from simam_deploy.models.resnet import Backbone, ResNet
-from simam_deploy.models.wespeaker import WeSpeakerResNet
+from simam_deploy.models.networks.cifar_mobilenetv2 import CifarMobileNetV2
+from simam_deploy.models.networks.cifar_preresnet import CifarPreResNet
+from simam_deploy.models.networks.cifar_resnet import CifarResNet
+from simam_deploy.models.networks.cifar_wideresnet import CifarWideResNet
+from simam_deploy.models.networks.mobilenet_v2 import MobileNetV2
+from simam_deploy.models.networks.resnet import Backbone, ResNet
+from simam_deploy.models.networks.wespeaker import WeSpeakerResNet
 from simam_deploy.models.zoo import Network
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from simam_deploy.errors import UsageError
-from simam_deploy.models.simam import SimAM
+from simam_deploy.models.attention.simam import SimAM
 
 _LARGEST = 1 << 14
 """Where the search for a workable size gives up, in pixels or frames."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from simam_deploy.models.plans import (
+from simam_deploy.models.networks.steps import (
     CIFAR_STRIDES,
     IMAGENET_STRIDES,
     InvertedStep,

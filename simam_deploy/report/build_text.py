@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from simam_deploy.artifacts import EngineArtifact, PlanAudit, Profile
+from simam_deploy.core.artifacts import EngineArtifact, PlanAudit
+from simam_deploy.core.specs import Profile
 from simam_deploy.report.text import rows
 
 _SHOWN = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from simam_deploy.doctor import Diagnosis, Finding
+from simam_deploy.pipeline.doctor import Diagnosis, Finding
 
 _WIDTH = 100
 

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator
 from html import escape
 
-from simam_deploy.artifacts import GateCheck
-from simam_deploy.comparison_report import ComparisonReport
+from simam_deploy.core.validation import GateCheck
 from simam_deploy.report.columns import short
+from simam_deploy.verify.report import ComparisonReport
 
 _ROW, _TOP, _BOTTOM = 26, 44, 14
 _NAME_WIDTH = 30

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from simam_deploy.artifacts import METADATA_PREFIX, TensorSpec
-from simam_deploy.inspect_report import InspectReport, LintFinding, RangeFinding, Shape, SiteFacts
+from simam_deploy.core.inspection import InspectReport, LintFinding, RangeFinding, Shape, SiteFacts
+from simam_deploy.core.onnx_metadata import METADATA_PREFIX
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.report.columns import WIDTH, columns, short
 
 _PLACES = 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simam_deploy.artifacts import OnnxArtifact, SimamSite
+from simam_deploy.core.artifacts import OnnxArtifact
+from simam_deploy.core.specs import SimamSite
 from simam_deploy.models.zoo import NETWORKS
 
 

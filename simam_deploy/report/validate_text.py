@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from simam_deploy.artifacts import GateCheck, LayerCheck, ValidationReport
-from simam_deploy.comparison_report import Accuracy, Bisection, ComparisonReport, Side
+from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport
 from simam_deploy.report.columns import WIDTH, columns
+from simam_deploy.verify.report import Accuracy, Bisection, ComparisonReport, Side
 
 _INDENT = " " * 6
 _KEPT = 20

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import onnx_ir as ir
 
-from simam_deploy.graph.write import write_model
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.graph.file.write import write_model
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 
 
@@ -30,7 +28,7 @@ def run_graph(model: ir.Model, name: str = "graph") -> OnnxRunner:
         return OnnxRunner(file, as_written=True)
 
 
-def run_model(model: ir.Model, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+def run_model(model: ir.Model, feeds: Feeds) -> list[Array]:
     """Compute a model's outputs, in their order, once; feeds that it has no input for are left out.
 
     Raises:

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
-from simam_deploy.artifacts import TensorSpec
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
-from simam_deploy.runtime.protocol import Arrays, Closing
+from simam_deploy.runtime.protocol import Closing
 
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
@@ -84,7 +83,7 @@ class OnnxRunner(Closing):
         self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
         self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
 
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+    def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by name.
 
         Raises:

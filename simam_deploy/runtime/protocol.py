@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-import numpy.typing as npt
-
-from simam_deploy.artifacts import TensorSpec
-
-Arrays = Mapping[str, npt.NDArray[Any]]
-
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import TensorSpec
 
 Self = TypeVar("Self", bound="Closing")
 
@@ -37,7 +32,7 @@ class Runner(Protocol):
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+    def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by name, for one array per input name."""
         ...
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import numpy.typing as npt
-
-from simam_deploy.artifacts import TensorSpec
-from simam_deploy.runtime.protocol import Arrays, Closing, Runner
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.runtime.protocol import Closing, Runner
 
 
 class Renamed(Closing):
@@ -26,7 +24,7 @@ class Renamed(Closing):
         self.outputs = _renamed(runner.outputs, outputs)
         self._runner = runner
 
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+    def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by its new name."""
         own = zip(self._runner.inputs, self.inputs, strict=True)
         got = self._runner.run({theirs.name: feeds[spec.name] for theirs, spec in own})

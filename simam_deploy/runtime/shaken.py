@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-from simam_deploy.runtime.protocol import Arrays, Closing, Runner
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.runtime.protocol import Closing, Runner
 
 
 class Shaken(Closing):
@@ -25,12 +23,12 @@ class Shaken(Closing):
         self._runner = runner
         self._noise = noise
 
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+    def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by name, for the disturbed inputs."""
         rng = np.random.default_rng(0)
         return self._runner.run({name: self._disturb(a, rng) for name, a in feeds.items()})
 
-    def _disturb(self, array: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
+    def _disturb(self, array: Array, rng: np.random.Generator) -> Array:
         if not np.issubdtype(array.dtype, np.floating):
             return array
         factor = 1 + rng.uniform(-self._noise, self._noise, array.shape)

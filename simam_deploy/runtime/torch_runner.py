@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy.typing as npt
 import torch
 from torch import nn
 
-from simam_deploy.artifacts import TensorSpec
-from simam_deploy.models.simam import SimAM
-from simam_deploy.runtime.protocol import Arrays, Closing
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.models.attention.simam import SimAM
+from simam_deploy.runtime.protocol import Closing
 
 ULP = 2**-23
 """One unit in the last place of a float32, relative to it."""
@@ -50,7 +50,7 @@ class TorchRunner(Closing):
         self._model: nn.Module | None = model
         self._noise = rounding_noise
 
-    def run(self, feeds: Arrays) -> dict[str, npt.NDArray[Any]]:
+    def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by name."""
         assert self._model is not None, "the runner is closed"
         with torch.inference_mode(), _shaken(self._model, self._noise):

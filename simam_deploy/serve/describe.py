@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from simam_deploy import __version__
-from simam_deploy.serve.check import Port
-from simam_deploy.serve.model import Model
-from simam_deploy.serve.pictures import takes_pictures
-from simam_deploy.serve.repository import Repository
-from simam_deploy.serve.statistics import Duration, Statistics
+from simam_deploy.core.version import __version__
+from simam_deploy.serve.models.model import Model
+from simam_deploy.serve.models.pictures import takes_pictures
+from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.models.statistics import Duration, Statistics
+from simam_deploy.serve.protocol.check import Port
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 Document = dict[str, Any]

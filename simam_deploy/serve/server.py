@@ -15,12 +15,12 @@ from typing import Any
 import uvicorn
 
 from simam_deploy.errors import InputError
-from simam_deploy.serve.app import App
-from simam_deploy.serve.connection import guarded
-from simam_deploy.serve.grpc_service import start_grpc
-from simam_deploy.serve.refusals import Refusal
-from simam_deploy.serve.repository import Repository
-from simam_deploy.serve.routes import make_routes
+from simam_deploy.serve.grpc.service import start_grpc
+from simam_deploy.serve.http.app import App
+from simam_deploy.serve.http.connection import guarded
+from simam_deploy.serve.http.routes import make_routes
+from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
 
 Say = Callable[[str], None]

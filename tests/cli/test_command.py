@@ -8,7 +8,7 @@ import pytest
 
 import simam_deploy
 from simam_deploy.cli import export as cli
-from simam_deploy.graph.lowerings import LOWERINGS
+from simam_deploy.graph.lower import LOWERINGS
 
 
 def simam(*args, **options):

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("httptools", reason="needs the extra `serve`")
 
 from simam_deploy.cli.load import main
-from tests.load.stub import Stub, start_http
+from tests.serve.load.stub import Stub, start_http
 
 COMMAND = [sys.executable, "-m", "simam_deploy", "load"]
 

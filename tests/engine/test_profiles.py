@@ -1,6 +1,6 @@
 import pytest
 
-from simam_deploy.artifacts import TensorSpec
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.engine.profiles import default_profile, given_profiles
 from simam_deploy.errors import UsageError
 

@@ -5,8 +5,8 @@ import onnx
 import onnx_ir as ir
 import onnxruntime as ort
 
-from simam_deploy import op
 from simam_deploy.graph.sites import simam_nodes
+from simam_deploy.op import contract
 
 
 def model(text: str, **weights: np.ndarray) -> ir.Model:
@@ -41,8 +41,8 @@ def epilogue_model(
     shape: str, residual: bool, activation: str, opset: int = 18, dtype: str = "float"
 ) -> ir.Model:
     """One fused SimAM of three channels, lambda 0.1, like `simam_model`; the residual is 2 * x."""
-    names = list(op.CLIP_ATTRIBUTES)
-    bounds = dict(zip(names, op.ACTIVATIONS[activation], strict=True))
+    names = list(contract.CLIP_ATTRIBUTES)
+    bounds = dict(zip(names, contract.ACTIVATIONS[activation], strict=True))
     graph = model(
         f"""<ir_version: 8, opset_import: ["" : {opset}, "simam" : 1]>
         g (float[{shape}] x) => (float[{shape}] y)
@@ -50,7 +50,7 @@ def epilogue_model(
         {{
             {_into(dtype)}
             r = Add(a, a)
-            [site] b = simam.{op.RESIDUAL_OP_TYPE if residual else op.EPILOGUE_OP_TYPE}
+            [site] b = simam.{contract.RESIDUAL_OP_TYPE if residual else contract.EPILOGUE_OP_TYPE}
                 <e_lambda = 0.1>(a, scale, bias{", r" if residual else ""})
             {_out_of(dtype)}
         }}"""

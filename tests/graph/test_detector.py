@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from simam_deploy.graph.portable import lower_portable
-from simam_deploy.graph.read import read_model
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.graph.recognise import recognise, to_nodes
-from simam_deploy.graph.write import write_model
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 
 SIZES = [(1, 64, 96), (3, 128, 64), (2, 96, 160)]

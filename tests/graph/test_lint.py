@@ -2,9 +2,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy.graph.epilogue_behind import epilogue_behind
 from simam_deploy.graph.hazards import fp16_std, hazards_of
 from simam_deploy.graph.lint import lint
+from simam_deploy.graph.passes.epilogue_behind import epilogue_behind
 from simam_deploy.graph.recognise import recognise
 from tests.graph.onnx_text import model, simam_model
 

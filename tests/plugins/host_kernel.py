@@ -16,8 +16,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from simam_deploy.op import ACTIVATIONS, epilogue_reference, simam_reference
-from simam_deploy.ops.parameters import LAYOUTS, TYPES, Params, Tensors, params_of
+from simam_deploy.op.contract import ACTIVATIONS, epilogue_reference, simam_reference
+from simam_deploy.op.torch.parameters import LAYOUTS, TYPES, Params, Tensors, params_of
 
 PLUGIN = Path(__file__).parent.parent.parent / "plugins" / "simam"
 KERNEL = PLUGIN / "kernel"

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from simam_deploy import op
-from simam_deploy.engine import aot
+from simam_deploy.engine.build import aot
 from simam_deploy.errors import EngineError
-from simam_deploy.ops.parameters import LAYOUTS as LAYOUT_NUMBERS
+from simam_deploy.op import contract
+from simam_deploy.op.torch.parameters import LAYOUTS as LAYOUT_NUMBERS
 from tests.plugins.host_kernel import DTYPES, PLUGIN, Case, HostKernel, build_host, draw
 from tests.plugins.test_kernel_compiled import ARCHITECTURES
 from tests.plugins.test_kernel_host import assert_close
@@ -55,7 +55,7 @@ NUMBERS = SimpleNamespace(
     SymInt32=int,
     SymIntExprs=lambda count: [None] * count,
 )
-"""`tensorrt.plugin` as far as the launch goes; tests/engine/test_aot.py has the real one."""
+"""`tensorrt.plugin` as far as the launch goes; tests/engine/build/test_aot.py has the real one."""
 
 
 class WholeKernel(HostKernel):
@@ -122,7 +122,9 @@ def test_the_entries_name_their_arguments_in_that_order():
     source = " ".join((PLUGIN / "aot" / "entries.cu").read_text().replace("\\", " ").split())
     found = dict(re.findall(r" (\w+)_##SUFFIX\(([^)]*)\)", source))
     named = {name: re.findall(r"(\w+)(?:,|$)", text) for name, text in found.items()}
-    assert named == {name: [*inputs, "n", "c", "hw", "y"] for name, inputs in op.INPUTS.items()}
+    assert named == {
+        name: [*inputs, "n", "c", "hw", "y"] for name, inputs in contract.INPUTS.items()
+    }
 
 
 def parameters(entry: str) -> list[str]:
@@ -133,7 +135,7 @@ def parameters(entry: str) -> list[str]:
 def test_an_entry_takes_what_tensorrt_passes(aot_ptx, entry):
     """A pointer an input, then the int32 extras n, c and hw, then a pointer for the output."""
     cut = aot.cut_entry(aot_ptx.read_text(), entry)
-    inputs = op.INPUTS[entry.split("_")[0]]
+    inputs = contract.INPUTS[entry.split("_")[0]]
     assert re.findall(r"\.entry (\w+)\(", cut) == [entry]
     assert parameters(cut) == ["u64"] * len(inputs) + ["u32"] * 3 + ["u64"]
     assert re.findall(r"\.maxntid (\d+), 1, 1", cut) == [str(aot.THREADS)]

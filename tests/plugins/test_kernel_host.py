@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from simam_deploy.op import simam_reference
-from simam_deploy.ops.parameters import Tensors
+from simam_deploy.op.contract import simam_reference
+from simam_deploy.op.torch.parameters import Tensors
 from tests.plugins.host_kernel import (
     DTYPES,
     KERNEL,

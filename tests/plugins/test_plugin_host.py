@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from simam_deploy import op
-from simam_deploy.plugin import LIBRARIES
+from simam_deploy.op import contract
+from simam_deploy.op.find import LIBRARIES
 
 SOURCES = Path(__file__).parents[2] / "plugins" / "simam"
 HEADERS = os.environ.get("TENSORRT_INCLUDE", "").split(os.pathsep)
@@ -78,8 +78,16 @@ def test_check(programs, check, flavour):
 @pytest.mark.parametrize("flavour", list(LIBRARIES))
 def test_the_creators_are_the_contracts_operators(programs, flavour):
     assert checked(programs, flavour, "contract") == [
-        " ".join([op.DOMAIN, str(op.OP_VERSION), name, str(len(inputs)), *op.ATTRIBUTES[name]])
-        for name, inputs in op.INPUTS.items()
+        " ".join(
+            [
+                contract.DOMAIN,
+                str(contract.OP_VERSION),
+                name,
+                str(len(inputs)),
+                *contract.ATTRIBUTES[name],
+            ]
+        )
+        for name, inputs in contract.INPUTS.items()
     ]
 
 
@@ -108,9 +116,10 @@ def test_the_sources_state_the_contract():
     text = (SOURCES / "tensorrt" / "operators.h").read_text()
     found = re.findall(r'\{"(\w+)", (\d), (\d)\}', text)
     assert found == [
-        (name, str(len(op.INPUTS[name])), str(len(op.ATTRIBUTES[name]))) for name in op.INPUTS
+        (name, str(len(contract.INPUTS[name])), str(len(contract.ATTRIBUTES[name])))
+        for name in contract.INPUTS
     ]
     (names,) = re.findall(r"kAttributeNames\{(.*?)\}", text)
-    assert tuple(re.findall(r'"(\w+)"', names)) == op.ATTRIBUTES[op.RESIDUAL_OP_TYPE]
-    assert f'kNamespace = "{op.DOMAIN}"' in text
-    assert f'kVersion = "{op.OP_VERSION}"' in text
+    assert tuple(re.findall(r'"(\w+)"', names)) == contract.ATTRIBUTES[contract.RESIDUAL_OP_TYPE]
+    assert f'kNamespace = "{contract.DOMAIN}"' in text
+    assert f'kVersion = "{contract.OP_VERSION}"' in text

@@ -10,11 +10,11 @@ import subprocess
 import onnx_ir as ir
 import pytest
 
-from simam_deploy.graph.plugin import lower_plugin
+from simam_deploy.graph.lower.plugin import lower_plugin
 from simam_deploy.graph.sites import simam_nodes
-from simam_deploy.plugin import LIBRARIES, find_plugin
+from simam_deploy.op.find import LIBRARIES, find_plugin
 from tests.graph.onnx_text import model
-from tests.graph.precision.graphs import draw
+from tests.precision.half.graphs import draw
 
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"

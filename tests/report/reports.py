@@ -2,8 +2,9 @@
 
 import math
 
-from simam_deploy.artifacts import CaseResult, GateCheck, TensorSpec, ValidationReport
-from simam_deploy.comparison_report import ComparisonReport, Side
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.validation import CaseResult, GateCheck, ValidationReport
+from simam_deploy.verify.report import ComparisonReport, Side
 
 COLLAPSED = GateCheck("deep.collapsed", (0.6222, 0.6225), (0.6225, 0.98), 0.0, 0.91, 380.0, 0.55)
 BROKEN = GateCheck(

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from simam_deploy.comparison_report import Accuracy, Bisection, Departure, Scores
 from simam_deploy.report.validate_text import validate_table
+from simam_deploy.verify.report import Accuracy, Bisection, Departure, Scores
 from tests.report.reports import BROKEN, COLLAPSED, report, right
 
 

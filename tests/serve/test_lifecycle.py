@@ -291,7 +291,7 @@ def test_a_model_that_cannot_be_served_ends_the_start(spoil, says, tmp_path):
 
 
 def test_a_manifest_that_fits_is_taken(tmp_path):
-    from simam_deploy.digest import sha256_of
+    from simam_deploy.core.files import sha256_of
 
     path = graphs.double(tmp_path)
     manifest_for(path, sha256_of(path))

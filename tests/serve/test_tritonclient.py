@@ -10,7 +10,7 @@ import tritonclient.http as over_http
 import tritonclient.http.aio as over_http_aio
 from tritonclient.utils import InferenceServerException
 
-from simam_deploy.serve.datatypes import DTYPES
+from simam_deploy.serve.protocol.datatypes import DTYPES
 from tests.serve import graphs
 
 KINDS = ("http", "http.aio", "grpc", "grpc.aio")

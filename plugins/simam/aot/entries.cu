@@ -1,4 +1,4 @@
-// The kernels that TensorRT's ahead-of-time plugins launch, as PTX: simam_deploy/engine/aot.py.
+// The kernels that TensorRT's ahead-of-time plugins launch, as PTX: simam_deploy/engine/build/aot.py.
 //
 // TensorRT hands over a pointer for each input, then the extra arguments, which can only be
 // integers, then a pointer for the output. So the attributes are constants of the module, whose

@@ -1,4 +1,4 @@
-// The C entry of a shared library: simam_deploy.ops calls it through ctypes.
+// The C entry of a shared library: simam_deploy.op.torch calls it through ctypes.
 #include "simam.h"
 
 #if defined(__GNUC__)

@@ -1,6 +1,6 @@
 // The fused SimAM kernel: what a caller sees. No TensorRT types.
 //
-// Per plane (n, c) of hw pixels, as simam_deploy/op.py defines it:
+// Per plane (n, c) of hw pixels, as simam_deploy/op/contract.py defines it:
 //
 //     d = x - mean(x);  v = sum(d^2) / (hw - 1)
 //     y = clamp(x * sigmoid(d^2 / (4 * (v + lambda)) + 0.5) * scale + bias + residual)

@@ -1,4 +1,4 @@
-// The three operators of the contract, simam_deploy/op.py: names, inputs and attributes.
+// The three operators of the contract, simam_deploy/op/contract.py: names, inputs and attributes.
 #pragma once
 
 #include <NvInferRuntime.h>

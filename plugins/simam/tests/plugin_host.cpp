@@ -133,7 +133,7 @@ std::vector<DynamicPluginTensorDesc> dynamic(std::vector<PluginTensorDesc> const
     return all;
 }
 
-// Name, inputs and attributes of each operator, for comparison with simam_deploy/op.py.
+// Name, inputs and attributes of each operator, for comparison with simam_deploy/op/contract.py.
 void contract() {
     for (Operator const& op : kOperators) {
         IPluginCreatorV3One& creator = creatorOf(op.name);

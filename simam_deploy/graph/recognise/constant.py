@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
+from simam_deploy.core.arrays import Array
 from simam_deploy.errors import InputError
 from simam_deploy.graph.recognise.interval import Interval
-
-Array = npt.NDArray[Any]
-
 
 _LARGEST = 8192
 """Elements: a vector of one number a channel is read, a weight is not."""

@@ -9,10 +9,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from simam_deploy import op
-from simam_deploy.graph.recognise.constant import Array, Constant
+from simam_deploy.core.arrays import Array
+from simam_deploy.graph.recognise.constant import Constant
 from simam_deploy.graph.recognise.signature import Signature, Types
 from simam_deploy.graph.recognise.sizes import Sizes
+from simam_deploy.op import contract
 
 _LARGEST_OPERAND = 64
 """Elements: a shape or a scalar."""
@@ -104,7 +105,7 @@ class Facts:
     def _infer(self, node: ir.Node, data: Sequence[Array | None]) -> Types | None:
         """Return what follows for the outputs; None if the inputs contradict the operator."""
         nothing: Types = [None] * len(node.outputs)
-        if node.domain == op.DOMAIN and node.inputs and node.inputs[0] is not None:
+        if node.domain == contract.DOMAIN and node.inputs and node.inputs[0] is not None:
             return [self._type(node.inputs[0]), *nothing[1:]]
         if node not in self._signatures:
             self._signatures[node] = Signature.of(node, self._model.opset_imports)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from simam_deploy import op
 from simam_deploy.graph.recognise.extent import distinct, dying, ends, is_island, name_of
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.findings import Findings, NearMiss, Shape, Site
@@ -20,6 +19,7 @@ from simam_deploy.graph.recognise.scan import Candidate, scan
 from simam_deploy.graph.recognise.scene import Scene
 from simam_deploy.graph.recognise.signature import Signature
 from simam_deploy.graph.recognise.sizes import NEEDED, Sizes, readings
+from simam_deploy.op import contract
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,11 @@ def _verdict(candidate: Candidate, scene: Scene, sizes: Sizes) -> Verdict | None
 
 def _declared(node: ir.Node) -> Verdict:
     """Judge a `simam::SimAM` node."""
-    attribute = node.attributes.get(op.LAMBDA_ATTRIBUTE)
+    attribute = node.attributes.get(contract.LAMBDA_ATTRIBUTE)
     if attribute is None or attribute.type != ir.AttributeType.FLOAT:
-        return Verdict(None, f"{op.DOMAIN}::{op.OP_TYPE} without {op.LAMBDA_ATTRIBUTE}")
+        return Verdict(
+            None, f"{contract.DOMAIN}::{contract.OP_TYPE} without {contract.LAMBDA_ATTRIBUTE}"
+        )
     e_lambda = attribute.as_float()
     if not (math.isfinite(e_lambda) and e_lambda >= 0):
         return Verdict(None, f"lambda = {e_lambda:g}, not a finite number from 0 up")

@@ -1,4 +1,4 @@
-"""Is it SimAM? The clauses of the contract in `simam_deploy.op`; each says why not, else ""."""
+"""Is it SimAM? The clauses of `simam_deploy.op.contract`; each says why not, else ""."""
 
 from __future__ import annotations
 

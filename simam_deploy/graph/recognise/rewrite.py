@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from simam_deploy import op
 from simam_deploy.graph.recognise.find import recognise
 from simam_deploy.graph.recognise.findings import Findings, Site
+from simam_deploy.op import contract
 
 
 def to_nodes(model: ir.Model, findings: Findings | None = None) -> int:
@@ -30,7 +30,7 @@ def to_nodes(model: ir.Model, findings: Findings | None = None) -> int:
         # The x of a site may be the y of the one before.
         new[site.y] = _replace(model.graph, site, new.get(site.x, site.x))
     if replaced:
-        model.opset_imports[op.DOMAIN] = op.OP_VERSION
+        model.opset_imports[contract.DOMAIN] = contract.OP_VERSION
     return len(replaced)
 
 
@@ -40,10 +40,10 @@ def _replace(graph: ir.Graph, site: Site, x: ir.Value) -> ir.Value:
     if last is None or last.graph is not graph:
         raise ValueError(f"site {site.name} is not of this model")
     node = ir.node(
-        op.OP_TYPE,
+        contract.OP_TYPE,
         [x],
-        {op.LAMBDA_ATTRIBUTE: site.e_lambda},
-        domain=op.DOMAIN,
+        {contract.LAMBDA_ATTRIBUTE: site.e_lambda},
+        domain=contract.DOMAIN,
         name=site.name,
         metadata_props=dict(last.metadata_props),
     )

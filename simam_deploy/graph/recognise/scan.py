@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from simam_deploy import op
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.forms import Gate, Map
 from simam_deploy.graph.recognise.operators import read
 from simam_deploy.graph.recognise.scene import Scene
+from simam_deploy.op import contract
 
 _DEEPEST = 16
 """Levels of If, Loop and Scan; below them nothing is looked for."""
@@ -64,7 +64,7 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
     form = scene.forms.get(node.outputs[0]) if node.outputs else None
     if isinstance(form, Gate) and form.node is node:
         yield Candidate(node, form.root, form, None, False, within)
-    elif node.domain == op.DOMAIN and node.op_type in op.INPUTS:
+    elif node.domain == contract.DOMAIN and node.op_type in contract.INPUTS:
         if node.inputs and (x := node.inputs[0]) is not None:
             yield Candidate(node, x, None, x, False, within)
     elif form is None and node.op_type == "Mul" and scene.facts.is_valid(node):

@@ -10,7 +10,8 @@ import onnx_ir as ir
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from simam_deploy.graph.recognise.constant import Array, Constant
+from simam_deploy.core.arrays import Array
+from simam_deploy.graph.recognise.constant import Constant
 
 # fmt: off
 _ARITHMETIC = frozenset((

@@ -11,7 +11,7 @@ import onnx_ir as ir
 import onnxruntime
 from onnx import inliner, parser
 
-from simam_deploy import op
+from simam_deploy.op import contract
 
 Array = npt.NDArray[Any]
 
@@ -21,15 +21,15 @@ def body(opset: int, dtype: ir.DataType) -> onnx.FunctionProto:
     mean_axes = "<axes = [2, 3]> (f" if opset < 18 else "(f, axes"
     sum_axes = "<axes = [2, 3]> (d2" if opset < 13 else "(d2, axes"
     return parser.parse_function(f"""
-        <domain: "{op.DOMAIN}", opset_import: ["" : {opset}]>
-        {op.OP_TYPE} <{op.LAMBDA_ATTRIBUTE}> (x) => (y) {{
+        <domain: "{contract.DOMAIN}", opset_import: ["" : {opset}]>
+        {contract.OP_TYPE} <{contract.LAMBDA_ATTRIBUTE}> (x) => (y) {{
             axes = Constant<value = int64[2] {{2, 3}}>()
             two = Constant<value = int64[1] {{2}}>()
             four = Constant<value = int64[1] {{4}}>()
             one = Constant<value = int64 {{1}}>()
             half = Constant<value = float {{0.5}}>()
             quadruple = Constant<value = float {{4.0}}>()
-            lambda = Constant<value_float: float = @{op.LAMBDA_ATTRIBUTE}>()
+            lambda = Constant<value_float: float = @{contract.LAMBDA_ATTRIBUTE}>()
             f = Cast<to = 1>(x)
             mean = ReduceMean{mean_axes})
             d = Sub(f, mean)

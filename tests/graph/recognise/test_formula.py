@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy.graph.recognise import Findings, recognise
-from simam_deploy.op import simam_reference
+from simam_deploy.op.contract import simam_reference
 from tests.graph.recognise.formula import checked, formula
 from tests.graph.recognise.running import difference, run
 

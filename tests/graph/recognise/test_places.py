@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import op
 from simam_deploy.graph.recognise import recognise, to_nodes
+from simam_deploy.op import contract
 from tests.graph.recognise.formula import BASE, CONSTANTS, checked, formula, parsed
 from tests.graph.recognise.running import difference, run, written_out
 
@@ -34,7 +34,7 @@ def assert_unchanged_by_to_nodes(model: ir.Model, sites: int) -> None:
     before = checked(model)
     x = np.random.default_rng(5).normal(0.5, 1, (2, 4, 56, 56)).astype(np.float32)
     assert to_nodes(model) == sites
-    assert model.opset_imports[op.DOMAIN] == op.OP_VERSION
+    assert model.opset_imports[contract.DOMAIN] == contract.OP_VERSION
     after = checked(model)
     assert [o.name for o in after.graph.output] == [o.name for o in before.graph.output]
     assert [i.name for i in after.graph.input] == [i.name for i in before.graph.input]
@@ -114,7 +114,7 @@ def test_a_gate_alone_is_reported_and_kept() -> None:
     assert site.gate_only
     assert (site.x.name, site.y.name, site.e_lambda) == ("x", "gate", 0.1)
     assert to_nodes(model) == 0
-    assert op.DOMAIN not in model.opset_imports
+    assert contract.DOMAIN not in model.opset_imports
     assert len(model.graph) == len(BASE) - 1
 
 
@@ -142,9 +142,9 @@ def test_a_node_that_is_simam_already() -> None:
     assert site.shape == (2, 4, 56, 56)
     assert to_nodes(model) == 0
     (node,) = model.graph
-    node.attributes[op.LAMBDA_ATTRIBUTE] = ir.AttrFloat32(op.LAMBDA_ATTRIBUTE, -1.0)
+    node.attributes[contract.LAMBDA_ATTRIBUTE] = ir.AttrFloat32(contract.LAMBDA_ATTRIBUTE, -1.0)
     assert recognise(model).near_misses[0].reason == "lambda = -1, not a finite number from 0 up"
-    del node.attributes[op.LAMBDA_ATTRIBUTE]
+    del node.attributes[contract.LAMBDA_ATTRIBUTE]
     assert recognise(model).near_misses[0].reason == "simam::SimAM without e_lambda"
 
 

@@ -1,0 +1,1 @@
+"""Facts and files that every room shares; nothing but the standard library and numpy."""

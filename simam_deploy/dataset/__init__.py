@@ -1,5 +1,0 @@
-"""Sample data: what calibration sees and what accuracy is measured on."""
-
-from simam_deploy.dataset.dataset import Batch, Dataset, open_dataset
-
-__all__ = ["Batch", "Dataset", "open_dataset"]

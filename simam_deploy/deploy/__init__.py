@@ -1,7 +1,0 @@
-"""Hand an artifact to a server that is not ours: Triton, or Kubernetes with KServe."""
-
-from simam_deploy.deploy.kserve import write_kserve
-from simam_deploy.deploy.result import Deployment
-from simam_deploy.deploy.triton import write_triton
-
-__all__ = ["Deployment", "write_kserve", "write_triton"]

@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT-RTX: what each has and asks."""

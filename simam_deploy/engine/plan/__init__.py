@@ -1,0 +1,1 @@
+"""A plan and its manifest: read, check, audit, keep."""

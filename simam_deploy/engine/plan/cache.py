@@ -1,0 +1,93 @@
+"""Keeps what was built, by everything that a plan depends on.
+
+An entry is a folder named by its key. It is filled beside and renamed, so that it is whole or not
+there, and one process builds while others wait for the key's lock. Entries can run code: the
+folder is the user's alone, and what is taken from it is held against its hash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from simam_deploy.core.files import sha256_of
+from simam_deploy.core.staging import locked
+from simam_deploy.engine.plan.manifest import log_of, read_manifest, sidecar, write_manifest
+from simam_deploy.errors import EngineError
+
+_PLAN = "plan.engine"
+_PACKAGE = Path(__file__).parents[2]
+
+
+def cache_folder() -> Path:
+    """Give the cache's folder: below $XDG_CACHE_HOME, or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "simam-deploy" / "engines"
+
+
+def cache_key(facts: Mapping[str, Any]) -> str:
+    """Hash what a plan depends on, this package's own code included."""
+    code = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        code.update(path.read_bytes())
+    document = json.dumps({**facts, "code": code.hexdigest()}, sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def entry_lock(folder: Path, key: str) -> Iterator[None]:
+    """Hold a key's lock; whoever wants the same plan waits, and then finds it.
+
+    Raises:
+        OSError: The cache cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(folder / f"{key}.lock"):
+        yield
+
+
+def fetch(folder: Path, key: str, plan: Path) -> dict[str, Any] | None:
+    """Copy an entry to `plan`, with its manifest and log.
+
+    Returns:
+        The manifest; None where there is no entry, or one that does not match its hash.
+
+    Raises:
+        OSError: `plan` cannot be written.
+    """
+    kept = folder / key / _PLAN
+    try:
+        document = read_manifest(kept)
+        if sha256_of(kept) != document["files"][0]["sha256"]:
+            return None
+    except (EngineError, OSError, LookupError, TypeError):
+        return None
+    shutil.copyfile(kept, plan)
+    shutil.copyfile(log_of(kept), log_of(plan))
+    document["files"][0]["name"] = plan.name
+    write_manifest(plan, document)
+    return document
+
+
+def store(folder: Path, key: str, plan: Path) -> None:
+    """Keep a plan with its manifest and log, in the place of what was there.
+
+    Raises:
+        OSError: The cache cannot be written to.
+    """
+    part = Path(tempfile.mkdtemp(prefix=f".{key[:8]}.", dir=folder))
+    try:
+        shutil.copyfile(plan, part / _PLAN)
+        for of in (sidecar, log_of):
+            shutil.copyfile(of(plan), of(part / _PLAN))
+        shutil.rmtree(folder / key, ignore_errors=True)
+        part.replace(folder / key)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

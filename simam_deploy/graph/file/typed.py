@@ -1,0 +1,42 @@
+"""See to it that every value of a graph has a type: a half value without one goes unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+import onnx_ir as ir
+
+from simam_deploy.errors import InputError
+from simam_deploy.graph.file.weights import without_weights
+
+
+def typed(model: ir.Model) -> ir.Model:
+    """Infer what types are missing, as behind a lowering or in files that leave them out.
+
+    Returns:
+        The model, or a new one over the same weights; `model` is used up.
+
+    Raises:
+        InputError: ONNX cannot infer one; it is named.
+    """
+    if any(untyped(model)):
+        model = without_weights(model, onnx.shape_inference.infer_shapes)
+    check_typed(model)
+    return model
+
+
+def check_typed(model: ir.Model) -> None:
+    """Check that no type is missing.
+
+    Raises:
+        InputError: One is; it is named.
+    """
+    for value in untyped(model):
+        raise InputError(f"the type of {value.name} is unknown: run ONNX's shape inference")
+
+
+def untyped(model: ir.Model) -> Iterator[ir.Value]:
+    """Yield what nodes of the main graph compute without a type being noted."""
+    for node in model.graph:
+        yield from (v for v in node.outputs if v.dtype is None and v.name)

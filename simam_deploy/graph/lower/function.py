@@ -1,0 +1,97 @@
+"""The lowering that keeps the nodes: each operator of the `simam` domain gets a function body.
+
+A runtime that knows functions (ONNX Runtime, TensorRT) expands the body in place of the node,
+unless it has a kernel or a plugin of that name. The body serves every size and floating dtype:
+it computes in float32 between a Cast and a CastLike, and takes H*W from the map's Shape, which
+both fold where the size is static. It is arranged as `flat`, since engines gain most by it.
+
+Rules:
+    1. The body's opset is the model's own: the two must agree on every op.
+    2. It needs opset 18 or newer, which the lowest IR version with functions (8) goes with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from simam_deploy.errors import UsageError
+from simam_deploy.graph.lower.expand import add_epilogue, dynamic_ratio
+from simam_deploy.graph.lower.flat import RANK, flat
+from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
+from simam_deploy.graph.sites import simam_nodes
+from simam_deploy.graph.tape import Tape
+from simam_deploy.op import contract
+
+FUNCTIONS_SINCE = 18
+
+
+def lower_function(model: ir.Model) -> int:
+    """Fuse what follows the SimAM nodes into them and give each kind its body.
+
+    Returns:
+        How many nodes there are.
+
+    Raises:
+        UsageError: The model's opset is below 18.
+    """
+    opset = model.opset_imports[""]
+    if opset < FUNCTIONS_SINCE:
+        raise UsageError(
+            f"a function body wants opset {FUNCTIONS_SINCE} or newer, got {opset}: "
+            f"take --opset {FUNCTIONS_SINCE}"
+        )
+    fuse_epilogue(model)
+    nodes = simam_nodes(model)
+    for node in nodes:  # of a file that was lowered before
+        for name in node.attributes.keys() & contract.PLUGIN_ATTRIBUTES.keys():
+            del node.attributes[name]
+    for op_type in sorted({node.op_type for node in nodes}):
+        function = body(op_type, opset)
+        model.functions[function.identifier()] = function
+        model.opset_imports[contract.DOMAIN] = contract.OP_VERSION
+    return len(nodes)
+
+
+def body(op_type: str, opset: int) -> ir.Function:
+    """Give the FunctionProto's counterpart for an operator of the contract."""
+    inputs = [ir.Value(name=name) for name in contract.INPUTS[op_type]]
+    node = ir.node(
+        op_type, inputs, domain=contract.DOMAIN, outputs=[ir.Value(name="y")], name=op_type
+    )
+    graph = ir.Graph(inputs, node.outputs, nodes=[node], opset_imports={"": opset})
+    tape = _BodyTape(graph, node, opset, RANK)
+    x, *rest = inputs
+    e_lambda, *clip = (tape.attribute(name) for name in contract.ATTRIBUTES[op_type])
+    y = flat(tape, tape.cast(x, tape.dtype), e_lambda, dynamic_ratio(tape, x))
+    if clip:
+        y = add_epilogue(tape, y, rest, (clip[0], clip[1]))
+    tape.replace(node, tape.op("CastLike", y, x))
+    names = contract.ATTRIBUTES[op_type]
+    attributes = [ir.Attr(name, ir.AttributeType.FLOAT, None) for name in names]
+    return ir.Function(contract.DOMAIN, op_type, graph=graph, attributes=attributes)
+
+
+class _BodyTape(Tape):
+    """A tape whose constants are nodes, since a function has no initializers."""
+
+    def __init__(self, graph: ir.Graph, node: ir.Node, opset: int, rank: int) -> None:
+        super().__init__(graph, node, opset, rank)
+        self._constants: dict[object, ir.Value] = {}
+
+    def constant(self, value: float | Sequence[int], shape: Sequence[int] = ()) -> ir.Value:
+        """Give a Constant: a float, the same in all of `shape`, or a vector of int64."""
+        content = value if isinstance(value, float) else tuple(value)
+        key = content, tuple(shape)
+        if key not in self._constants:
+            number = isinstance(value, float)
+            array = np.full(shape, value, np.float32) if number else np.array(value, np.int64)
+            self._constants[key] = self.op("Constant", attributes={"value": ir.tensor(array)})
+        return self._constants[key]
+
+    def attribute(self, name: str) -> ir.Value:
+        """Append a Constant that holds the calling node's attribute of that name."""
+        reference = ir.RefAttr("value_float", name, ir.AttributeType.FLOAT)
+        return self.op("Constant", attributes={"value_float": reference})

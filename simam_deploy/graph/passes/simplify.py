@@ -1,0 +1,44 @@
+"""Run onnx-simplifier (onnxsim) over the structure of a graph.
+
+Its folding is about shapes and small constants; BN is folded elsewhere, so it need not see the
+weights. Nor does it see the bodies of functions: version 0.8 leaves them alone, but optimisers
+before it may inline or drop them, while a node without a schema passes through all.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+
+from simam_deploy.errors import InputError
+from simam_deploy.graph.file.weights import without_weights
+
+
+def simplify(model: ir.Model) -> ir.Model:
+    """Give the simplified model; weights are shared with `model`, which is used up.
+
+    Raises:
+        InputError: onnxsim fails, or reports that its result differs from what it was given.
+    """
+    functions = dict(model.functions)
+    model.functions.clear()
+    simplified = without_weights(model, _onnxsim)
+    simplified.functions.update(functions)
+    for key in [k for k in simplified.metadata_props if k.startswith("onnxsim.")]:
+        del simplified.metadata_props[key]  # a log of its own work, up to 10 kB
+    return simplified
+
+
+def _onnxsim(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Call onnxsim and insist on its own verdict."""
+    import onnxsim
+
+    try:
+        simplified, same = onnxsim.simplify(proto)
+    except Exception as error:  # whatever its C++ throws
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"onnx-simplifier failed ({first_line}); use --no-simplify") from error
+    if not same:
+        raise InputError("onnx-simplifier changed what the graph computes; use --no-simplify")
+    result: onnx.ModelProto = simplified
+    return result

@@ -1,0 +1,79 @@
+"""Find the compiled TensorRT plugin.
+
+Each flavour of TensorRT has a library of its own, for each wants x in another layout. They are
+looked for, the first that is there:
+
+    1. where the environment variable SIMAM_PLUGIN says: a library, or a folder of both
+    2. in build/plugin of the checkout, where scripts/build_plugin leaves them
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from simam_deploy.errors import InputError
+
+PLUGIN_VARIABLE = "SIMAM_PLUGIN"
+LIBRARIES: Mapping[str, str] = {
+    "tensorrt": "libsimam_tensorrt.so",
+    "tensorrt_rtx": "libsimam_tensorrt_rtx.so",
+}
+"""File names by flavour."""
+
+KERNELS = "simam_aot.ptx"
+"""The kernels alone, for plans of TensorRT that carry these instead of a library."""
+
+_BUILT = Path(__file__).parents[2] / "build" / "plugin"
+
+
+def find_plugin(flavour: str) -> Path | None:
+    """Find the plugin library for a flavour.
+
+    Args:
+        flavour: "tensorrt" or "tensorrt_rtx".
+
+    Returns:
+        The library's absolute path; None where there is none.
+
+    Raises:
+        InputError: SIMAM_PLUGIN names nothing that is there, or the other flavour's library.
+    """
+    named = os.environ.get(PLUGIN_VARIABLE)
+    if named:
+        return _named(Path(named), flavour)
+    built = _BUILT / LIBRARIES[flavour]
+    return built.resolve() if built.is_file() else None
+
+
+def find_kernels() -> Path | None:
+    """Find the kernels for a plan that needs no library.
+
+    Returns:
+        The absolute path of the PTX, in the folder that SIMAM_PLUGIN names or in build/plugin;
+        None where there is none.
+    """
+    folder = Path(os.environ.get(PLUGIN_VARIABLE) or _BUILT)
+    kernels = folder / KERNELS
+    return kernels.resolve() if kernels.is_file() else None
+
+
+def is_kernels(plugin: str | Path) -> bool:
+    """Tell kernels from a library, by the name."""
+    return Path(plugin).suffix == ".ptx"
+
+
+def _named(path: Path, flavour: str) -> Path:
+    library = path / LIBRARIES[flavour] if path.is_dir() else path
+    if not library.is_file():
+        raise InputError(
+            f"{PLUGIN_VARIABLE} names {path}, but there is no {library}: unset it, or make the "
+            "library with scripts/build_plugin"
+        )
+    if library.name in set(LIBRARIES.values()) - {LIBRARIES[flavour]}:
+        raise InputError(
+            f"{PLUGIN_VARIABLE} names {library}, which is for the other flavour: name "
+            f"{LIBRARIES[flavour]}, or the folder that holds both"
+        )
+    return library.resolve()

@@ -1,7 +1,0 @@
-"""SimAM as torch operators over the fused kernel of plugins/simam/kernel."""
-
-from __future__ import annotations
-
-from simam_deploy.ops.operators import simam, simam_epilogue
-
-__all__ = ["simam", "simam_epilogue"]

@@ -1,0 +1,58 @@
+"""What a half candidate must keep in float32, and the conversion that keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from simam_deploy.core.progress import Progress
+from simam_deploy.core.staging import explained, publish, staging_folder
+from simam_deploy.graph.file.seal import seal
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.precision.rounding import rounded
+from simam_deploy.runtime.graph_runner import run_graph
+from simam_deploy.verify.bisect import bisect, convert
+from simam_deploy.verify.outputs import Recording, compare
+from simam_deploy.verify.pair import Pair
+from simam_deploy.verify.report import Bisection
+from simam_deploy.verify.tolerance import CONVERTED
+
+
+def bisect_candidate(
+    pair: Pair, recording: Recording, output: Path | None, progress: Progress
+) -> Bisection:
+    """Find what must stay in float32, and write the conversion that keeps it.
+
+    Raises:
+        InputError: The reference's graph cannot be converted, or `output` not be written.
+    """
+    dtype, precision = pair.candidate.dtype, pair.candidate.precision
+
+    def passes(model: ir.Model) -> bool:
+        with run_graph(rounded(model)) as runner:
+            return compare(recording, runner, precision, CONVERTED).passed
+
+    found = bisect(pair.original, dtype, passes, progress)
+    if output is None or found.reason:
+        return found
+    _write(pair, found, output)
+    return replace(found, written=str(output))
+
+
+def _write(pair: Pair, found: Bisection, output: Path) -> None:
+    """Write a conversion with its manifest."""
+    converted = convert(pair.original(), pair.candidate.dtype, found.kept)
+    facts = {
+        **pair.subject.facts,
+        "precision": pair.candidate.precision,
+        "kept_in_float32": list(found.kept),
+        "opset": converted.opset_imports[""],
+    }
+    with staging_folder(output) as stage:
+        file = stage / output.name
+        with explained(output):
+            write_model(converted, file)
+            seal(file, facts)
+            publish(stage, output)

@@ -1,0 +1,229 @@
+"""From any source to an engine: the order of the steps, read top to bottom."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from simam_deploy.core.artifacts import EngineArtifact
+from simam_deploy.core.files import parts, sha256_of
+from simam_deploy.core.manifest import tool_versions
+from simam_deploy.core.progress import Progress
+from simam_deploy.core.staging import alone_in, explained, publish, staging_folder
+from simam_deploy.engine.build.build import build_engine
+from simam_deploy.engine.build.prepare import prepare_graph
+from simam_deploy.engine.flavours.choose import load_library
+from simam_deploy.engine.options import EngineOptions
+from simam_deploy.engine.plan.audit import main_precision, products_of
+from simam_deploy.engine.plan.cache import cache_folder, cache_key, entry_lock, fetch, store
+from simam_deploy.engine.plan.manifest import artifact_of, read_manifest, write_manifest
+from simam_deploy.engine.profiles import default_profile, given_profiles
+from simam_deploy.engine.request import BuildRequest
+from simam_deploy.engine.run.speed import compare_speed
+from simam_deploy.errors import EngineError, UsageError
+from simam_deploy.graph.file.interface import interface
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.pipeline.export import export_onnx
+from simam_deploy.pipeline.job import Job, decide, rebuild_command
+from simam_deploy.runtime.gpu import find_gpus
+from simam_deploy.source import Options
+from simam_deploy.source.subject import file_facts
+from simam_deploy.verify.plan import prove
+
+
+def build(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    engine: EngineOptions | None = None,
+    network: Options | None = None,
+    *,
+    progress: Progress = lambda step: None,
+) -> EngineArtifact:
+    """Build an engine from an .onnx, or from whatever `export_onnx` takes.
+
+    Args:
+        source: The file. A checkpoint, or an .onnx of another precision than asked, is first
+            exported, and validated, in the staging folder.
+        output: The plan to write, or an existing folder; by default beside the source.
+        engine: What is asked of the engine.
+        network: What is said of a checkpoint; an .onnx states its own.
+        progress: Told each step.
+
+    Returns:
+        The artifact. Beside the plan lie its manifest (.engine.json) and TensorRT's log.
+
+    Raises:
+        InputError: The source cannot be used, TensorRT does not take it or is not installed, or
+            the output cannot be written.
+        UsageError: The options contradict each other, the network or the flavour.
+        ValidationError: The plan is other than asked, or does not compute what the graph does.
+    """
+    started = time.perf_counter()
+    job = decide(Path(source), output, engine or EngineOptions(), network or Options(), progress)
+    with staging_folder(job.target) as stage:
+        plan = stage / "plan" / job.target.name
+        plan.parent.mkdir()
+        kept, notes = _through_cache(job, plan, lambda: _build(job, stage, plan))
+        with explained(job.target), alone_in(job.target.parent):
+            publish(plan.parent, job.target)
+            document = read_manifest(job.target)
+    artifact = artifact_of(job.target, document, kept, time.perf_counter() - started)
+    return replace(artifact, notes=(*artifact.notes, *notes))
+
+
+def _through_cache(job: Job, plan: Path, make: Callable[[], None]) -> tuple[bool, tuple[str, ...]]:
+    """Put the plan of a job at `plan`: the one that was kept, or a new one.
+
+    Returns:
+        Whether it was kept, and a line on what is wrong with the cache.
+    """
+    key, folder = _key(job), cache_folder()
+    if key is None:
+        make()
+        return False, ()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(entry_lock(folder, key))
+        except OSError as error:
+            make()
+            return False, (f"built without the cache {folder}: {error.strerror}",)
+        with explained(job.target):
+            if fetch(folder, key, plan):
+                return True, ()
+        make()
+        try:
+            store(folder, key, plan)
+        except OSError as error:
+            return False, (f"not kept in the cache {folder}: {error.strerror}",)
+    return False, ()
+
+
+def _key(job: Job) -> str | None:
+    """Hash what the plan depends on; None where code of the user's or samples take part."""
+    if not job.engine.cache or job.network.model or job.network.trust_pickle:
+        return None
+    if job.engine.calibration_data is not None:
+        return None
+    gpus = find_gpus()
+    ahead = job.flavour.target_names(job.engine.targets) != ("current",)
+    return cache_key(
+        {
+            "source": [sha256_of(part) for part in parts(job.source)],
+            "place": str(job.source.resolve()),  # a folder's name may state lambda
+            "engine": {**asdict(job.engine), "timing_cache": str(job.engine.timing_cache)},
+            "network": asdict(job.network),
+            "flavour": [job.flavour.name, load_library(job.flavour).__version__],
+            "gpu": None if ahead else [gpus.cuda, *(asdict(d) for d in gpus.devices[:1])],
+            "plugin": job.plugin and sha256_of(job.plugin),
+            "tools": tool_versions(),
+        }
+    )
+
+
+def _build(job: Job, stage: Path, plan: Path) -> None:
+    """Build the plan; with a plugin that nobody asked for by name, only if that is better."""
+    onnx = job.source if _is_ready(job) else _exported(job, stage)
+    if job.plugin is None or job.engine.plugin != "auto":
+        _build_one(job, onnx, plan, job.plugin)
+        return
+    bare = stage / "bare" / plan.name
+    bare.parent.mkdir()
+    without = _build_one(job, onnx, bare, None)
+    try:
+        with_plugin = _build_one(job, onnx, plan, job.plugin)
+    except (EngineError, UsageError) as error:  # a plugin of another version, an opset below 18
+        _keep(bare, plan, f"without the plugin, which cannot be built in: {error}")
+        return
+    better, verdict = compare_speed(with_plugin, without)
+    _keep(plan if better is with_plugin else bare, plan, verdict)
+
+
+def _is_ready(job: Job) -> bool:
+    """Tell whether the source is an .onnx in the precision asked for."""
+    if job.source.suffix.lower() != ".onnx":
+        return False
+    own = main_precision(products_of(read_model(job.source)))
+    return job.engine.precision in (None, own)
+
+
+def _exported(job: Job, stage: Path) -> Path:
+    """Export in the precision asked for, in plain ops, whose SimAM is lowered anew later."""
+    network, engine = job.network, job.engine
+    file = stage / f"{job.target.stem}.onnx"
+    export_onnx(
+        job.source,
+        file,
+        arch=network.arch,
+        model=network.model,
+        e_lambda=network.e_lambda,
+        dynamic=network.dynamic,
+        input_shape=network.input_shape,
+        opset=network.opset,
+        input_names=network.input_names,
+        output_names=network.output_names,
+        precision=engine.precision,
+        keep_io=engine.keep_io,
+        calibration_data=engine.calibration_data,
+        lowering="portable",
+        trust_pickle=network.trust_pickle,
+        progress=job.progress,
+    )
+    return file
+
+
+def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineArtifact:
+    """Prepare the graph, build it, and hold the plan against the ONNX file where a GPU is."""
+    graph = plan.with_name(f"{job.target.stem}.onnx")  # the name that TensorRT's words hold
+    job.progress("preparing the graph")
+    with explained(job.target):
+        facts = prepare_graph(onnx, graph, plugin is not None)
+    request = _request(job, graph, plan, plugin, facts)
+    artifact = build_engine(
+        request,
+        job.progress,
+        facts={
+            **facts,
+            "source": file_facts(job.source),
+            "command": rebuild_command(job),
+            "tools": tool_versions(),
+        },
+        accept=lambda built: prove(onnx, built, request, job.progress),
+    )
+    for part in parts(graph):
+        part.unlink()
+    return artifact
+
+
+def _request(
+    job: Job, graph: Path, plan: Path, plugin: Path | None, facts: Mapping[str, Any]
+) -> BuildRequest:
+    model = read_model(graph)
+    inputs, _ = interface(model)
+    engine = job.engine
+    given = engine.min_shapes, engine.opt_shapes, engine.max_shapes
+    return BuildRequest(
+        onnx=graph,
+        output=plan,
+        flavour=job.flavour.name,
+        precision=engine.precision or facts["precision"],
+        targets=engine.targets,
+        profiles=given_profiles(inputs, *given) if any(given) else default_profile(inputs, facts),
+        workspace=engine.workspace,
+        timing_cache=engine.timing_cache and engine.timing_cache.resolve(),
+        plugin=plugin,
+        tf32=engine.tf32,
+    )
+
+
+def _keep(kept: Path, plan: Path, verdict: str) -> None:
+    """Leave the better of two plans, with its manifest and log, and say in it why."""
+    if kept != plan:
+        for file in kept.parent.iterdir():
+            file.replace(plan.parent / file.name)
+    document = read_manifest(plan)
+    write_manifest(plan, {**document, "notes": [*document["notes"], verdict]})

@@ -1,0 +1,142 @@
+"""From a float32 network to an int8 file, calibrated on samples, and the proof that it is right.
+
+The float32 file, in the lowering that was asked for, is held against the source; then the int8
+file against the float32 one (`precision.int8.judge`), and its SimAM gates against the formula.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.validation import CaseResult, LayerCheck, ValidationReport
+from simam_deploy.errors import UsageError
+from simam_deploy.graph.file.interface import interface
+from simam_deploy.graph.file.readable import read_plain
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.sites import check_sites
+from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
+from simam_deploy.precision.int8 import SAMPLES, Quantised, Verdict, judge, quantise
+from simam_deploy.precision.taps import record_sites
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.source import Subject
+from simam_deploy.source.samples import Dataset, open_dataset
+from simam_deploy.verify.gates import check_gates
+from simam_deploy.verify.outputs import Recording, compare
+
+JUDGED = 12
+"""Samples that the whole is judged on; the gates on the first."""
+_RULE = (
+    "int8: twice what noise of half a step on every quantised tensor costs, which is told from the "
+    "float32 graph; float32: {}"
+)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a network is calibrated on.
+
+    Attributes:
+        path: A folder of pictures, .npz or .npy.
+        preprocessing: The manifest's facts of that name, for pictures.
+        samples: The most to take.
+    """
+
+    path: Path
+    preprocessing: Mapping[str, Any] | None
+    samples: int = SAMPLES
+
+    def open(self, inputs: tuple[TensorSpec, ...], most: int | None = None) -> Dataset:
+        """Open it for the model's only input, `most` samples spread over all or as many as stated.
+
+        Raises:
+            InputError: There are no samples, or they do not fit.
+            UsageError: The model has more inputs.
+        """
+        if len(inputs) != 1:
+            raise UsageError(f"int8 is for models of one input, this one has {len(inputs)}")
+        return open_dataset(self.path, inputs[0], self.preprocessing, limit=most or self.samples)
+
+
+def convert_int8(float32: Path, dataset: Dataset, file: Path, progress: Progress) -> Quantised:
+    """Quantise a float32 file into `file`.
+
+    Raises:
+        InputError: It is quantised already, has nothing to quantise, or the samples do not do.
+        UsageError: Its opset is below 13.
+    """
+    quantised = quantise(float32, dataset, progress=progress)
+    write_model(quantised.model, file)
+    return quantised
+
+
+def judge_int8(
+    recording: Recording, float32: Path, file: Path, dataset: Dataset, quantised: Quantised
+) -> ValidationReport:
+    """Hold the float32 file against the source and the int8 file against the float32 one.
+
+    Args:
+        recording: Of the source, with float32's spread.
+        float32: The file in float32.
+        file: The same in int8.
+        dataset: Some `JUDGED` samples, of all classes.
+        quantised: How the int8 file was made.
+    """
+    with OnnxRunner(float32, as_written=True) as runner:
+        report = compare(recording, runner)
+        (spec,) = runner.inputs
+    batch = spec.shape[0] if isinstance(spec.shape[0], int) else None
+    several = {spec.name: next(dataset.batches(batch or JUDGED)).array}
+    one = {spec.name: several[spec.name][: batch or 1]}
+    # Too few samples say little about ranges: then the scales are held to what was measured.
+    ranges = quantised.calibration["ranges"] if len(dataset) < JUDGED else None
+    verdict = judge(float32, file, several, ranges=ranges, kept=quantised.kept)
+    samples = record_sites(read_plain(float32), one)
+    gates = check_gates(samples, read_plain(file), ir.DataType.FLOAT, one)
+    return replace(
+        report,
+        precision="int8",
+        rule=_RULE.format(report.rule),
+        results=(*_results(verdict), *report.results),
+        gates=gates,
+        layers=tuple(
+            LayerCheck(t.name, "tensor", t.error / t.allowed if t.allowed else 0.0, 1.0, t.reason)
+            for t in verdict.tensors
+        ),
+    )
+
+
+def _results(verdict: Verdict) -> tuple[CaseResult, ...]:
+    """Word the outputs' cost as relative differences, RMS over RMS."""
+    case = f"int8, {verdict.samples} samples"
+    return tuple(CaseResult(case, o.output, math.nan, o.cost, o.allowed) for o in verdict.outputs)
+
+
+def make_int8(subject: Subject, calibration: Calibration, step: Step, target: Path) -> Written:
+    """Write the graph in float32, prove it, quantise it, and prove that."""
+    step.progress("computing reference outputs")
+    recording = record_source(subject)
+    step.progress("making the float32 graph")
+    traced = subject.graph()
+    sites = check_sites(traced.model)
+    graph = prepare(traced.model, subject.opset, step.simplify, step.lowering)
+    inputs, outputs = interface(graph)
+    dataset = calibration.open(inputs)
+    with workspace(target) as folder:
+        float32 = folder / "float32.onnx"
+        write_model(graph, float32)
+        quantised = convert_int8(float32, dataset, step.file, step.progress)
+        step.progress("judging every gate, quantised tensor and output")
+        judged = calibration.open(inputs, JUDGED)
+        report = judge_int8(recording, float32, step.file, judged, quantised)
+    left = f"{quantised.layers} layers in int8; in float32 {', '.join(quantised.kept)}"
+    facts = facts_of(subject, (*traced.notes, *quantised.notes, left), sites, step)
+    return Written(facts | {"calibration": quantised.calibration}, sites, inputs, outputs, report)

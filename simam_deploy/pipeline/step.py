@@ -1,0 +1,85 @@
+"""A way from a source to a file: what is asked, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import SimamSite, TensorSpec
+from simam_deploy.core.staging import explained
+from simam_deploy.core.validation import ValidationReport
+from simam_deploy.source import Subject
+from simam_deploy.source.lambdas import Lambda
+from simam_deploy.verify.cases import cases_for
+from simam_deploy.verify.outputs import Recording, record
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a graph is to be written: what was asked for, less what the source says itself."""
+
+    lowering: str
+    precision: str
+    keep_io: bool
+    simplify: bool
+    file: Path
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that was written and judged, not yet published."""
+
+    facts: dict[str, Any]
+    sites: tuple[SimamSite, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    report: ValidationReport
+
+
+@contextlib.contextmanager
+def workspace(target: Path) -> Iterator[Path]:
+    """Yield a folder for what is needed on the way, on the target's file system.
+
+    Raises:
+        InputError: The disk is full.
+    """
+    with explained(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+        yield Path(folder)
+
+
+def record_source(subject: Subject) -> Recording:
+    """Run the source on every validation case, and once more with its rounding disturbed."""
+    cases = cases_for(subject.shapes, subject.precision)
+    with subject.reference() as reference, subject.shaken() as shaken:
+        return record(reference, shaken, cases)
+
+
+def facts_of(
+    subject: Subject, notes: Sequence[str], sites: tuple[SimamSite, ...], step: Step
+) -> dict[str, Any]:
+    """Give the facts that the manifest will state."""
+    return {
+        **subject.facts,
+        **_lambda_facts(subject.e_lambda, sites),
+        "simam_sites": [asdict(site) for site in sites],
+        "lowering": step.lowering,
+        "precision": step.precision,
+        "opset": subject.opset,
+        "notes": [*subject.notes, *notes],
+    }
+
+
+def _lambda_facts(chosen: Lambda | None, sites: tuple[SimamSite, ...]) -> dict[str, Any]:
+    """State the lambda that was chosen, or what all sites of a graph have, or that they differ."""
+    if chosen is not None:
+        return {"e_lambda": chosen.value, "e_lambda_source": chosen.source}
+    values = {site.e_lambda for site in sites}
+    if len(values) == 1:
+        return {"e_lambda": values.pop(), "e_lambda_source": "read from the graph"}
+    return {"e_lambda": None, "e_lambda_source": "read from the graph, different by site"}

@@ -1,0 +1,1 @@
+"""Change a float32 graph's precision, and look inside one."""

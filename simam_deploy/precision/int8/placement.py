@@ -1,0 +1,126 @@
+"""Which layers compute in int8, and which tensors they then read quantised.
+
+Rules, after what TensorRT fuses:
+    1. A 2-D convolution with constant float32 weights does. Everything else stays float32: fully
+       connected layers, the 1-D convolutions of WeSpeaker's pooling, whose softmax would make
+       much of a step, and SimAM, whose sums of squares need a float's range.
+    2. The first layers (none above them) and the last (none below) do not: they cost little, and
+       nothing evens their error out.
+    3. A quantised layer reads its input and its weights through a pair, and hands on float32.
+       TensorRT moves a pair up through what is between (ReLU, pooling), and SimAM is given what
+       the convolution accumulated. Biases stay float32: TensorRT adds them as such.
+    4. Where a quantised layer's output goes into an Add and nowhere else, the other summand is
+       read through a pair too if it has one anyway or comes from a quantised layer: TensorRT then
+       makes one int8 kernel of convolution, Add and activation. A pair on both summands would
+       keep them apart. What a SimAM gave, or has only been added up, stays float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from simam_deploy.graph.passes.links import is_op, only_use
+
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+"""Ops with weights, by which first and last are told."""
+_CONV_RANK = 4
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What is quantised of a graph.
+
+    Attributes:
+        layers: The convolutions that compute in int8.
+        kept: Names of the layers that stay float32, each with the reason.
+        reads: Every read of an activation that goes through a pair: node and input index.
+    """
+
+    layers: tuple[ir.Node, ...]
+    kept: tuple[str, ...]
+    reads: tuple[tuple[ir.Node, int], ...]
+
+    @property
+    def tensors(self) -> tuple[ir.Value, ...]:
+        """The activations that are quantised, each once, in the order of the graph."""
+        return tuple(dict.fromkeys(_read(node, index) for node, index in self.reads))
+
+
+def place(model: ir.Model) -> Placement:
+    """Choose, in the main graph of a float32 model; SimAM may be written in any lowering."""
+    weighted = [n for n in model.graph if n.op_type in LAYERS and not n.domain]
+    above, below = _reachable(model.graph, weighted)
+    layers, kept = [], []
+    for node in weighted:
+        reason = _reason(node, node in above, node in below)
+        if reason:
+            kept.append(f"{name_of(node)} ({reason})")
+        else:
+            layers.append(node)
+    summands = [found for node in layers if (found := _summand(node, set(layers))) is not None]
+    reads = [(node, 0) for node in layers] + summands
+    return Placement(tuple(layers), tuple(kept), tuple(reads))
+
+
+def name_of(node: ir.Node) -> str:
+    """Give a node's name, or its output's."""
+    return node.name or node.outputs[0].name or node.op_type
+
+
+def _read(node: ir.Node, index: int) -> ir.Value:
+    value = node.inputs[index]
+    assert value is not None
+    return value
+
+
+def _reason(node: ir.Node, has_above: bool, has_below: bool) -> str:
+    """Say why a layer stays float32, or nothing; rules 1 and 2."""
+    if not has_above:
+        return "first layer"
+    if not has_below:
+        return "last layer"
+    if not is_op(node, "Conv"):
+        return f"{node.op_type}, no convolution"
+    weight = node.inputs[1]
+    tensor = weight.const_value if weight is not None and weight.is_initializer() else None
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT:
+        return "weights are no float32 constant"
+    return "" if len(tensor.shape) == _CONV_RANK else "not 2-D"
+
+
+def _reachable(graph: ir.Graph, weighted: list[ir.Node]) -> tuple[set[ir.Node], set[ir.Node]]:
+    """Give the nodes that have a weighted layer above them, and those that have one below."""
+    above: set[ir.Node] = set()
+    below: set[ir.Node] = set()
+    marked = set(weighted)
+    for node in graph:
+        if any(p in above or p in marked for p in _producers(node)):
+            above.add(node)
+    for node in reversed(graph):
+        if any(u in below or u in marked for u in _users(node)):
+            below.add(node)
+    return above, below
+
+
+def _producers(node: ir.Node) -> Iterator[ir.Node]:
+    producers = (value.producer() for value in node.inputs if value is not None)
+    return (producer for producer in producers if producer is not None)
+
+
+def _users(node: ir.Node) -> Iterator[ir.Node]:
+    return (use.node for value in node.outputs for use in value.uses())
+
+
+def _summand(layer: ir.Node, layers: set[ir.Node]) -> tuple[ir.Node, int] | None:
+    """Rule 4: of an Add of two layers, the first summand is the one that is fused."""
+    add, index = only_use(layer.outputs[0]) or (None, 0)
+    if add is None or not is_op(add, "Add"):
+        return None
+    other = _read(add, 1 - index)
+    if other.producer() in layers:
+        return None if index == 1 and only_use(other) is not None else (add, 1 - index)
+    paired = any(use.node in layers and use.idx == 0 for use in other.uses())
+    return (add, 1 - index) if paired else None

@@ -1,0 +1,53 @@
+"""The README that lies beside a Triton model: how to start it, and what its plan needs."""
+
+from __future__ import annotations
+
+from simam_deploy.serve.deploy.artifact import Artifact
+
+_TEXT = """# {name}
+
+A model for NVIDIA Triton Inference Server, written by simam-deploy from `{file}`.
+
+    tritonserver --model-repository=FOLDER{options}
+
+FOLDER is the one that this folder lies in. Another version of the model goes beside `1`, as `2`.
+{notes}"""
+
+_ONNX = """
+Triton's onnxruntime backend runs it as it is: SimAM is standard ops, or a function whose body is
+in the file. No plugin is needed.
+"""
+
+_PLAN = """
+The plan runs in TensorRT {version} alone, on {targets}: take the Triton release that has this
+TensorRT.
+"""
+
+_PLUGIN = """
+It holds SimAM as a plugin, and the plugin's library `{plugin}` within. Code inside a plan runs only
+where that is allowed, which Triton's TensorRT backend does by `version-compatible=true`, as above.
+For a plan that does not carry its plugin, either of
+
+    LD_PRELOAD=/path/{plugin} tritonserver ...
+    tritonserver --backend-config=tensorrt,plugins=/path/{plugin} ...
+
+loads the library; it has to be the build whose sha256 begins with {digest}.
+"""
+
+
+def readme_text(artifact: Artifact, name: str) -> str:
+    """Give the README's text."""
+    plugin = artifact.facts.get("plugin")
+    notes = _ONNX if artifact.kind == "onnx" else _plan_text(artifact)
+    options = " \\\n        --backend-config=tensorrt,version-compatible=true" if plugin else ""
+    return _TEXT.format(name=name, file=artifact.path.name, options=options, notes=notes)
+
+
+def _plan_text(artifact: Artifact) -> str:
+    facts = artifact.facts
+    targets = ", ".join(map(str, facts.get("targets", ())))
+    text = _PLAN.format(version=facts.get("version", "of its build"), targets=targets or "its GPU")
+    plugin = facts.get("plugin")
+    if plugin:
+        text += _PLUGIN.format(plugin=plugin["file"], digest=plugin["sha256"][:12])
+    return text

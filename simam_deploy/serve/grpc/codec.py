@@ -1,0 +1,114 @@
+"""The protocol's gRPC form: tensors as raw bytes or as typed lists; answers always as raw bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.serve.http.codec import read_timeout
+from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
+from simam_deploy.serve.protocol.exchange import Query, Wanted
+from simam_deploy.serve.protocol.refusals import BadRequest
+
+_CONTENTS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+}
+"""The typed list of every datatype; FP16 has none."""
+
+
+def read_query(message: Any, ports: Mapping[str, Port], model: str) -> Query:
+    """Read a ModelInferRequest.
+
+    Args:
+        message: It.
+        ports: The model's inputs by name.
+        model: Its name, for messages.
+
+    Raises:
+        BadRequest: It contradicts the protocol or the model.
+    """
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise BadRequest(
+            f"{len(raw)} raw_input_contents for {len(message.inputs)} inputs: "
+            "all tensors are sent raw, or none"
+        )
+    feeds: dict[str, Array] = {}
+    for i, tensor in enumerate(message.inputs):
+        port = find_port(ports, tensor.name, model)
+        if port.name in feeds:
+            raise BadRequest(f"input '{port.name}' is given twice")
+        if "shared_memory_region" in tensor.parameters:
+            raise BadRequest("shared memory is not served: send the tensor in the request")
+        shape = tuple(tensor.shape)
+        count = check_claims(port, tensor.datatype, shape)
+        flat = _from_raw(port, raw[i], count) if raw else _from_typed(port, tensor, count)
+        feeds[port.name] = flat.reshape(shape)
+    check_complete(ports, feeds, model)
+    return _query(message, feeds)
+
+
+def _query(message: Any, feeds: Feeds) -> Query:
+    if any("classification" in output.parameters for output in message.outputs):
+        raise BadRequest("the classification extension is not served")
+    wanted = [Wanted(output.name, binary=True) for output in message.outputs]
+    timeout = message.parameters["timeout"].int64_param if "timeout" in message.parameters else None
+    return Query(feeds, wanted or None, True, message.id, read_timeout(timeout))
+
+
+def _from_raw(port: Port, content: bytes, count: int) -> Array:
+    wanted = count * port.dtype.itemsize
+    if len(content) != wanted:
+        raise BadRequest(
+            f"input '{port.name}': got {len(content)} bytes, its shape and data-type make {wanted}"
+        )
+    return np.frombuffer(content, port.dtype)
+
+
+def _from_typed(port: Port, tensor: Any, count: int) -> Array:
+    field = _CONTENTS.get(port.datatype)
+    if field is None:
+        raise BadRequest(f"input '{port.name}': {port.datatype} must be sent as raw_input_contents")
+    values = getattr(tensor.contents, field)
+    if len(values) != count:
+        raise BadRequest(
+            f"input '{port.name}': {len(values)} values in {field}, its shape makes {count}"
+        )
+    try:
+        return np.fromiter(values, port.dtype, count)
+    except OverflowError:
+        raise BadRequest(f"input '{port.name}': a value is beyond {port.datatype}") from None
+
+
+def fill_answer(
+    answer: Any,
+    model: str,
+    version: str,
+    query: Query,
+    outputs: Feeds,
+    ports: Mapping[str, Port],
+) -> None:
+    """Fill a ModelInferResponse."""
+    answer.model_name = model
+    answer.model_version = version
+    answer.id = query.request_id
+    for name in [output.name for output in query.wanted or ()] or outputs:
+        array = outputs[name]
+        tensor = answer.outputs.add()
+        tensor.name = name
+        tensor.datatype = ports[name].datatype
+        tensor.shape.extend(array.shape)
+        answer.raw_output_contents.append(array.tobytes())

@@ -1,0 +1,234 @@
+"""What every HTTP request passes, and the path of /infer: plain ASGI, nothing between.
+
+Order matters: who asks, which model, whether there is room, how long the body says it is; only
+then is the body read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from simam_deploy.serve.http.codec import read_query, write_answer
+from simam_deploy.serve.http.connection import RETRY_AFTER, GuardedProtocol
+from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.refusals import (
+    BadRequest,
+    Busy,
+    Forbidden,
+    Refusal,
+    TooLarge,
+    Unauthorized,
+    Unsupported,
+)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = dict[bytes, bytes]
+
+OPEN_PATHS = frozenset(("/", "/v2/health/live", "/v2/health/ready"))
+"""Asked without a token: by probes, and by a browser before its user typed one."""
+
+INTERNAL = "internal error; the server's log says more"
+_JSON = (b"content-type", b"application/json")
+_BINARY = (b"content-type", b"application/octet-stream")
+_log = logging.getLogger(__name__)
+
+
+class ClientGone(Exception):  # noqa: N818 - no error: nobody waits for the answer
+    """The client hung up before its request was answered."""
+
+
+class App:
+    """The ASGI application.
+
+    Args:
+        repository: The models.
+        routes: Every route but /infer.
+    """
+
+    def __init__(self, repository: Repository, routes: Asgi) -> None:
+        self._repository = repository
+        self._settings = repository.settings
+        self._routes = routes
+        self._buffered = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        try:
+            headers = dict(scope["headers"])
+            self._check_sender(scope["path"], headers)
+            names = infer_names(scope["path"]) if scope["method"] == "POST" else None
+            if names is None:
+                scope["read_body"] = lambda: self._read(headers, receive)
+                await self._routes(scope, receive, send)
+            else:
+                await self._infer(names, headers, scope, receive, send)
+        except ClientGone:
+            pass
+        except Refusal as refusal:
+            await send_refusal(refusal, scope, send)
+        except Exception:  # a bug of ours: logged whole, told as 500, and no other request's end
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            await send_refusal(Refusal(INTERNAL), scope, send)
+
+    def _check_sender(self, path: str, headers: Headers) -> None:
+        """See that the sender may ask.
+
+        Raises:
+            Unauthorized: The token is missing or wrong.
+            Forbidden: A web page of another origin sent it: a browser lets any page post to
+                loopback, though not read the answer.
+        """
+        check_token(self._settings.token, headers.get(b"authorization"), path)
+        origin = headers.get(b"origin")
+        if origin and urlsplit(origin).netloc != headers.get(b"host", b""):
+            raise Forbidden("requests from other origins are not served")
+
+    async def _infer(
+        self, names: tuple[str, str], headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._repository.check_loaded()
+        self._repository.get(*names).batcher.check_room()
+        length = header_length(headers)
+        body = await self._read(headers, receive)
+        # Looked up anew: a reload may have replaced it while the body came in.
+        model = self._repository.get(*names)
+        query = read_query(body, length, model.inputs, model.name)
+        outputs = await watched(scope, model.infer(query))
+        answer, json_length = write_answer(model.name, model.version, query, outputs, model.outputs)
+        extra: list[tuple[bytes, bytes]] = []
+        if json_length is not None:
+            extra.append((b"inference-header-content-length", b"%d" % json_length))
+        if self._repository.draining:  # the client's next request shall find another server
+            extra.append((b"connection", b"close"))
+        await send_bytes(send, 200, answer, _JSON if json_length is None else _BINARY, *extra)
+
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        """Receive a body within the limits: of one, and of all that are being received.
+
+        Raises:
+            Unsupported: It is compressed.
+            TooLarge: It is, or says that it is, beyond the limit.
+            Busy: The bodies being received take all the memory they may.
+            ClientGone: It stopped in the middle.
+        """
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise Unsupported("compressed bodies are not served: send it as it is")
+        self._check_size(int(headers.get(b"content-length", b"0")))
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                chunk = message.get("body", b"")
+                size += len(chunk)
+                self._buffered += len(chunk)
+                self._check_size(size)
+                chunks.append(chunk)
+                if not message.get("more_body"):
+                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        finally:
+            self._buffered -= size
+
+    def _check_size(self, size: int) -> None:
+        if size > self._settings.max_body:
+            raise TooLarge(f"a body of {size} bytes, {self._settings.max_body} is the limit")
+        if self._buffered > self._settings.max_buffered:
+            raise Busy("too many bodies are being received")
+
+
+def infer_names(path: str) -> tuple[str, str] | None:
+    """Take the model and version out of /v2/models/M[/versions/V]/infer; None for other paths."""
+    if not path.endswith("/infer") or not path.startswith("/v2/models/"):
+        return None
+    match path[11:-6].split("/"):
+        case [name]:
+            return name, ""
+        case [name, "versions", version]:
+            return name, version
+    return None
+
+
+def header_length(headers: Headers) -> int | None:
+    """Read Inference-Header-Content-Length.
+
+    Raises:
+        BadRequest: It is no number.
+    """
+    text = headers.get(b"inference-header-content-length")
+    if text is None:
+        return None
+    if not text.isdigit() or len(text) > 12:
+        raise BadRequest(f"Inference-Header-Content-Length must be a number, got {text!r:.40}")
+    return int(text)
+
+
+def check_token(token: str | None, authorization: str | bytes | None, path: str = "") -> None:
+    """Compare the bearer token in constant time.
+
+    Raises:
+        Unauthorized: It is missing or wrong.
+    """
+    if token is None or path in OPEN_PATHS:
+        return
+    given = authorization.encode() if isinstance(authorization, str) else authorization or b""
+    if not hmac.compare_digest(given, b"Bearer " + token.encode()):
+        raise Unauthorized("a bearer token is needed: Authorization: Bearer TOKEN")
+
+
+async def watched(scope: Scope, work: Awaitable[Any]) -> Any:
+    """Await a result, and stop if the client hangs up meanwhile.
+
+    Raises:
+        ClientGone: It did.
+    """
+    connection: GuardedProtocol | None = scope.get("connection")
+    if connection is None:
+        return await work
+    task = asyncio.current_task()
+    connection.watch(task)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        raise ClientGone from None
+    finally:
+        connection.watch(None)
+
+
+async def send_bytes(
+    send: Send, status: int, body: bytes, kind: tuple[bytes, bytes], *extra: tuple[bytes, bytes]
+) -> None:
+    """Send a whole answer."""
+    headers = [kind, (b"content-length", b"%d" % len(body)), *extra]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def refusal_headers(refusal: Refusal) -> dict[str, str]:
+    """Give the headers that go with a refusal."""
+    if isinstance(refusal, Busy):
+        return {"retry-after": RETRY_AFTER}
+    return {"www-authenticate": "Bearer"} if isinstance(refusal, Unauthorized) else {}
+
+
+async def send_refusal(refusal: Refusal, scope: Scope, send: Send) -> None:
+    """Send a refusal in the protocol's form; after a 503 the connection rests."""
+    extra = [(k.encode(), v.encode()) for k, v in refusal_headers(refusal).items()]
+    body = orjson.dumps({"error": str(refusal)})
+    await send_bytes(send, refusal.status, body, _JSON, *extra)
+    connection: GuardedProtocol | None = scope.get("connection")
+    if connection is not None and isinstance(refusal, Busy):
+        connection.hold()

@@ -1,0 +1,202 @@
+"""The protocol's HTTP form: JSON, followed by the raw bytes of tensors that are sent binary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
+from simam_deploy.serve.protocol.exchange import Query, Wanted
+from simam_deploy.serve.protocol.refusals import BadRequest, TooLarge
+
+MAX_JSON = 32 << 20
+"""Bytes of JSON in one request: parsed, a list of numbers takes up to 16 times its text."""
+
+
+def read_query(
+    body: bytes, header_length: int | None, ports: Mapping[str, Port], model: str
+) -> Query:
+    """Read an inference request.
+
+    Args:
+        body: All of it.
+        header_length: Bytes of JSON at its start, if the request says (its header
+            Inference-Header-Content-Length); what follows are the binary tensors.
+        ports: The model's inputs by name.
+        model: Its name, for messages.
+
+    Returns:
+        The request; binary tensors are views of `body`.
+
+    Raises:
+        BadRequest: It contradicts the protocol or the model.
+        TooLarge: There is too much JSON.
+    """
+    header = _header(body, header_length)
+    feeds: dict[str, Array] = {}
+    offset = len(body) if header_length is None else header_length
+    for entry in _entries(header, "inputs"):
+        port = find_port(ports, entry.get("name"), model)
+        if port.name in feeds:
+            raise BadRequest(f"input '{port.name}' is given twice")
+        size = _parameters(entry).get("binary_data_size")
+        count = check_claims(port, entry.get("datatype"), entry.get("shape"))
+        if size is None:
+            feeds[port.name] = _from_json(port, entry, count)
+        else:
+            feeds[port.name] = _from_bytes(port, entry["shape"], count, size, body, offset)
+            offset += size
+    check_complete(ports, feeds, model)
+    if offset != len(body):
+        raise BadRequest(f"{len(body) - offset} bytes after the last binary tensor")
+    return _query(header, feeds)
+
+
+def _header(body: bytes, length: int | None) -> dict[str, Any]:
+    if length is not None and length > len(body):
+        raise BadRequest(f"Inference-Header-Content-Length {length} is beyond the body")
+    text = body if length is None else memoryview(body)[:length]
+    if len(text) > MAX_JSON:
+        raise TooLarge(f"{len(text)} bytes of JSON, {MAX_JSON} is the limit: send tensors binary")
+    try:
+        header = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"failed to parse the request JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise BadRequest("the request JSON is no object")
+    return header
+
+
+def _entries(header: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Give a list of objects; what is absent is an empty one."""
+    entries = header.get(key, [])
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise BadRequest(f"'{key}' must be a list of objects")
+    return entries
+
+
+def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = entry.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise BadRequest("'parameters' must be an object")
+    if "shared_memory_region" in parameters:
+        raise BadRequest("shared memory is not served: send the tensor in the request")
+    return parameters
+
+
+def _from_bytes(
+    port: Port, shape: Sequence[int], count: int, size: Any, body: bytes, offset: int
+) -> Array:
+    """View a binary tensor; its size is held against its shape and the body first."""
+    wanted = count * port.dtype.itemsize
+    if type(size) is not int or size != wanted:
+        raise BadRequest(
+            f"input '{port.name}': binary_data_size is {size!r:.40}, its shape and data-type "
+            f"make {wanted}"
+        )
+    if offset + size > len(body):
+        raise BadRequest(
+            f"input '{port.name}': {size} bytes were announced, {len(body) - offset} are there "
+            "(is Inference-Header-Content-Length right?)"
+        )
+    return np.frombuffer(body, port.dtype, count, offset).reshape(shape)
+
+
+def _from_json(port: Port, entry: Mapping[str, Any], count: int) -> Array:
+    """Read a tensor of nested or flat JSON numbers; a kind that would not survive is refused."""
+    try:
+        given = np.asarray(entry["data"])
+    except KeyError:
+        raise BadRequest(f"input '{port.name}' has neither data nor binary_data_size") from None
+    except (ValueError, OverflowError):
+        raise BadRequest(f"input '{port.name}': its data form no regular array") from None
+    if given.size != count:
+        raise BadRequest(f"input '{port.name}': {given.size} values, its shape makes {count}")
+    if not _converts(given, port.dtype):
+        raise BadRequest(f"input '{port.name}': its data are not {port.datatype} throughout")
+    with np.errstate(over="ignore"):
+        return given.astype(port.dtype).reshape(entry["shape"])
+
+
+def _converts(given: Array, dtype: np.dtype[Any]) -> bool:
+    """Tell whether every value is one of `dtype`: no text, no fraction or overflow for integers."""
+    if dtype.kind == "b":
+        return given.dtype.kind == "b"
+    if dtype.kind == "f":
+        return given.dtype.kind in "fiu"
+    if given.dtype.kind not in "iu":
+        return False
+    bounds = np.iinfo(dtype)
+    return int(given.min()) >= bounds.min and int(given.max()) <= bounds.max
+
+
+def _query(header: Mapping[str, Any], feeds: Feeds) -> Query:
+    request_id = header.get("id", "")
+    if not isinstance(request_id, str):
+        raise BadRequest("'id' must be a string")
+    parameters = _parameters(header)
+    binary = parameters.get("binary_data_output", False) is True
+    wanted = None
+    if header.get("outputs"):
+        wanted = [_wanted(entry, binary) for entry in _entries(header, "outputs")]
+    return Query(feeds, wanted, binary, request_id, read_timeout(parameters.get("timeout")))
+
+
+def _wanted(entry: Mapping[str, Any], binary: bool) -> Wanted:
+    parameters = _parameters(entry)
+    if parameters.get("classification"):
+        raise BadRequest("the classification extension is not served: use /classify")
+    return Wanted(str(entry.get("name")), parameters.get("binary_data", binary) is True)
+
+
+def read_timeout(microseconds: Any) -> float | None:
+    """Turn the request parameter `timeout`, in microseconds, into seconds; 0 and None are none.
+
+    Raises:
+        BadRequest: It is no number of microseconds.
+    """
+    if microseconds is None or microseconds == 0:
+        return None
+    if type(microseconds) is not int or microseconds < 0:
+        raise BadRequest(f"'timeout' must be microseconds, got {microseconds!r:.40}")
+    return microseconds / 1e6
+
+
+def write_answer(
+    model: str, version: str, query: Query, outputs: Feeds, ports: Mapping[str, Port]
+) -> tuple[bytes, int | None]:
+    """Write the answer: its JSON and the binary tensors behind it.
+
+    Returns:
+        The body, and the JSON's length where binary tensors follow.
+    """
+    entries: list[dict[str, Any]] = []
+    blobs: list[bytes] = []
+    wanted = query.wanted or [Wanted(name, query.binary) for name in outputs]
+    for output in wanted:
+        array = outputs[output.name]
+        entry: dict[str, Any] = {
+            "name": output.name,
+            "datatype": ports[output.name].datatype,
+            "shape": array.shape,
+        }
+        if output.binary:
+            blobs.append(array.tobytes())
+            entry["parameters"] = {"binary_data_size": len(blobs[-1])}
+        else:
+            entry["data"] = _as_json(array)
+        entries.append(entry)
+    answer = {"model_name": model, "model_version": version, "outputs": entries}
+    if query.request_id:
+        answer["id"] = query.request_id
+    header = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    return b"".join((header, *blobs)), len(header) if blobs else None
+
+
+def _as_json(array: Array) -> Array:
+    """Flatten; in row-major order and of a type that orjson writes itself."""
+    return np.ascontiguousarray(array).reshape(-1)

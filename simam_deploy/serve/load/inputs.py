@@ -1,0 +1,85 @@
+"""Inputs as the server's own metadata describe them, drawn from a seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from simam_deploy.core.arrays import Array
+from simam_deploy.errors import InputError, UsageError
+from simam_deploy.serve.load.client import ModelInput
+
+MAX_BYTES = 256 << 20
+"""Of one request: what a server says of its shapes is not believed beyond that."""
+
+DTYPES = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype(np.uint8),
+    "INT8": np.dtype(np.int8),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "FP16": np.dtype(np.float16),
+    "FP32": np.dtype(np.float32),
+    "FP64": np.dtype(np.float64),
+}
+
+
+def make_feeds(
+    inputs: Sequence[ModelInput],
+    batch: int,
+    shapes: Mapping[str, tuple[int, ...]],
+    seed: int,
+) -> dict[str, Array]:
+    """Draw one array an input: standard normal where it is floating, bytes and 0 or 1 elsewhere.
+
+    Args:
+        inputs: The model's inputs; a free first dimension is the batch.
+        batch: The size of that dimension.
+        shapes: Full shapes by input, for those with other free dimensions.
+        seed: Of the drawing.
+
+    Raises:
+        UsageError: A shape is missing or does not fit, or the request would be above 256 MiB.
+        InputError: An input's type cannot be made.
+    """
+    unknown = shapes.keys() - {spec.name for spec in inputs}
+    if unknown:
+        names = ", ".join(spec.name for spec in inputs)
+        raise UsageError(f"--shape: the model has no input {min(unknown)!r}; it has {names}")
+    sizes = {spec.name: _shape(spec, batch, shapes.get(spec.name)) for spec in inputs}
+    total = sum(math.prod(sizes[spec.name]) * _dtype(spec).itemsize for spec in inputs)
+    if total > MAX_BYTES:
+        raise UsageError(f"a request would have {total / 2**20:.0f} MiB; 256 MiB is the most")
+    rng = np.random.default_rng(seed)
+    return {spec.name: _draw(rng, sizes[spec.name], _dtype(spec)) for spec in inputs}
+
+
+def _dtype(spec: ModelInput) -> np.dtype[Any]:
+    if spec.datatype not in DTYPES:
+        raise InputError(f"input {spec.name} is {spec.datatype}; there is {', '.join(DTYPES)}")
+    return DTYPES[spec.datatype]
+
+
+def _shape(spec: ModelInput, batch: int, given: tuple[int, ...] | None) -> tuple[int, ...]:
+    described = " x ".join(map(str, spec.shape))
+    leading = (batch,) if spec.shape[:1] == (-1,) else spec.shape[:1]
+    shape = given or (*leading, *spec.shape[1:])
+    fits = len(shape) == len(spec.shape) and all(
+        want in (-1, got) and got > 0 for got, want in zip(shape, spec.shape, strict=True)
+    )
+    if not fits:
+        raise UsageError(
+            f"input {spec.name} is {described}: say its size, e.g. --shape {spec.name}=1x3x224x224"
+        )
+    if given is None and shape[:1] not in ((batch,), ()):
+        raise UsageError(f"input {spec.name} is {described}: --batch must be {shape[0]}")
+    return shape
+
+
+def _draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    if np.issubdtype(dtype, np.floating):
+        return rng.standard_normal(shape).astype(dtype)
+    return rng.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)

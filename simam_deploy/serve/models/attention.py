@@ -1,0 +1,106 @@
+"""Where SimAM looks: every site's gates for one input, as small heatmaps.
+
+A second session of the same graph gives the map that each site is given; the gate follows from it
+by the formula of `simam_deploy.op.contract`. It is made when first asked for, since most never ask:
+reading and recognising a ResNet-50 takes a second.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.errors import InputError
+from simam_deploy.op import contract
+from simam_deploy.runtime import Runner
+from simam_deploy.serve.protocol.refusals import Unsupported
+
+LARGEST_SIDE = 64
+"""Cells of a heatmap along a side; larger maps are averaged down to at most that."""
+
+
+class Attention:
+    """The gates of one .onnx file's sites; made empty, loaded at the first call."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._loaded: tuple[Runner, tuple[tuple[str, float], ...]] | None = None
+        self._turn = threading.Lock()
+
+    def heatmaps(self, feeds: Feeds) -> list[dict[str, Any]]:
+        """Compute the gates of one picture; blocks, and one call at a time.
+
+        Returns:
+            For each site its name, its height and width, and its gates, averaged over the
+            channels: rows of numbers in [0.6225, 1).
+
+        Raises:
+            Unsupported: The file is a plan, or has no SimAM.
+        """
+        with self._turn:
+            if self._loaded is None:
+                self._loaded = _load(self._path)
+            runner, sites = self._loaded
+            maps = runner.run(feeds)
+        return [
+            _heatmap(name, x, e_lambda)
+            for (name, e_lambda), x in zip(sites, maps.values(), strict=True)
+        ]
+
+    def close(self) -> None:
+        """Free the session, if there is one."""
+        with self._turn:
+            if self._loaded is not None:
+                self._loaded[0].close()
+                self._loaded = None
+
+
+def _load(path: Path) -> tuple[Runner, tuple[tuple[str, float], ...]]:
+    if path.suffix != ".onnx":
+        raise Unsupported("a plan does not show its SimAM maps: serve the .onnx to see them")
+    from simam_deploy.graph.file.read import read_model
+    from simam_deploy.graph.file.typed import typed
+    from simam_deploy.graph.file.write import write_model
+    from simam_deploy.precision.half.islands import tap_sites
+    from simam_deploy.runtime.onnx_runner import OnnxRunner
+
+    try:
+        model = typed(read_model(path))
+        sites = tap_sites(model)
+        if not sites:
+            raise Unsupported("there is no SimAM in the model")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "sites.onnx"
+            write_model(model, file)
+            runner = OnnxRunner(file, as_written=True, threads=1)
+    except InputError as error:
+        raise Unsupported(f"no attention maps: {error}") from error
+    return runner, tuple((site.name, site.e_lambda) for site in sites)
+
+
+def _heatmap(name: str, x: Array, e_lambda: float) -> dict[str, Any]:
+    gates = contract.simam_gate(x[:1], e_lambda)[0].mean(0)
+    cells = _averaged(gates)
+    return {
+        "name": name,
+        "height": x.shape[2],
+        "width": x.shape[3],
+        "gates": np.round(cells, 4).tolist(),
+    }
+
+
+def _averaged(plane: Array) -> Array:
+    """Average blocks of a plane, so that no side has more than `LARGEST_SIDE` cells."""
+    factor = -(-max(plane.shape) // LARGEST_SIDE)
+    starts = [np.arange(0, side, factor) for side in plane.shape]
+    sums = np.add.reduceat(np.add.reduceat(plane, starts[0], 0), starts[1], 1)
+    counts = np.multiply.outer(
+        *(np.diff([*s, side]) for s, side in zip(starts, plane.shape, strict=True))
+    )
+    averaged: Array = sums / counts
+    return averaged

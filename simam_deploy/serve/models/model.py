@@ -1,0 +1,156 @@
+"""One loaded version of a model: its ports, its facts, its batcher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simam_deploy.core.files import PLANS
+from simam_deploy.core.labels import read_labels, stated_labels
+from simam_deploy.core.manifest import read_facts
+from simam_deploy.errors import InputError, SimamError
+from simam_deploy.runtime import Runner
+from simam_deploy.serve.models.attention import Attention
+from simam_deploy.serve.models.batcher import Batcher, Limits, Outputs
+from simam_deploy.serve.models.open_runner import open_runners
+from simam_deploy.serve.models.statistics import Statistics
+from simam_deploy.serve.models.warm_up import warm_up
+from simam_deploy.serve.protocol.check import Port, port_of
+from simam_deploy.serve.protocol.exchange import Query
+from simam_deploy.serve.protocol.profiles import Profile, check_profiles, most_rows, profiles_of
+from simam_deploy.serve.protocol.refusals import BadRequest
+from simam_deploy.serve.settings import Settings
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready.
+
+    Attributes:
+        name: By which requests call it.
+        version: A number from 1, one more with every reload.
+        path: The file it was loaded from.
+        runtime: What computes it, for people.
+        inputs: By name, in the graph's order.
+        outputs: By name, in the graph's order.
+        profiles: The shapes that an engine was built for; empty for any.
+        facts: The manifest, empty where there is none.
+        labels: Of the classes, empty where there are none.
+        instances: Copies that compute side by side.
+        statistics: What it did so far.
+        batcher: Runs it.
+        attention: Its SimAM sites' gates.
+    """
+
+    name: str
+    version: str
+    path: Path
+    runtime: str
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    profiles: Sequence[Profile]
+    facts: Mapping[str, Any]
+    labels: Sequence[str]
+    instances: int
+    statistics: Statistics
+    batcher: Batcher
+    attention: Attention
+
+    def close(self) -> None:
+        """Compute what is queued and free everything; blocks until then."""
+        self.batcher.close()
+        self.attention.close()
+
+    async def infer(self, query: Query) -> Outputs:
+        """Compute a request.
+
+        Raises:
+            Refusal: As `Batcher.run`; BadRequest for an output that the model has not, or a
+                shape that its engine was not built for.
+        """
+        for output in query.wanted or ():
+            if output.name not in self.outputs:
+                raise BadRequest(
+                    f"unexpected inference output {output.name!r:.80} for model '{self.name}'; "
+                    f"it has {', '.join(self.outputs)}"
+                )
+        check_profiles(self.profiles, query.feeds)
+        return await self.batcher.run(query.feeds, query.timeout)
+
+
+def load_model(name: str, path: Path, version: str, settings: Settings) -> Model:
+    """Check a file against its manifest, open its copies and warm them up; blocks meanwhile.
+
+    Raises:
+        InputError: The file cannot be used, is not the manifest's, or does not run.
+    """
+    runners: list[Runner] = []
+    try:
+        facts = read_facts(path) if path.suffix not in PLANS else {}
+        for runner in open_runners(path, settings):
+            runners.append(runner)
+        facts = getattr(runners[0], "facts", facts)  # a plan's runner has checked its manifest
+        return _ready_model(name, path, version, settings, facts, runners)
+    except SimamError as error:
+        for runner in runners:
+            runner.close()
+        raise type(error)(f"model '{name}': {error}") from error
+
+
+def _ready_model(
+    name: str,
+    path: Path,
+    version: str,
+    settings: Settings,
+    facts: Mapping[str, Any],
+    runners: Sequence[Runner],
+) -> Model:
+    """Check the ports, warm every copy up, and start the batcher."""
+    first = runners[0]
+    inputs, outputs = (
+        {spec.name: port_of(spec) for spec in specs} for specs in (first.inputs, first.outputs)
+    )
+    if not inputs:
+        raise InputError("it has no inputs")
+    statistics = Statistics()
+    profiles = profiles_of(first)
+    most = most_rows(profiles, settings.max_batch_size)
+    keeps_rows_apart = [warm_up(runner, facts, most) for runner in runners]
+    limits = _limits(settings, most if all(keeps_rows_apart) else None)
+    return Model(
+        name=name,
+        version=version,
+        path=path,
+        runtime=first.name,
+        inputs=inputs,
+        outputs=outputs,
+        profiles=profiles,
+        facts=facts,
+        labels=_labels(path, facts),
+        instances=len(runners),
+        statistics=statistics,
+        batcher=Batcher(runners, limits, statistics, name),
+        attention=Attention(path),
+    )
+
+
+def _labels(path: Path, facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name the classes by `model.labels.txt` beside `model.onnx`, else as the manifest does.
+
+    Raises:
+        InputError: The file is there and cannot be read.
+    """
+    file = path.with_suffix(".labels.txt")
+    return read_labels(file) if file.exists() else stated_labels(facts.get("classes"))
+
+
+def _limits(settings: Settings, max_batch: int | None) -> Limits:
+    """Bound the batcher; `max_batch` is None where a copy does not keep rows apart."""
+    return Limits(
+        max_batch=max_batch,
+        max_delay_us=0 if max_batch is None else settings.max_delay_us,
+        max_queue=settings.max_queue,
+        timeout=settings.timeout,
+    )

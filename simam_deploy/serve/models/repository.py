@@ -1,0 +1,127 @@
+"""The models by name: loaded, replaced without a gap, unloaded.
+
+Names come from requests, paths never do: what can be loaded was named, or lay in a folder that was
+named, when the server started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from simam_deploy.errors import SimamError
+from simam_deploy.serve.models.model import Model, load_model
+from simam_deploy.serve.protocol.refusals import BadRequest, Busy, NotFound
+from simam_deploy.serve.settings import Settings
+
+
+class Repository:
+    """What is served.
+
+    Args:
+        sources: The file of every name.
+        settings: Of the server.
+    """
+
+    def __init__(self, sources: Mapping[str, Path], settings: Settings) -> None:
+        self.sources = dict(sources)
+        self.settings = settings
+        self.models: dict[str, Model] = {}
+        self.reasons: dict[str, str] = {}
+        self.loaded = False
+        self.draining = False
+        self._versions = dict.fromkeys(sources, 0)
+        self._changing = {name: asyncio.Lock() for name in sources}
+
+    async def load_all(self) -> None:
+        """Load every model; ready from then on.
+
+        Raises:
+            InputError: One cannot be used.
+        """
+        for name in self.sources:
+            await self._load(name)
+        self.loaded = True
+
+    @property
+    def ready(self) -> bool:
+        """True from the last warm-up to the signal to end."""
+        return self.loaded and not self.draining
+
+    def get(self, name: str, version: str = "") -> Model:
+        """Find a loaded model.
+
+        Raises:
+            NotFound: There is none of that name and version.
+        """
+        model = self.models.get(name)
+        if model is None:
+            self._check_known(name)
+            raise NotFound(f"model '{name}' is not loaded: {self.reasons.get(name, 'unloaded')}")
+        if version not in ("", model.version):
+            raise NotFound(
+                f"Request for unknown model: '{name}' version {version!r:.20} is not found; "
+                f"version {model.version} is served"
+            )
+        return model
+
+    def _check_known(self, name: str) -> None:
+        if name not in self.sources:
+            raise NotFound(f"Request for unknown model: {name!r:.80} is not found")
+
+    async def load(self, name: str) -> None:
+        """Load a model anew; the version before serves until the new one is warm, and to its end.
+
+        Raises:
+            NotFound: There is no such name.
+            BadRequest: The file cannot be used; what was loaded before stays.
+        """
+        self._check_known(name)
+        try:
+            await self._load(name)
+        except SimamError as error:
+            raise BadRequest(f"failed to load '{name}': {error}") from error
+
+    async def _load(self, name: str) -> None:
+        async with self._changing[name]:
+            version = str(self._versions[name] + 1)
+            try:
+                new = await asyncio.to_thread(
+                    load_model, name, self.sources[name], version, self.settings
+                )
+            except SimamError as error:
+                self.reasons[name] = str(error)
+                raise
+            self._versions[name] += 1
+            self.reasons.pop(name, None)
+            old, self.models[name] = self.models.get(name), new
+            if old is not None:
+                await asyncio.to_thread(old.close)
+
+    async def unload(self, name: str) -> None:
+        """Stop serving a model once what it accepted is answered.
+
+        Raises:
+            NotFound: There is no such name.
+        """
+        self._check_known(name)
+        async with self._changing[name]:
+            model = self.models.pop(name, None)
+            self.reasons[name] = "unloaded"
+            if model is not None:
+                await asyncio.to_thread(model.close)
+
+    def check_loaded(self) -> None:
+        """See whether the server takes requests; while it drains it does.
+
+        Raises:
+            Busy: It is starting.
+        """
+        if not self.loaded:
+            raise Busy("the server is not ready")
+
+    async def close(self) -> None:
+        """Answer what is queued and free every model."""
+        for name in list(self.models):
+            await self.unload(name)

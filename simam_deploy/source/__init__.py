@@ -1,0 +1,67 @@
+"""Where a network can come from: one file a kind, told apart by content."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from simam_deploy.errors import NetworkError
+from simam_deploy.source.subject import Options, Subject, Traced
+
+__all__ = ["Options", "Subject", "Traced", "load_subject"]
+
+
+def load_subject(source: Path, options: Options) -> Subject:
+    """Open whatever `source` is.
+
+    Raises:
+        InputError: It cannot be used.
+        UsageError: An option does not fit it.
+    """
+    kind = _kind(source)
+    if kind == "onnx":
+        from simam_deploy.source.onnx_file import load_onnx
+
+        return load_onnx(source, options)
+    if kind in ("program", "script"):
+        from simam_deploy.source.program import load_program, load_script
+
+        return (load_program if kind == "program" else load_script)(source, options)
+    if options.model is not None:
+        from simam_deploy.source.module import load_factory
+
+        return load_factory(source, options)
+    return _load_checkpoint(source, options)
+
+
+def _load_checkpoint(source: Path, options: Options) -> Subject:
+    """Take a published network, or else the module that a trusted pickle holds."""
+    from simam_deploy.source.zoo import load_zoo
+
+    try:
+        return load_zoo(source, options)
+    except NetworkError:
+        if not options.trust_pickle or options.arch:
+            raise
+        from simam_deploy.source.module import load_pickled
+
+        subject = load_pickled(source, options)
+        if subject is None:
+            raise
+        return subject
+
+
+def _kind(source: Path) -> str:
+    """Tell by content: an ONNX file is told by its name, for protobuf has no mark of its own."""
+    if source.suffix.lower() == ".onnx":
+        return "onnx"
+    if not source.is_file() or not zipfile.is_zipfile(source):
+        return "checkpoint"
+    try:
+        with zipfile.ZipFile(source) as archive:
+            names = {name.partition("/")[2] or name for name in archive.namelist()}
+    except (zipfile.BadZipFile, NotImplementedError, OSError):
+        return "checkpoint"
+    if names & {"archive_format", "serialized_exported_program.json"}:
+        return "program"
+    return "script" if "constants.pkl" in names else "checkpoint"

@@ -1,0 +1,17 @@
+"""What is in a checkpoint file, safely: clean weights, and lambda where the file says it.
+
+A file passes these modules, in this order:
+
+    content     what kind of file is this, by its bytes
+    archive     the zip container of torch.save: plain, complete, unambiguous
+    screen      the pickle's opcodes walked without running them
+    claims      what they ask for: no code, no size beyond the file's
+    reading     torch.load(weights_only=True) or safetensors, behind one error boundary
+    wrappers    where in the loaded tree the weights are
+    cleaning    prefixes, counters, dtypes, NaN
+    lambdas     what the file or its folder name says about lambda
+"""
+
+from simam_deploy.source.checkpoint.loading import Checkpoint, load_checkpoint
+
+__all__ = ["Checkpoint", "load_checkpoint"]

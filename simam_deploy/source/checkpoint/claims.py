@@ -1,0 +1,206 @@
+"""What a pickle may ask for by name, and how much memory each request may claim.
+
+The names are fewer than `torch.load(weights_only=True)` allows: a state_dict, an optimizer's state
+and a training script's arguments need no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sized
+from typing import Any, NamedTuple, NoReturn
+
+import torch
+
+from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint.content import ADVICE
+
+MAX_PICKLE_BYTES = 8 * 2**20
+"""3,000 tensors need 0.3 MB of pickle. Five bytes may call for an object of 600: at most 1 GB."""
+MAX_DIMENSIONS = 64
+NAMESPACE = "argparse Namespace"
+
+_ITEM_BYTES = {
+    **dict.fromkeys(("Byte", "Char", "Bool"), 1),
+    **dict.fromkeys(("Short", "Half", "BFloat16"), 2),
+    **dict.fromkeys(("Int", "Float"), 4),
+    **dict.fromkeys(("Long", "Double", "ComplexFloat"), 8),
+    "ComplexDouble": 16,
+}
+_STORAGES = {f"torch {name}Storage": size for name, size in _ITEM_BYTES.items()}
+_STORAGES["torch.storage UntypedStorage"] = 1
+_NOT_DENSE = {
+    "torch._utils _rebuild_sparse_tensor": "sparse",
+    "torch._utils _rebuild_qtensor": "quantized",
+    "torch._utils _rebuild_nested_tensor": "nested",
+    "torch._utils _rebuild_meta_tensor_no_storage": "meta (dataless)",
+}
+
+
+class NeedsCodeError(CheckpointError):
+    """Only the full unpickler, which runs code, can read the pickle."""
+
+
+class Global(NamedTuple):
+    """A class or function that the pickle names, as "module name"."""
+
+    name: str
+
+
+class Storage(NamedTuple):
+    """A storage that the pickle asks for."""
+
+    nbytes: int
+    itemsize: int
+
+
+class Tensor:
+    """A tensor that passed."""
+
+
+class Container:
+    """A dict, a set or an object with attributes: of its contents only the number matters."""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size: int = 0) -> None:
+        self.size = size
+
+
+class Claims:
+    """Judge what one file's pickle asks for, against what the file can hold.
+
+    Args:
+        file_size: Bytes of the file.
+        records: Bytes of each storage's record by key, where the file lists them (zip).
+    """
+
+    def __init__(self, file_size: int, records: Mapping[str, int] | None = None) -> None:
+        self.storages: dict[str, int] = {}
+        """Bytes of each storage asked for, by key."""
+        self._file_size = file_size
+        self._records = records
+        self._claimed = 0
+        self._copied = 0
+
+    def storage(self, request: Any) -> Storage:
+        """Judge a persistent id: ("storage", class, key, location, number of items[, None])."""
+        tag, kind, key, _location, items = request[:5]
+        if tag != "storage" or request[5:] not in ((), (None,)):
+            raise ValueError("what should be a storage is not")
+        if type(key) is not str or type(items) is not int:
+            raise ValueError("a storage has an impossible key or size")
+        itemsize = _STORAGES[kind.name]
+        nbytes = items * itemsize
+        if key not in self.storages:
+            self._claimed += nbytes
+        room = self._file_size if self._records is None else self._records[key]
+        if not 0 <= nbytes <= room or self._claimed > self._file_size:
+            self._refuse(f"a storage of {nbytes:,} bytes")
+        if self.storages.setdefault(key, nbytes) != nbytes:
+            raise ValueError(f"storage {key} has two sizes")
+        return Storage(nbytes, itemsize)
+
+    def tensor(
+        self,
+        storage: Storage,
+        offset: int,
+        size: tuple[int, ...],
+        stride: tuple[int, ...],
+        *more: object,
+    ) -> Tensor:
+        """Judge a view of a storage, counted in items; `more[2]` may be a dtype."""
+        dtype = _dtype(more[2].name) if len(more) > 2 and isinstance(more[2], Global) else None
+        itemsize = dtype.itemsize if dtype else storage.itemsize
+        counts = (offset, *size, *stride)
+        if len(size) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in counts):
+            raise ValueError("a tensor has an impossible shape")
+        items = math.prod(size)
+        reach = offset + 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+        if items and (reach * itemsize > storage.nbytes or items * itemsize > self._file_size):
+            self._refuse(f"a tensor of shape {size} ({items * itemsize:,} bytes)")
+        return Tensor()
+
+    def copy(self, source: Container | Sized = ()) -> Container:
+        """Charge for a copy: a few bytes may ask for the same long list again and again."""
+        if isinstance(source, (list, tuple)):
+            for item in source:
+                check_key(item)
+        size = source.size if isinstance(source, Container) else len(source)
+        self._copied += size
+        if self._copied > MAX_PICKLE_BYTES:
+            self._refuse(f"more than {MAX_PICKLE_BYTES:,} copies of its own values")
+        return Container(size)
+
+    def encoded(self, text: str, encoding: str) -> str:
+        """Judge bytes, which protocol 2 spells as text in latin1."""
+        if encoding != "latin1":
+            raise ValueError(f"bytes are spelt in {encoding!r}")
+        self.copy(text)
+        return text
+
+    def _refuse(self, claim: str) -> NoReturn:
+        raise CheckpointError(
+            f"claims {claim} in a file of {self._file_size:,} bytes, so it is damaged or hostile: "
+            "copy or download it again"
+        )
+
+
+def named(name: str) -> Global:
+    """Let a class or function pass that runs no code, by its "module name".
+
+    Raises:
+        NeedsCodeError: It is another one.
+    """
+    if name in _CALLS or name in _STORAGES or name == NAMESPACE or _dtype(name):
+        return Global(name)
+    if name in _NOT_DENSE:
+        raise CheckpointError(f"holds a {_NOT_DENSE[name]} tensor, not dense weights: {ADVICE}")
+    shown = name.replace(" ", ".").replace("__builtin__", "builtins")
+    raise NeedsCodeError(
+        f"its pickle needs code to be run: it asks for {shown}; {ADVICE}, or pass --trust-pickle "
+        "(trust_pickle=True) if you trust whoever made it"
+    )
+
+
+def call(claims: Claims, function: Global, arguments: tuple[Any, ...]) -> object:
+    """Judge a call of one of the functions that `named` lets pass."""
+    if function.name not in _CALLS:
+        raise ValueError(f"{function.name.replace(' ', '.')} is called")
+    return _CALLS[function.name](claims, *arguments)
+
+
+def check_key(key: object) -> None:
+    """Refuse a tuple in a tuple as a key: hashing a million levels overflows the C stack."""
+    if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
+        raise ValueError("a key is a nested tuple")
+
+
+def _dtype(name: str) -> torch.dtype | None:
+    found = vars(torch).get(name.removeprefix("torch ")) if name.startswith("torch ") else None
+    return found if isinstance(found, torch.dtype) else None
+
+
+def _parameter(_: Claims, data: object, *_more: object) -> object:
+    if not isinstance(data, Tensor):
+        raise ValueError("a parameter is without its tensor")
+    return data
+
+
+def _device(claims: Claims, kind: str, *_index: object) -> Container:
+    return claims.copy(kind)
+
+
+_CALLS: dict[str, Callable[..., object]] = {
+    "torch._utils _rebuild_tensor": Claims.tensor,
+    "torch._utils _rebuild_tensor_v2": Claims.tensor,
+    "torch._utils _rebuild_tensor_v3": Claims.tensor,
+    "torch._utils _rebuild_parameter": _parameter,
+    "collections OrderedDict": lambda _: Container(),
+    "collections Counter": Claims.copy,
+    "__builtin__ set": Claims.copy,
+    "builtins set": Claims.copy,
+    "torch Size": Claims.copy,
+    "torch device": _device,
+    "_codecs encode": Claims.encoded,
+}

@@ -1,0 +1,90 @@
+"""From a path to clean weights, or to one line that says why not."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from simam_deploy.core.files import sha256_of
+from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint.cleaning import clean
+from simam_deploy.source.checkpoint.content import file_size, identify
+from simam_deploy.source.checkpoint.lambdas import find_lambda
+from simam_deploy.source.checkpoint.reading import read_contents
+from simam_deploy.source.checkpoint.wrappers import find_weights
+
+_MAX_LINE = 600
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights in a file, and what is known about them."""
+
+    path: Path
+    sha256: str
+    size: int
+    """Bytes of the file."""
+    entry: str
+    """Where in the file the weights were: "" for a bare state_dict, else as "ema.module"."""
+    weights: dict[str, torch.Tensor]
+    """Bare keys; float32 or int64, contiguous, on the CPU, all finite. May be mapped from the file,
+    which then must stay as it is."""
+    e_lambda: float | None
+    """SimAM's lambda where the file or a name says it."""
+    e_lambda_source: str | None
+    """As "file (args.attention_param)" or "folder name (imagenet-resnet18-simam-param0.1)"."""
+    notes: tuple[str, ...]
+    """What was stripped, converted or preferred, as "prefix module." or "50 thop counters"."""
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str], *, trust_pickle: bool = False, seek_lambda: bool = True
+) -> Checkpoint:
+    """Load the weights of a .pth, .pt or .safetensors file, whatever its name is.
+
+    Pickles are read by `torch.load(weights_only=True)`, after their opcodes have been screened for
+    claims that the file cannot hold. The weights of a zip or safetensors file are mapped into
+    memory, not copied.
+
+    Args:
+        path: The file.
+        trust_pickle: Run the code of a pickle that cannot be read without; never for a file from
+            a stranger.
+        seek_lambda: Look for lambda in the file and in names; not where it is known already, for
+            two places that disagree are an error.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, unsafe or holds no usable weights; one line
+            that names the file, what was found and what to do.
+    """
+    path = Path(path)
+    try:
+        return _load(path, trust_pickle=trust_pickle, seek_lambda=seek_lambda)
+    except CheckpointError as error:
+        raise CheckpointError(_one_line(f"{path.name or path}: {error}")) from None
+
+
+def _one_line(text: str) -> str:
+    """Make a message safe for a terminal: its keys and class names are the file's own words."""
+    return "".join(char if char.isprintable() else "?" for char in text[:_MAX_LINE])
+
+
+def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
+    size = file_size(path)
+    tree, metadata = read_contents(path, identify(path), size, trust_pickle=trust_pickle)
+    found = find_weights(tree)
+    weights, notes = clean(found.state_dict, size)
+    e_lambda = find_lambda(tree, metadata, path) if seek_lambda else None
+    return Checkpoint(
+        path=path,
+        sha256=sha256_of(path),
+        size=size,
+        entry=found.entry,
+        weights=weights,
+        e_lambda=e_lambda.value if e_lambda else None,
+        e_lambda_source=e_lambda.source if e_lambda else None,
+        notes=found.notes + notes,
+    )

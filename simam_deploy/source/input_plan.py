@@ -1,0 +1,145 @@
+"""What the exported graph takes: its input, the axes that are free, and the sizes to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import UsageError
+from simam_deploy.models.zoo import Family
+
+if TYPE_CHECKING:
+    pass
+
+
+DYNAMIC = ("none", "batch", "hw")
+
+
+_TRACE_BATCH, _ODD_BATCH = 2, 3
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """The graph's input: its spec, the concrete full shape behind it, and its axes.
+
+    `free` are the axes that are dynamic, `spatial` those that could be (H and W, or time);
+    `step` is what validation may change their sizes by.
+    """
+
+    spec: TensorSpec
+    shape: tuple[int, ...]
+    free: tuple[int, ...]
+    spatial: tuple[int, ...]
+    step: int = 13
+    """Prime, so that no stride of a published network divides it."""
+
+    @property
+    def trace_sizes(self) -> dict[str, int]:
+        """Size by dynamic dimension's name to trace with; a batch of 1 would be taken as fixed."""
+        names = {str(self.spec.shape[axis]): self.shape[axis] for axis in self.free}
+        return {**names, "batch": _TRACE_BATCH}
+
+    def validation_shapes(self, smallest: tuple[int, ...] | None) -> list[tuple[int, ...]]:
+        """List the full shapes to validate: other batches, another size, the smallest if known."""
+        if not self.free:
+            return [self.shape]
+        one = (1, *self.shape[1:])
+        if self.free == (0,):
+            return [one, (_ODD_BATCH, *self.shape[1:])]
+        odd = list(self.shape)
+        for count, axis in enumerate(self.spatial, start=1):
+            odd[axis] += count * self.step
+        least = [(1, *smallest[1:])] if smallest else []
+        return [one, (_ODD_BATCH, *odd[1:]), *least]
+
+
+def plan_input(
+    family: Family, dynamic: str | None, shape: Sequence[int] | None, names: Sequence[str] | None
+) -> InputPlan:
+    """Combine a family's published input with what the user asks for.
+
+    Args:
+        family: Gives rank, default sizes and the axes that may be free.
+        dynamic: One of `DYNAMIC`; None frees the batch, and also the frames of audio, whose
+            length nobody knows beforehand.
+        shape: Full shape, or the shape without the batch.
+        names: The input's name, alone in a sequence.
+
+    Raises:
+        UsageError: The shape's rank or sizes, or the count of names, do not fit the family.
+    """
+    if dynamic is None:
+        audio = any(name == "frames" for _, name in family.dynamic_axes)
+        dynamic = "hw" if audio else "batch"
+    if dynamic not in DYNAMIC:
+        raise UsageError(f"dynamic must be one of {', '.join(DYNAMIC)}, got {dynamic!r}")
+    free = {0: "batch"} if dynamic != "none" else {}
+    if dynamic == "hw":
+        free |= dict(family.dynamic_axes)
+    full = _full_shape(family, shape)
+    (name,) = fit_names(names, (family.input_name,), "--input-names")
+    dims: tuple[int | str, ...] = tuple(free.get(i, n) for i, n in enumerate(full))
+    spatial = tuple(axis for axis, _ in family.dynamic_axes)
+    return InputPlan(TensorSpec(name, "float32", dims), full, tuple(free), spatial)
+
+
+def plan_free_input(
+    dynamic: str | None, shape: Sequence[int] | None, names: Sequence[str] | None
+) -> InputPlan:
+    """Plan the one float32 input of a network that says nothing of itself.
+
+    Args:
+        dynamic: One of `DYNAMIC`; None frees the batch.
+        shape: Full shape; "hw" frees the last two axes of (N, C, H, W) and validates a size 32
+            and 64 pixels larger, for what detectors join must fit.
+        names: The input's name, alone in a sequence.
+
+    Raises:
+        UsageError: No shape is given, or the names are not one.
+    """
+    if shape is None:
+        raise UsageError("this network does not say what it takes: give --input-shape 1x3x640x640")
+    if dynamic == "hw" and len(shape) != 4:
+        raise UsageError(f"--dynamic hw wants an input N x C x H x W, got {shape_text(shape)}")
+    free = {0: "batch"} if dynamic != "none" else {}
+    if dynamic == "hw":
+        free |= {2: "height", 3: "width"}
+    (name,) = fit_names(names, ("input",), "--input-names")
+    dims: tuple[int | str, ...] = tuple(free.get(i, n) for i, n in enumerate(shape))
+    spatial = (2, 3) if len(shape) == 4 else ()
+    spec = TensorSpec(name, "float32", dims)
+    return InputPlan(spec, tuple(shape), tuple(free), spatial, step=32)
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as `1x3x224x224`."""
+    return "x".join(map(str, shape))
+
+
+def fit_names(option: Sequence[str] | None, default: tuple[str, ...], flag: str) -> tuple[str, ...]:
+    """Take the option's names where there are any.
+
+    Raises:
+        UsageError: They are not as many as the default's, or not distinct.
+    """
+    names = default if option is None else tuple(option)
+    if len(names) != len(default) or len(set(names)) != len(names) or not all(names):
+        raise UsageError(f"{flag} wants {len(default)} distinct name(s), got {', '.join(names)}")
+    return names
+
+
+def _full_shape(family: Family, shape: Sequence[int] | None) -> tuple[int, ...]:
+    """Complete a shape by its batch and check what the network fixes."""
+    default = (1, *family.input_shape)
+    if shape is None:
+        return default
+    full = tuple(shape) if len(shape) == len(default) else (1, *shape)
+    free = {0, *(axis for axis, _ in family.dynamic_axes)}
+    fits = len(full) == len(default) and all(n >= 1 for n in full)
+    if not fits or any(full[i] != n for i, n in enumerate(default) if i not in free):
+        wanted = "x".join("N" if i in free else str(n) for i, n in enumerate(default))
+        got = shape_text(shape)
+        raise UsageError(f"--input-shape {got} does not fit {family.title}: wanted {wanted}")
+    return full

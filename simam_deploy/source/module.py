@@ -1,0 +1,161 @@
+"""A network of the user's own: made by a factory in Python, or pickled whole."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from simam_deploy.errors import InputError, NetworkError, UsageError
+from simam_deploy.runtime.torch_runner import ULP, TorchRunner, flatten
+from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
+from simam_deploy.source.input_plan import InputPlan, fit_names, plan_free_input
+from simam_deploy.source.subject import Options, Subject, Traced, file_facts, take_sites
+from simam_deploy.source.trace import DEFAULT_OPSET, trace
+from simam_deploy.source.zoo import origin
+
+
+def load_factory(source: Path, options: Options) -> Subject:
+    """Build `options.model`, "file.py:factory" or "package.module:factory", with a checkpoint.
+
+    The factory is called without arguments and returns an nn.Module.
+
+    Raises:
+        InputError: The factory cannot be found or fails, or its network cannot be traced.
+        NetworkError: The checkpoint's keys are not the network's.
+        UsageError: No input shape is given.
+    """
+    assert options.model is not None
+    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle, seek_lambda=False)
+    model = _call(options.model)
+    _fill(model, checkpoint, options.model)
+    return _subject(model, options, f"model:{options.model}", origin(checkpoint), checkpoint.notes)
+
+
+def load_pickled(source: Path, options: Options) -> Subject | None:
+    """Take the nn.Module that a trusted pickle holds, itself or under `model` or `ema`.
+
+    Returns:
+        The subject, or None where there is no module in the file.
+
+    Raises:
+        InputError: The network cannot be traced.
+        UsageError: No input shape is given.
+    """
+    tree = torch.load(source, map_location="cpu", weights_only=False)
+    held = [tree, *(tree.get(k) for k in ("ema", "model"))] if isinstance(tree, Mapping) else [tree]
+    module = next((value for value in held if isinstance(value, nn.Module)), None)
+    if module is None:
+        return None
+    return _subject(module, options, f"module:{type(module).__name__}", file_facts(source), ())
+
+
+def _call(reference: str) -> nn.Module:
+    """Import and call a factory."""
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise UsageError(
+            f"--model wants file.py:factory or package.module:factory, got {reference}"
+        )
+    try:
+        factory = getattr(_import(place), name)
+        model = factory()
+    except Exception as error:  # the user's own code may raise anything
+        raise InputError(f"--model {reference} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, nn.Module):
+        raise InputError(f"--model {reference} returned a {type(model).__name__}, no nn.Module")
+    return model
+
+
+def _import(place: str) -> Any:
+    """Import a file, whose folder its own imports are found in, or an installed module."""
+    if not place.endswith(".py"):
+        return importlib.import_module(place)
+    path = Path(place).resolve()
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise FileNotFoundError(f"no such file: {place}")
+    sys.path.insert(0, str(path.parent))
+    try:
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> None:
+    """Load the weights strictly.
+
+    Raises:
+        NetworkError: Keys or shapes differ; names the first differences.
+    """
+    try:
+        missing, unexpected = model.load_state_dict(checkpoint.weights, strict=False, assign=True)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise NetworkError(f"weights do not fit {reference}: {lines[-1].strip()}") from None
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        first = [f"{key} is missing" for key in missing] + [
+            f"{key} is too many" for key in unexpected
+        ]
+        raise NetworkError(
+            f"weights do not fit {reference}: {', '.join(first[:3])} ({len(first)} in all)"
+        )
+
+
+def _subject(
+    model: nn.Module,
+    options: Options,
+    arch: str,
+    source: dict[str, Any],
+    notes: tuple[str, ...],
+) -> Subject:
+    """Prepare a module whose SimAM sites are found in its graph."""
+    model = model.eval().float().requires_grad_(False)
+    plan = plan_free_input(options.dynamic, options.input_shape, options.input_names)
+    defaults = _output_names(model, plan)
+    names = fit_names(options.output_names, defaults, "--output-names")
+    runner = partial(TorchRunner, model, (plan.spec,), names)
+    opset = options.choose_opset(DEFAULT_OPSET)
+
+    def graph() -> Traced:
+        traced = trace(model, (plan.spec,), names, plan.trace_sizes, opset)
+        return take_sites(traced, arch)
+
+    return Subject(
+        facts={"arch": arch, "source": source},
+        e_lambda=None,
+        notes=notes,
+        shapes=tuple((shape,) for shape in plan.validation_shapes(None)),
+        precision="fp32",
+        opset=opset,
+        reference=runner,
+        shaken=partial(runner, rounding_noise=ULP),
+        graph=graph,
+    )
+
+
+def _output_names(model: nn.Module, plan: InputPlan) -> tuple[str, ...]:
+    """Run the model once to see how many tensors it returns.
+
+    Raises:
+        InputError: It fails on an input of the shape given.
+    """
+    try:
+        with torch.inference_mode():
+            outputs = flatten(model(torch.zeros(plan.shape)))
+    except Exception as error:  # the user's own code may raise anything
+        shape = "x".join(map(str, plan.shape))
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the model fails on an input of {shape}: {first}") from error
+    return ("output",) if len(outputs) == 1 else tuple(f"output{i}" for i in range(len(outputs)))

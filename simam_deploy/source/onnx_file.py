@@ -1,0 +1,125 @@
+"""An ONNX file that somebody exported: its own ONNX Runtime outputs are the reference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simam_deploy.core.labels import stated_labels
+from simam_deploy.core.onnx_metadata import METADATA_PREFIX, stated_preprocessing
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import UsageError
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime.protocol import Runner
+from simam_deploy.runtime.shaken import Shaken
+from simam_deploy.source.input_plan import shape_text
+from simam_deploy.source.subject import Options, Shapes, Subject, Traced, file_facts, take_sites
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+ASSUMED_SIZE = 224
+"""For a free dimension that nobody states: a multiple of 32, which detectors want."""
+_ODD_BATCH = 3
+_EPSILON = {"fp32": 2**-23, "fp16": 2**-10, "bf16": 2**-7}
+
+
+def load_onnx(source: Path, options: Options) -> Subject:
+    """Read an ONNX file whose SimAM sites are to be found and lowered anew.
+
+    Raises:
+        InputError: The file is no usable ONNX model or ONNX Runtime does not take it.
+        UsageError: An option asks for what the file has fixed.
+    """
+    from simam_deploy.graph.file.read import read_model
+    from simam_deploy.graph.passes.opset import convert_opset
+
+    _refuse_fixed(source, options)
+    model = read_model(source)
+    precision = _precision(model)
+    opset = options.choose_opset(model.opset_imports[""])
+
+    def shaken() -> Runner:
+        return Shaken(OnnxRunner(source), _EPSILON[precision])
+
+    def graph() -> Traced:
+        return take_sites(convert_opset(model, opset), source.name)
+
+    reference = partial(OnnxRunner, source, as_written=True)
+    with reference() as runner:
+        inputs = runner.inputs
+    return Subject(
+        facts={"arch": f"onnx:{source.name}", "source": file_facts(source), **_stated(model)},
+        e_lambda=None,
+        notes=(),
+        shapes=tuple(_shapes(inputs, options)),
+        precision=precision,
+        opset=opset,
+        reference=reference,
+        shaken=shaken,
+        graph=graph,
+    )
+
+
+def _stated(model: ir.Model) -> dict[str, Any]:
+    """Hand on what an earlier export of ours says of the input and of the classes."""
+    metadata = model.metadata_props
+    preprocessing = stated_preprocessing(metadata)
+    try:
+        classes = stated_labels(json.loads(metadata.get(f"{METADATA_PREFIX}classes", "null")))
+    except ValueError:
+        classes = ()
+    made = {} if preprocessing is None else {"preprocessing": preprocessing}
+    return made | ({"classes": list(classes)} if classes else {})
+
+
+def _refuse_fixed(source: Path, options: Options) -> None:
+    """An ONNX file has names, free dimensions and weights of its own."""
+    given = {
+        "--arch": options.arch,
+        "--model": options.model,
+        "--lambda": options.e_lambda,
+        "--dynamic": options.dynamic,
+        "--input-names": options.input_names,
+        "--output-names": options.output_names,
+    }
+    for flag, value in given.items():
+        if value is not None:
+            raise UsageError(f"{flag} does not apply to {source.name}: an ONNX file states its own")
+
+
+def _precision(model: ir.Model) -> str:
+    """Tell a half-precision file by its weights and inputs."""
+    values = (*model.graph.initializers.values(), *model.graph.inputs)
+    kinds = {value.dtype.name for value in values if value.dtype is not None}
+    return next(
+        (p for p, kind in (("fp16", "FLOAT16"), ("bf16", "BFLOAT16")) if kind in kinds), "fp32"
+    )
+
+
+def _shapes(inputs: tuple[TensorSpec, ...], options: Options) -> Iterable[Shapes]:
+    """List the shapes to validate: batches 1 and 3, other free dimensions as given or assumed.
+
+    Raises:
+        UsageError: The shape given does not fit the first input.
+    """
+    first, *others = inputs
+    given = tuple(options.input_shape or ())
+    fixed = [isinstance(d, int) and d != g for d, g in zip(first.shape, given, strict=False)]
+    if given and (len(given) != len(first.shape) or any(fixed)):
+        raise UsageError(f"--input-shape {shape_text(given)} does not fit input {first}")
+    shapes = [given or _concrete(first, 1), *(_concrete(spec, 1) for spec in others)]
+    yield tuple(shapes)
+    if all(spec.shape and isinstance(spec.shape[0], str) for spec in inputs):
+        yield tuple((_ODD_BATCH, *shape[1:]) for shape in shapes)
+
+
+def _concrete(spec: TensorSpec, batch: int) -> tuple[int, ...]:
+    """Fill a spec's free dimensions."""
+    filled = [d if isinstance(d, int) else ASSUMED_SIZE for d in spec.shape]
+    if spec.shape and isinstance(spec.shape[0], str):
+        filled[0] = batch
+    return tuple(filled)

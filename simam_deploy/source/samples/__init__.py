@@ -1,0 +1,5 @@
+"""Sample data: what calibration sees and what accuracy is measured on."""
+
+from simam_deploy.source.samples.dataset import Batch, Dataset, open_dataset
+
+__all__ = ["Batch", "Dataset", "open_dataset"]

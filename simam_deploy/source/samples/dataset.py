@@ -1,0 +1,155 @@
+"""Samples from a folder or a file, made into batches of a network's input.
+
+A path is one of
+    folder   pictures directly in it, without labels; or one subfolder a class
+    .npz     an array named as the input, or images, x, data; with it perhaps labels or y
+    .npy     one array, without labels
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import InputError, UsageError
+from simam_deploy.source.samples.arrays import open_arrays
+from simam_deploy.source.samples.folder import PictureFolder
+from simam_deploy.source.samples.preparation import read_preparation
+
+LARGEST_LABEL = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples in the network's input layout.
+
+    Attributes:
+        array: float32, (N, C, H, W) of pictures or (N, T, F) of audio; all finite.
+        labels: int64 (N,), or None without labels.
+    """
+
+    array: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64] | None
+
+
+class Source(Protocol):
+    """Where samples lie: prepared one at a time, in ascending order."""
+
+    classes: tuple[str, ...] | None
+    labelled: bool
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        ...
+
+    def read(self, chosen: Sequence[int]) -> Iterator[tuple[str, npt.NDArray[np.float32], int]]:
+        """Yield name, sample without the batch axis, and label (0 without labels)."""
+        ...
+
+
+class Dataset:
+    """Samples of one input; they are decoded anew each time they are asked for.
+
+    Attributes:
+        name: Of the folder or file.
+        classes: Class names in ascending order of their labels; None where nothing names them.
+        labelled: Whether every sample has a label.
+        notes: What a user should know, a line each.
+    """
+
+    def __init__(self, name: str, source: Source, chosen: Sequence[int]) -> None:
+        self.name = name
+        self.classes = source.classes
+        self.labelled = source.labelled
+        single = ("there is a single sample: it stands for nothing but itself",)
+        self.notes = (*source.notes, *(single if len(chosen) == 1 else ()))
+        self._source = source
+        self._chosen = chosen
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self._chosen)
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Yield batches of `size` samples, the last one perhaps smaller.
+
+        Raises:
+            InputError: A sample cannot be decoded, has another shape than the first, holds NaN
+                or infinity, or has an impossible label; it is named.
+        """
+        samples = self._source.read(self._chosen)
+        while group := list(itertools.islice(samples, size)):
+            arrays = [_checked(name, sample, group[0][1].shape) for name, sample, _ in group]
+            labels = [_label(name, label) for name, _, label in group]
+            yield Batch(np.stack(arrays), np.array(labels, np.int64) if self.labelled else None)
+
+
+def _checked(
+    name: str, sample: npt.NDArray[np.float32], shape: tuple[int, ...]
+) -> npt.NDArray[np.float32]:
+    if sample.shape != shape:
+        raise InputError(f"{name} is {sample.shape}, others in its batch are {shape}")
+    if not np.isfinite(sample).all():
+        bad = int(np.count_nonzero(~np.isfinite(sample)))
+        raise InputError(f"{name} holds {bad} NaN or infinite values: remove or mend it")
+    return sample
+
+
+def _label(name: str, label: int) -> int:
+    if not 0 <= label <= LARGEST_LABEL:
+        raise InputError(f"{name} has the label {label}: wanted 0 to {LARGEST_LABEL}")
+    return label
+
+
+def open_dataset(
+    path: Path,
+    spec: TensorSpec,
+    preprocessing: Mapping[str, Any] | None,
+    *,
+    limit: int | None = None,
+) -> Dataset:
+    """Open sample data; nothing but the first sample is decoded yet.
+
+    Args:
+        path: A folder, .npz or .npy, as the module says. An array of floats that has the input's
+            rank and fixed sizes is taken as it is; one of uint8, (N, H, W, C), (N, C, H, W) or
+            grey (N, H, W), is prepared like pictures.
+        spec: The network's input.
+        preprocessing: The manifest's facts of that name; None where nobody stated them.
+        limit: The most samples to take, spread evenly over all, which are sorted by class.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        InputError: There are no samples, they do not fit the input, or cannot be read.
+        UsageError: The limit is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"the number of samples must be at least 1, got {limit}")
+    prepare = read_preparation(preprocessing, spec)
+    if path.is_dir():
+        source: Source = PictureFolder(path, prepare)
+    elif path.suffix.lower() in (".npz", ".npy") and path.is_file():
+        source = open_arrays(path, spec, prepare)
+    else:
+        there = "is neither" if path.exists() else "does not exist: wanted"
+        raise InputError(f"{path} {there} a folder of pictures, .npz or .npy")
+    dataset = Dataset(path.name, source, _spread(len(source), limit))
+    next(dataset.batches(1))
+    return dataset
+
+
+def _spread(count: int, limit: int | None) -> Sequence[int]:
+    """Choose `limit` of `count` numbers evenly; a range takes no memory."""
+    if limit is None or limit >= count:
+        return range(count)
+    return [i * count // limit for i in range(limit)]

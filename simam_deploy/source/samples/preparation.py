@@ -1,0 +1,142 @@
+"""From a picture to an input: the manifest's `preprocessing` facts, carried out.
+
+Pictures are scaled bilinearly with the area averaged, as Pillow does and torchvision with it, in
+8 bits; then cropped at the centre, or padded below and at the right, and normalised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Prepare = Callable[["Image.Image"], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a picture becomes an input (C, H, W).
+
+    Attributes:
+        mode: Pillow's: "RGB", or "L" for a network of one channel.
+        reverse: Whether the network wants BGR.
+        size: Height and width of the input.
+        enlarged: The picture is scaled to cover this many times `size`, then cropped.
+        pad: Scale it to fit into `size` instead, and fill up with zeros after normalising.
+        scale: What a pixel value, 0 to 255, is multiplied by.
+        mean: By channel, subtracted after scaling.
+        std: By channel, divided by.
+    """
+
+    mode: str
+    reverse: bool
+    size: tuple[int, int]
+    enlarged: float
+    pad: bool
+    scale: float
+    mean: npt.NDArray[np.float32]
+    std: npt.NDArray[np.float32]
+
+    def __call__(self, picture: Image.Image) -> npt.NDArray[np.float32]:
+        """Prepare one picture of any size and mode."""
+        picture = picture.convert(self.mode)
+        if self.pad:
+            return self._padded(self._normalised(_fitted(picture, self.size)))
+        return self._normalised(_covering(picture, self.size, self.enlarged))
+
+    def _normalised(self, picture: Image.Image) -> npt.NDArray[np.float32]:
+        pixels = np.asarray(picture, np.float32).reshape(picture.height, picture.width, -1)
+        channels = pixels[..., ::-1] if self.reverse else pixels
+        normal = (channels * np.float32(self.scale) - self.mean) / self.std
+        return np.ascontiguousarray(normal.transpose(2, 0, 1))
+
+    def _padded(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        below, right = (w - n for w, n in zip(self.size, array.shape[1:], strict=True))
+        return np.pad(array, ((0, 0), (0, below), (0, right)))
+
+
+def _fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Scale a picture, its ratio kept, to the largest that lies within height and width."""
+    from PIL import Image
+
+    factor = min(size[0] / picture.height, size[1] / picture.width)
+    sides = (max(1, int(n * factor + 0.5)) for n in (picture.width, picture.height))
+    width, height = (min(n, most) for n, most in zip(sides, size[::-1], strict=True))
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _covering(picture: Image.Image, size: tuple[int, int], enlarged: float) -> Image.Image:
+    """Scale a picture, its ratio kept, to cover `enlarged` times `size`; cut the centre out."""
+    from PIL import Image
+
+    height, width = size
+    factor = enlarged * max(height / picture.height, width / picture.width)
+    scaled = (int(picture.width * factor + 1e-6), int(picture.height * factor + 1e-6))
+    if scaled != picture.size:
+        picture = picture.resize(scaled, Image.Resampling.BILINEAR)
+    left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)
+    return picture.crop((left, top, left + width, top + height))
+
+
+def read_preparation(facts: Mapping[str, Any] | None, spec: TensorSpec) -> Preparation | None:
+    """Read a manifest's facts; None where they do not say how a picture becomes an input.
+
+    Args:
+        facts: `preprocessing` of a manifest; None where it has none.
+        spec: The input; its fixed height and width win over the facts'.
+
+    Raises:
+        InputError: The facts are damaged or contradict the input.
+    """
+    if facts is None or facts.get("kind") != "image" or len(spec.shape) != 4:
+        return None
+    try:
+        return _read(facts, spec)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"the manifest's preprocessing cannot be used: {error!r}") from error
+
+
+def _read(facts: Mapping[str, Any], spec: TensorSpec) -> Preparation:
+    channels = len(facts["mean"])
+    if spec.shape[1] not in (channels, "?"):
+        raise ValueError(f"{channels} means for an input of {spec.shape[1]} channels")
+    pad = bool(facts.get("keep_ratio", False))
+    default = _padded_size(facts) if pad else _square(facts.get("crop", facts["resize"]))
+    height, width = (
+        given if isinstance(given, int) else usual
+        for given, usual in zip(spec.shape[2:], default, strict=True)
+    )
+    std = np.array(facts["std"], np.float32)
+    if std.shape != (channels,) or not (std > 0).all():
+        raise ValueError(f"std {facts['std']}")
+    return Preparation(
+        mode="L" if channels == 1 else "RGB",
+        reverse=facts.get("color") == "BGR",
+        size=(height, width),
+        enlarged=1.0 if pad else facts["resize"] / facts.get("crop", facts["resize"]),
+        pad=pad,
+        scale=float(facts["scale"]),
+        mean=np.array(facts["mean"], np.float32),
+        std=std,
+    )
+
+
+def _square(side: int) -> tuple[int, int]:
+    return side, side
+
+
+def _padded_size(facts: Mapping[str, Any]) -> tuple[int, int]:
+    """Give height and width of the padded input; the facts state width x height."""
+    step = facts["pad_divisor"]
+    width, height = (math.ceil(n / step) * step for n in facts["resize"])
+    return height, width

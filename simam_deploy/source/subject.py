@@ -1,0 +1,121 @@
+"""What every source of a network comes down to: a reference to run and a graph to lower."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simam_deploy.core.files import parts, sha256_of
+from simam_deploy.errors import InputError
+from simam_deploy.runtime.protocol import Runner
+from simam_deploy.source.lambdas import Lambda
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from simam_deploy.graph.recognise import Findings
+
+Shapes = tuple[tuple[int, ...], ...]
+"""One full shape per input."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say of the source; None leaves it to the source.
+
+    `least_opset` is what the result's precision needs where `opset` leaves it open.
+    """
+
+    arch: str | None = None
+    model: str | None = None
+    e_lambda: float | None = None
+    dynamic: str | None = None
+    input_shape: Sequence[int] | None = None
+    opset: int | None = None
+    least_opset: int = 0
+    input_names: Sequence[str] | None = None
+    output_names: Sequence[str] | None = None
+    trust_pickle: bool = False
+
+    def choose_opset(self, default: int) -> int:
+        """Give the opset of the graph: what was asked for, else the source's own or a newer one."""
+        return self.opset or max(default, self.least_opset)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph whose SimAM sites are `simam::SimAM` nodes, and what else was seen in it."""
+
+    model: ir.Model
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network, wherever it comes from.
+
+    Attributes:
+        facts: What the manifest will say of it: arch, source, preprocessing and the like.
+        e_lambda: The lambda it was built with; None where each site of the graph has its own.
+        notes: What was stripped, converted or left out on the way.
+        shapes: The full input shapes to validate at.
+        precision: Key of `simam_deploy.verify.tolerance.TOLERANCES`.
+        opset: The opset its graph is to have.
+        reference: Opens the runner that is right by definition.
+        shaken: Opens the same with its rounding disturbed.
+        graph: Traces or reads the graph.
+    """
+
+    facts: dict[str, Any]
+    e_lambda: Lambda | None
+    notes: tuple[str, ...]
+    shapes: tuple[Shapes, ...]
+    precision: str
+    opset: int
+    reference: Callable[[], Runner]
+    shaken: Callable[[], Runner]
+    graph: Callable[[], Traced]
+
+
+def file_facts(source: Path) -> dict[str, Any]:
+    """Give what a manifest says of a source file; its name alone, for folders are private."""
+    size = sum(part.stat().st_size for part in parts(source))
+    return {"file": source.name, "sha256": sha256_of(source), "size": size}
+
+
+def take_sites(model: ir.Model, where: str) -> Traced:
+    """Recognise SimAM in a graph that somebody wrote in plain ops, and make nodes of it.
+
+    Args:
+        model: The graph; it is used up.
+        where: The file, for the error.
+
+    Raises:
+        InputError: No SimAM was found; names what comes near, with the reason.
+    """
+    import onnx
+
+    from simam_deploy.graph.file.weights import without_weights
+    from simam_deploy.graph.recognise import recognise, to_nodes
+    from simam_deploy.graph.sites import simam_nodes
+
+    # Old exporters leave inner shapes out, which n = H*W - 1 is proved and folded by.
+    model = without_weights(model, onnx.shape_inference.infer_shapes)
+    findings = recognise(model)
+    to_nodes(model, findings)
+    notes = tuple(_remarks(findings))
+    if not simam_nodes(model):
+        near = "; ".join(notes[:3]) or "nothing comes near it"
+        raise InputError(f"{where} holds no SimAM: {near}")
+    return Traced(model, notes)
+
+
+def _remarks(findings: Findings) -> list[str]:
+    """Word near-misses and gates, which stay as they are."""
+    near = [f"{miss.name} is no SimAM: {miss.reason}" for miss in findings.near_misses]
+    gates = [
+        f"{s.name}: the gate alone is used, left as it is" for s in findings.sites if s.gate_only
+    ]
+    return near + gates

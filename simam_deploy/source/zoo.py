@@ -1,0 +1,100 @@
+"""A checkpoint of a published network."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simam_deploy.errors import InputError
+from simam_deploy.runtime.torch_runner import ULP, TorchRunner
+from simam_deploy.source.input_plan import InputPlan, fit_names, plan_input, shape_text
+from simam_deploy.source.lambdas import choose_lambda
+from simam_deploy.source.subject import Options, Subject, Traced
+from simam_deploy.source.trace import DEFAULT_OPSET, trace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from simam_deploy.models.identify import Identity
+    from simam_deploy.source.checkpoint import Checkpoint
+
+
+def load_zoo(source: Path, options: Options) -> Subject:
+    """Read, identify and build.
+
+    Raises:
+        CheckpointError: The file holds no usable weights.
+        NetworkError: The weights fit no known SimAM network.
+        UsageError: An option does not fit the network.
+        InputError: The input would reach a SimAM as a single pixel.
+    """
+    from simam_deploy.models.build import build
+    from simam_deploy.models.identify import identify
+    from simam_deploy.source.checkpoint import load_checkpoint
+
+    seek = options.e_lambda is None
+    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle, seek_lambda=seek)
+    identity = identify({k: tuple(v.shape) for k, v in checkpoint.weights.items()}, options.arch)
+    family = identity.network.family
+    e_lambda = choose_lambda(options.e_lambda, checkpoint, family)
+    plan = plan_input(family, options.dynamic, options.input_shape, options.input_names)
+    model = build(identity, checkpoint.weights, e_lambda.value)
+    smallest = _smallest_workable(model, plan)
+    names = fit_names(options.output_names, family.output_names, "--output-names")
+    runner = partial(TorchRunner, model, (plan.spec,), names)
+    opset = options.choose_opset(DEFAULT_OPSET)
+    return Subject(
+        facts={
+            "arch": identity.network.name,
+            "num_outputs": identity.num_outputs,
+            "smallest_input": list(smallest),
+            "preprocessing": dict(family.preprocessing),
+            "source": origin(checkpoint),
+        },
+        e_lambda=e_lambda,
+        notes=_notes(checkpoint, identity),
+        shapes=tuple((shape,) for shape in plan.validation_shapes(smallest)),
+        precision="fp32",
+        opset=opset,
+        reference=runner,
+        shaken=partial(runner, rounding_noise=ULP),
+        graph=lambda: Traced(trace(model, (plan.spec,), names, plan.trace_sizes, opset)),
+    )
+
+
+def origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Give what a manifest says of the checkpoint; its name alone, for folders are private."""
+    return {
+        "file": checkpoint.path.name,
+        "sha256": checkpoint.sha256,
+        "size": checkpoint.size,
+        "entry": checkpoint.entry,
+    }
+
+
+def _smallest_workable(model: nn.Module, plan: InputPlan) -> tuple[int, ...]:
+    """Give the smallest full shape whose SimAM sites all see more than one pixel.
+
+    Raises:
+        InputError: The planned shape is smaller; names the first site that it starves.
+    """
+    from simam_deploy.models.geometry import simam_shapes, smallest_input
+
+    smallest = smallest_input(model, plan.shape, plan.spatial)
+    for site, shape in simam_shapes(model, plan.shape).items():
+        if shape[2] * shape[3] < 2:
+            raise InputError(
+                f"input {shape_text(plan.shape)} reaches SimAM {site} as a "
+                f"{shape_text(shape[2:])} map, where its formula divides by zero; "
+                f"the smallest workable input is {shape_text(smallest)}"
+            )
+    return smallest
+
+
+def _notes(checkpoint: Checkpoint, identity: Identity) -> tuple[str, ...]:
+    """List what was stripped, converted or left out on the way."""
+    if not identity.dropped:
+        return checkpoint.notes
+    first = ", ".join(identity.dropped[:2])
+    return (*checkpoint.notes, f"{len(identity.dropped)} keys left out ({first}, ...)")

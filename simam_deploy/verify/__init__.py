@@ -1,0 +1,1 @@
+"""Hold one model against another, fail closed; every bound stands here."""

@@ -1,0 +1,106 @@
+"""Two classifiers on the same samples: how often each is right, and how often they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from simam_deploy.core.arrays import Array
+from simam_deploy.errors import InputError, UsageError
+from simam_deploy.runtime.protocol import Runner
+from simam_deploy.verify.report import Accuracy, Scores
+
+Logits = Array
+
+AGREEMENT: Mapping[str, float] = {"fp32": 0.9999, "fp16": 0.999, "bf16": 0.992, "int8": 0.98}
+"""The least share of samples, by the candidate's precision, for which both rank a class first.
+
+A float32 export may flip a tie: one in ten thousand. Samples whose two best classes lie closer
+than the rounding error may flip, and their share grows in proportion to it: bfloat16's unit is
+eight times float16's, so eight times 0.001 is allowed. Int8's is a choice: what calibration may
+cost is for its user to say. On fewer samples than a bound can resolve, all must agree: on
+the 360 digits that are held out, that is fp32 and fp16; bf16 may differ on two.
+"""
+BATCH = 32
+_TOP = 5
+
+
+class Batch(Protocol):
+    """Samples (N, ...) with their labels (N,), None where there are none."""
+
+    @property
+    def array(self) -> npt.NDArray[np.float32]:
+        """The samples."""
+        ...
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """The labels."""
+        ...
+
+
+def measure_accuracy(
+    reference: Runner, candidate: Runner, batches: Iterable[Batch], required: float
+) -> Accuracy:
+    """Run every sample through both; the first output of each ranks the classes.
+
+    Args:
+        reference: Takes one input.
+        candidate: Takes the same under the same name.
+        batches: The samples; where an input's batch is fixed, no larger than that.
+        required: The least agreement that passes.
+
+    Raises:
+        InputError: The first output is not (N, classes), or a label is beyond its classes.
+        UsageError: The model takes more than one input.
+    """
+    if len(reference.inputs) != 1:
+        raise UsageError(f"--data serves one input, the model takes {len(reference.inputs)}")
+    agreed = samples = 0
+    hits = np.zeros((2, 2), np.int64)
+    labelled = False
+    for batch in batches:
+        ranks = [_ranking(_logits(runner, batch.array)) for runner in (reference, candidate)]
+        samples += len(batch.array)
+        agreed += int(np.count_nonzero((ranks[0][:, 0] == ranks[1][:, 0]) & (ranks[1][:, 0] >= 0)))
+        if batch.labels is not None:
+            labelled = True
+            hits += [_hits(ranking, batch.labels) for ranking in ranks]
+    if not samples:
+        raise InputError("there are no samples to measure accuracy on")
+    scores = (
+        [Scores(*(float(n) / samples for n in row)) for row in hits] if labelled else [None] * 2
+    )
+    return Accuracy(samples, agreed / samples, required, *scores)
+
+
+def _logits(runner: Runner, array: npt.NDArray[np.float32]) -> Logits:
+    """Run one batch, filled up with zeros where the input's batch is fixed."""
+    (spec,) = runner.inputs
+    fixed = spec.shape[0] if spec.shape else None
+    size = len(array)
+    if isinstance(fixed, int) and size < fixed:
+        rest = np.zeros((fixed - size, *array.shape[1:]), array.dtype)
+        array = np.concatenate([array, rest])
+    logits = next(iter(runner.run({spec.name: array}).values()))
+    if logits.ndim != 2 or len(logits) != len(array):
+        raise InputError(
+            f"accuracy wants an output (N, classes), {runner.name} gives {logits.shape}"
+        )
+    return logits[:size]
+
+
+def _ranking(logits: Logits) -> npt.NDArray[np.int64]:
+    """List the five best classes of each row, -1 throughout where a value is NaN or infinite."""
+    best = np.argsort(-logits.astype(np.float64), axis=1, kind="stable")[:, :_TOP]
+    best[~np.isfinite(logits).all(axis=1)] = -1
+    return best
+
+
+def _hits(ranking: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Count the rows whose label comes first, and is among the best."""
+    found = ranking == labels[:, None]
+    return int(found[:, 0].sum()), int(found.any(axis=1).sum())

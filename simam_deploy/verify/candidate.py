@@ -1,0 +1,178 @@
+"""Open the model that is held against a reference: one branch a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from simam_deploy.core.files import PLANS
+from simam_deploy.core.onnx_metadata import stated_preprocessing
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import EngineError, GraphError, InputError, ValidationError
+from simam_deploy.graph.file.interface import interface
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.weights import without_weights
+from simam_deploy.graph.lower.portable import lower_portable
+from simam_deploy.graph.sites import simam_nodes
+from simam_deploy.graph.types import EPSILON, HALVES
+from simam_deploy.precision.rounding import rounded
+from simam_deploy.runtime.graph_runner import run_graph
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime.protocol import Runner
+
+_QUANTISERS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
+_NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
+DTYPES = {"fp32": ir.DataType.FLOAT, "int8": ir.DataType.FLOAT} | {v: k for k, v in _NAMES.items()}
+"""What a file of each precision computes SimAM's result in; int8 is dequantised in front of it."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that claims to compute what another does.
+
+    Attributes:
+        path: Its file.
+        precision: "fp32", "fp16", "bf16" or "int8", by what its graph holds.
+        inputs: As the file has them.
+        runner: Opens it. Half precision is rounded as the graph says, which no CPU does by itself;
+            a plan runs as it is.
+        graph: Reads it, in plain ops with all types known, for whoever may use it up; None for a
+            plan, which cannot be read.
+        shapes: The full shapes, one an input in each, that a plan is tuned for and the least that
+            it takes; none for an .onnx.
+        preprocessing: What it says of its input, None where it says nothing.
+        notes: What a reader of the report should know.
+    """
+
+    path: Path
+    precision: str
+    inputs: tuple[TensorSpec, ...]
+    runner: Callable[[], Runner]
+    graph: Callable[[], ir.Model] | None
+    shapes: tuple[tuple[tuple[int, ...], ...], ...]
+    preprocessing: Mapping[str, Any] | None
+    notes: tuple[str, ...]
+
+    @property
+    def dtype(self) -> ir.DataType:
+        """The type in whose units its gates are judged."""
+        return DTYPES[self.precision]
+
+    @property
+    def unit(self) -> float:
+        """What one rounding changes, relative to a map's largest value; 2^-8 for int8."""
+        return 2.0**-8 if self.precision == "int8" else EPSILON[self.dtype]
+
+
+def open_candidate(path: Path, trust_engine: bool = False) -> Candidate:
+    """Open a model.
+
+    Args:
+        path: An .onnx, or a plan with its manifest.
+        trust_engine: Load a plan without its manifest's word: a plan can run code.
+
+    Raises:
+        InputError: The file is no ONNX model, or a plan that cannot be run here.
+        ValidationError: It is an ONNX model that no runtime takes; names the node.
+    """
+    return _open_plan(path, trust_engine) if path.suffix in PLANS else _open_onnx(path)
+
+
+def _open_onnx(path: Path) -> Candidate:
+    try:
+        model = read_model(path)
+    except GraphError as error:  # a model, and wrong: that is a finding
+        raise ValidationError(str(error)) from error
+    precision = precision_of(model)
+    fused = bool(simam_nodes(model))
+    inputs, _ = interface(model)
+    return Candidate(
+        path=path,
+        precision=precision,
+        inputs=inputs,
+        runner=partial(_open, path, precision),
+        graph=partial(_plain, path),
+        shapes=(),
+        preprocessing=stated_preprocessing(model.metadata_props),
+        notes=(FUSED_NOTE,) if fused else (),
+    )
+
+
+FUSED_NOTE = (
+    "SimAM is a node of its own in the candidate: its gates are those of the published ops, "
+    "and the outputs alone cover the node's body"
+)
+
+
+def _open_plan(path: Path, trust: bool) -> Candidate:
+    """Load a plan once; every run is a fork of it.
+
+    Raises:
+        EngineError: It cannot be run here, or is of a precision that has no bounds.
+    """
+    from simam_deploy.engine.run.runner import TensorRTRunner
+
+    with TensorRTRunner(path, trust=trust) as first:
+        facts, profiles = first.facts, first.profiles
+    precision = facts.get("precision", "fp32")
+    if precision not in DTYPES:
+        raise EngineError(f"{path.name} is {precision}: only {', '.join(DTYPES)} can be judged")
+    return Candidate(
+        path=path,
+        precision=precision,
+        inputs=first.inputs,
+        runner=first.fork,
+        graph=None,
+        shapes=tuple(
+            tuple(shape) for p in profiles for shape in ([r.opt for r in p], [r.min for r in p])
+        ),
+        preprocessing=facts.get("preprocessing"),
+        notes=(PLAN_NOTE,) if "precision" in facts else (PLAN_NOTE, UNSTATED_NOTE),
+    )
+
+
+PLAN_NOTE = "a plan does not show its SimAM gates: its outputs alone cover them"
+UNSTATED_NOTE = "no manifest states the plan's precision: it is judged as fp32"
+
+
+def precision_of(model: ir.Model) -> str:
+    """Tell a model's precision: int8 by its quantisers, half by any weight, input or Cast."""
+    nodes = list(model.graph.all_nodes())
+    if any(node.op_type in _QUANTISERS for node in nodes):
+        return "int8"
+    values = (*model.graph.initializers.values(), *model.graph.inputs)
+    kinds = {value.dtype for value in values}
+    kinds |= {ir.DataType(n.attributes["to"].as_int()) for n in nodes if n.op_type == "Cast"}
+    return next((_NAMES[half] for half in HALVES if half in kinds), "fp32")
+
+
+def _open(path: Path, precision: str) -> Runner:
+    """Open a file.
+
+    Raises:
+        ValidationError: ONNX Runtime does not take it.
+    """
+    try:
+        if DTYPES[precision] not in HALVES:
+            return OnnxRunner(path, as_written=True)
+        return run_graph(rounded(_inlined(read_model(path))), path.name)
+    except InputError as error:
+        raise ValidationError(str(error)) from error
+
+
+def _inlined(model: ir.Model) -> ir.Model:
+    return InlinePass()(model).model if model.functions else model
+
+
+def _plain(path: Path) -> ir.Model:
+    """Read a file as plain ops with inner shapes, which n = H*W - 1 is proved by."""
+    model = read_model(path)
+    lower_portable(model)
+    return without_weights(_inlined(model), onnx.shape_inference.infer_shapes)

@@ -1,0 +1,188 @@
+"""A reference and a candidate, opened so that both can be given the same arrays."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import onnx_ir as ir
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import InputError, UsageError, ValidationError
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.prepare import prepare
+from simam_deploy.runtime.protocol import Closing, Runner
+from simam_deploy.runtime.renamed import Renamed
+from simam_deploy.source import Options, Subject, load_subject
+from simam_deploy.verify.candidate import Candidate, precision_of
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both models, open to whoever reads on, and what was found on opening them.
+
+    Attributes:
+        subject: The reference.
+        candidate: The other.
+        inputs: The reference's.
+        outputs: The reference's names.
+        shapes: The full input shapes to compare at, one per input in each.
+        original: Reads the reference's graph: float32, plain ops.
+    """
+
+    subject: Subject
+    candidate: Candidate
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    shapes: tuple[tuple[tuple[int, ...], ...], ...]
+    original: Callable[[], ir.Model]
+
+    @contextlib.contextmanager
+    def open_candidate(self) -> Iterator[Runner]:
+        """Run the candidate under the reference's names."""
+        with self.candidate.runner() as runner:
+            yield _Answerable(under_names(runner, self.inputs, self.outputs), self.candidate.path)
+
+    def own_names(self, feeds: Feeds) -> dict[str, Array]:
+        """Give feeds under the candidate's names."""
+        names = _partners([s.name for s in self.candidate.inputs], [s.name for s in self.inputs])
+        return {own: feeds[theirs] for own, theirs in names.items()}
+
+    def batch_size(self, wanted: int) -> int:
+        """Give the batch that the candidate fixes or is tuned for, else the one that is wanted."""
+        tuned = self.candidate.shapes
+        fixed = tuned[0][0][0] if tuned else self.candidate.inputs[0].shape[0]
+        return fixed if isinstance(fixed, int) else wanted
+
+
+def open_pair(reference: Path, options: Options, candidate: Candidate, folder: Path) -> Pair:
+    """Open the reference at the sizes that the candidate takes, and write its graph to `folder`.
+
+    Raises:
+        InputError: The reference cannot be used, or they do not take the same input.
+        UsageError: It is not float32, or does not take the candidate's sizes.
+    """
+    subject = load_reference(reference, options, candidate)
+    with subject.reference() as runner:
+        inputs, outputs = runner.inputs, tuple(spec.name for spec in runner.outputs)
+    _check_inputs(inputs, candidate)
+    wanted = [_fitted(each, inputs) for each in candidate.shapes] or subject.shapes
+    shapes = dict.fromkeys(_fitted(each, candidate.inputs) for each in wanted)
+    file = folder / "reference.onnx"
+    write_model(prepare(subject.graph().model, subject.opset, simplify=False), file)
+    return Pair(subject, candidate, inputs, outputs, tuple(shapes), lambda: read_model(file))
+
+
+def load_reference(path: Path, options: Options, candidate: Candidate) -> Subject:
+    """Open a reference at the sizes that the candidate takes.
+
+    Raises:
+        UsageError: It is not float32, or does not take the candidate's sizes.
+    """
+    spec = candidate.inputs[0]
+    if path.suffix.lower() == ".onnx":
+        _check_float32(path, candidate)
+        return load_subject(path, options)
+    if path.suffix.lower() == ".pt2":
+        return load_subject(path, options)
+    sizes = spec.shape[1:]
+    dynamic = "batch" if isinstance(spec.shape[0], str) else "none"
+    if any(isinstance(size, str) for size in sizes):
+        dynamic, shape = "hw", options.input_shape
+    else:
+        batch = spec.shape[0] if dynamic == "none" else 1
+        shape = options.input_shape or tuple(int(n) for n in (batch, *sizes))
+    try:
+        return load_subject(path, replace(options, dynamic=dynamic, input_shape=shape))
+    except UsageError as error:
+        raise UsageError(f"{candidate.path.name} takes {spec}; for {path.name}, {error}") from error
+
+
+def _check_float32(path: Path, candidate: Candidate) -> None:
+    precision = precision_of(read_model(path))
+    if precision != "fp32":
+        swap = f", and {candidate.path.name} is fp32: swap them"
+        raise UsageError(
+            f"{path.name}, the reference, is {precision}: a reference must be float32"
+            f"{swap if candidate.precision == 'fp32' else ''}"
+        )
+
+
+def _check_inputs(inputs: tuple[TensorSpec, ...], candidate: Candidate) -> None:
+    """See to it that both models can be given the same arrays.
+
+    Raises:
+        InputError: They cannot.
+    """
+    theirs = candidate.inputs
+    alike = len(inputs) == len(theirs) and all(
+        len(a.shape) == len(b.shape) and all(map(_may_equal, a.shape, b.shape))
+        for a, b in zip(inputs, theirs, strict=True)
+    )
+    if not alike:
+        raise InputError(
+            f"the models do not take the same input: {'; '.join(map(str, inputs))} against "
+            f"{'; '.join(map(str, theirs))} of {candidate.path.name}"
+        )
+
+
+def _may_equal(a: int | str, b: int | str) -> bool:
+    return isinstance(a, str) or isinstance(b, str) or a == b
+
+
+def _fitted(
+    shapes: Sequence[tuple[int, ...]], inputs: Sequence[TensorSpec]
+) -> tuple[tuple[int, ...], ...]:
+    """Put the sizes that a model's inputs fix into a case's shapes."""
+    return tuple(
+        tuple(d if isinstance(d, int) else n for d, n in zip(spec.shape, shape, strict=True))
+        for spec, shape in zip(inputs, shapes, strict=True)
+    )
+
+
+def _partners(own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
+    """Pair names: each with itself where both have it, the rest by position."""
+    left = iter([name for name in theirs if name not in own])
+    return {name: name if name in theirs else next(left, name) for name in own}
+
+
+def under_names(runner: Runner, inputs: tuple[TensorSpec, ...], outputs: tuple[str, ...]) -> Runner:
+    """Give a runner the names of another, by position where they differ."""
+    ins = _partners([s.name for s in runner.inputs], [s.name for s in inputs])
+    outs = _partners([s.name for s in runner.outputs], outputs)
+    if all(a == b for a, b in (ins | outs).items()):
+        return runner
+    return Renamed(runner, tuple(ins.values()), tuple(outs.values()))
+
+
+class _Answerable(Closing):
+    """A candidate whose failure to run is a finding; what it is given is read outside of it."""
+
+    def __init__(self, runner: Runner, path: Path) -> None:
+        self.name = runner.name
+        self.inputs = runner.inputs
+        self.outputs = runner.outputs
+        self._runner = runner
+        self._path = path
+
+    def run(self, feeds: Feeds) -> dict[str, Array]:
+        """Compute every output.
+
+        Raises:
+            ValidationError: It cannot.
+        """
+        with at_fault(self._path):
+            return self._runner.run(feeds)
+
+
+@contextlib.contextmanager
+def at_fault(path: Path) -> Iterator[None]:
+    """Take for a failed validation what keeps the candidate from running."""
+    try:
+        yield
+    except InputError as error:
+        raise ValidationError(f"{path.name} cannot be run: {error}") from error

@@ -1,0 +1,56 @@
+"""How far an output may be off, by precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Bounds an output's largest difference, relative to its largest magnitude.
+
+    Correct runs differ by what the network makes of rounding: 3e-7 in a CIFAR network, 2.5e-4 in
+    a resnet152 of drawn weights. So the bound is `factor` times the change that `unit`, by default
+    one unit in the last place, drawn anew behind every layer, makes to this output; at least
+    `floor`, at most `cap`. Correct exports of the published networks came to between 0.6 and 7
+    times that change.
+    """
+
+    factor: float
+    floor: float
+    cap: float
+    unit: str = "one unit of rounding behind every layer"
+
+    def allowed(self, spread: float) -> float:
+        """Give the bound for an output that rounding moves by `spread`."""
+        return min(self.cap, max(self.floor, self.factor * spread))
+
+    def __str__(self) -> str:
+        """State the rule."""
+        return (
+            f"{self.factor:g} x what {self.unit} changes, "
+            f"at least {self.floor:.0e}, at most {self.cap:.0e}"
+        )
+
+
+ROUNDED_LAYERS = "rounding every layer's result to that precision"
+
+
+TOLERANCES = {
+    "fp32": Tolerance(factor=16, floor=5e-6, cap=1e-3),
+    "fp16": Tolerance(factor=16, floor=4e-3, cap=5e-2),
+    "bf16": Tolerance(factor=16, floor=3e-2, cap=1e-1),
+}
+"""By precision, of a model that stays in it; a half's floor is four units in its last place."""
+
+
+CONVERTED = {
+    "fp16": Tolerance(factor=4, floor=4e-3, cap=0.2, unit=ROUNDED_LAYERS),
+    "bf16": Tolerance(factor=4, floor=3e-2, cap=0.5, unit=ROUNDED_LAYERS),
+    "int8": Tolerance(factor=16, floor=0.15, cap=0.15),
+}
+"""Of a float32 model made half or int8. Correct conversions of the published networks to half came
+to between 0.8 and 2.1 times what rounding their layers alone costs; the caps are what a resnet152
+of drawn weights comes near to. Faults that so wide a bound would hide are found layer by layer and
+gate by gate. What int8 costs depends on its calibration: its bound tells a wreck from a network,
+and agreement on data tells the rest."""

@@ -1,0 +1,116 @@
+"""What is read from plans, and what is said of them."""
+
+import json
+
+import onnx_ir as ir
+import pytest
+
+from simam_deploy.engine.options import EngineOptions
+from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
+from simam_deploy.engine.plan.plan_facts import Launch, PlanFacts, read_inspector, read_listing
+from simam_deploy.errors import ValidationError
+from simam_deploy.pipeline.build import build
+from tests.engine.conftest import write_onnx
+
+
+def product(precision, origin="", reads=(), writes=()):
+    return Launch("product", precision, origin, tuple(reads), tuple(writes))
+
+
+def plan(*launches):
+    return PlanFacts("a test", launches)
+
+
+GRAPH = GraphFacts({"fp16": 2}, {"s": frozenset({"s/Mul", "s/Sigmoid"})})
+
+
+def test_a_plan_as_asked():
+    site = Launch("other", None, "[ONNX Layer: s/Mul][ONNX Layer: s/Sigmoid]", ("a",), ("b",))
+    report = audit("fp16", GRAPH, plan(product("fp16"), site, product("fp16")), plugin=False)
+    assert (report.built, report.launches, report.fused) == ({"fp16": 2}, 3, 1)
+    assert report.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("launches", "plugin", "says"),
+    [
+        (
+            [product("fp32"), product("fp32")],
+            False,
+            "fp16 was asked, the plan computes in fp32 (2)",
+        ),
+        ([product("fp16")], True, "the plugin was asked for, the plan holds none"),
+    ],
+)
+def test_what_differs_is_said(launches, plugin, says):
+    assert says in audit("fp16", GRAPH, plan(*launches), plugin).findings
+
+
+def test_a_graph_of_another_precision_is_said_even_if_the_plan_is_silent():
+    report = audit("int8", GRAPH, None, plugin=False)
+    assert report.findings == ("int8 was asked, the graph is fp16 (2)",)
+    assert (report.built, report.launches, report.fused) == (None, None, None)
+    assert report.source.startswith("nothing")
+
+
+def test_a_site_in_two_launches_is_not_fused_and_moves_around_it_count():
+    launches = [
+        Launch("move", None, "", ("w",), ("x",)),
+        Launch("other", None, "[ONNX Layer: s/Mul]", ("x",), ("t",)),
+        Launch("other", None, "[ONNX Layer: SimAM/Sigmoid | s (SimAM)]", ("t",), ("y",)),
+        Launch("move", None, "", ("y",), ("z",)),
+        Launch("move", None, "", ("z",), ("q",)),
+    ]
+    report = audit("fp16", GRAPH, plan(*launches), plugin=False)
+    assert (report.fused, report.reformats) == (0, 2)
+
+
+def test_a_site_that_is_nowhere_is_unknown():
+    report = audit("fp16", GRAPH, plan(product("fp16", "[ONNX Layer: r/Mul]")), plugin=False)
+    assert (report.fused, report.reformats) == (None, None)
+
+
+def test_the_graphs_products():
+    model = ir.from_onnx_text(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[1,4,8,8] x) => (float[1,4,8,8] y)
+        <float[4,4,1,1] w = {1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1}, float s = {1}, int8 z = {0}>
+        { a = Conv(x, w) q = QuantizeLinear(a, s, z) d = DequantizeLinear(q, s, z)
+          y = Conv(d, w) }"""
+    )
+    assert graph_facts(model).products == {"fp32": 1, "int8": 1}
+
+
+def test_the_inspectors_words():
+    tensor = {"Name": "x", "Format/Datatype": "Channel major FP16 format where channel % 8 == 0"}
+    layers = [
+        {"Name": "c", "LayerType": "CaskConvolution", "Inputs": [tensor], "Outputs": [tensor]},
+        {"Name": "r", "LayerType": "Reformat", "Inputs": [tensor], "Outputs": [tensor]},
+        {"Name": "p", "LayerType": "PluginV3", "Inputs": [], "Outputs": [],
+         "Metadata": "[ONNX Layer: s]"},
+    ]  # fmt: skip
+    facts = read_inspector(json.dumps({"Layers": layers}))
+    assert [n.kind for n in facts.launches] == ["product", "move", "plugin"]
+    assert facts.launches[0].precision == "fp16"
+    assert "[ONNX Layer: s]" in facts.launches[2].origin
+
+
+@pytest.mark.parametrize("text", ["{}", '{"Layers": []}', '{"Layers": ["c"]}'])
+def test_an_inspector_without_details_tells_nothing(text):
+    assert read_inspector(text) is None
+
+
+def test_a_plan_without_a_listing_tells_nothing():
+    assert read_listing(b"ftrt" + bytes(1000)) is None
+
+
+def test_a_build_other_than_asked_fails(tmp_path, monkeypatch):
+    """Planted: the graph is left in float32 although float16 was asked."""
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is missing")
+    from simam_deploy.pipeline import build as steps
+
+    monkeypatch.setattr(steps, "_is_ready", lambda job: True)
+    onnx = write_onnx(tmp_path / "m.onnx")
+    with pytest.raises(ValidationError, match=r"fp16 was asked, the plan computes in fp32 \(1\)"):
+        build(onnx, tmp_path / "m.engine", EngineOptions(backend="rtx", precision="fp16"))
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]

@@ -1,0 +1,44 @@
+"""Kernels in a TensorRT-RTX plan, whose builder needs no GPU. The plan's text is no interface:
+a new version may move these figures, and then the arrangements want measuring anew."""
+
+import functools
+
+import onnx_ir as ir
+import pytest
+
+from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.precision.half.half import to_half
+
+pytest.importorskip(
+    "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
+)
+
+from bench.engines import launches, traced
+
+# A network of drawn weights by batch, one node a SimAM; each test lowers a clone.
+network = functools.cache(traced)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("lowering", ["flat", "function"])
+def test_resnet50_has_82_launches_or_fewer(lowering, precision):
+    """The published nodes give 134 in fp32 and 89 in fp16; no SimAM at all 73."""
+    model = network("resnet50", "batch").clone()
+    if precision == "fp16":
+        to_half(model, ir.DataType.FLOAT16)
+    assert LOWERINGS[lowering](model) == 16
+    assert launches(model) <= 82
+
+
+def test_a_static_batch_of_one_transposes_nothing():
+    """Without the halving, whose only use this is, 38."""
+    model = network("resnet18", 1).clone()
+    LOWERINGS["flat"](model)
+    assert launches(model) <= 34
+
+
+def test_the_count_counts():
+    """Reduced over axes 2 and 3, a site costs three launches more."""
+    model = network("resnet18", 1).clone()
+    LOWERINGS["portable"](model)
+    assert launches(model) >= 50

@@ -1,0 +1,48 @@
+"""Published networks of the golden weights in int8: layers, cost, gates."""
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from simam_deploy import export_onnx
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.precision.taps import record_sites
+from simam_deploy.verify.gates import check_gates
+from tests.golden import golden
+from tests.pipeline.test_golden_export import official_file
+from tests.precision.int8.networks import Network
+
+LAYERS = {
+    "cifar_resnet20": 20,
+    "cifar_preresnet56": 56,
+    "cifar_mobilenetv2": 56,
+    "resnet18": 19,
+    "mobilenet_v2": 51,
+    "wespeaker_simam_resnet34_asp": 35,
+}
+QUICK = "cifar_resnet20"
+NAMES = [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in LAYERS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_published_network(name, tmp_path):
+    case = golden(name)
+    size = case.runs[0].input.shape[1:]
+    file = export_onnx(official_file(case, tmp_path), tmp_path / "m.onnx", input_shape=size).path
+    samples = np.random.default_rng(0).standard_normal((20, *size)).astype(np.float32)
+    np.save(tmp_path / "x.npy", samples[:16])
+    network = Network(file, tmp_path / "x.npy", samples[16:])
+    assert network.quantised.layers == LAYERS[name]
+    assert network.int8.stat().st_size < 0.6 * file.stat().st_size
+    verdict = network.verdict()
+    assert verdict.passed, verdict.reason
+    for output in verdict.outputs:
+        assert 0.8 < output.cost / output.expected < 1.6
+    checks = check_gates(
+        record_sites(read_model(file), network.feeds),
+        read_model(network.int8),
+        ir.DataType.FLOAT16,
+        network.feeds,
+    )
+    assert checks
+    assert all(check.passed and check.error_ulps < 1e-3 for check in checks)

@@ -1,0 +1,295 @@
+"""The Triton repository: read back by the schema that Triton itself has, and by a real Triton."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("tritonclient.grpc", reason="needs the extra `serve`")
+
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as pb
+
+from simam_deploy import export_onnx
+from simam_deploy.errors import InputError, UsageError
+from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.serve.deploy import write_triton
+
+
+def config_of(deployment):
+    text = (deployment.path / "config.pbtxt").read_text()
+    return text_format.Parse(text, pb.ModelConfig())
+
+
+@pytest.fixture(scope="module")
+def exported(digits, tmp_path_factory):
+    return export_onnx(digits, tmp_path_factory.mktemp("export") / "digits.onnx").path
+
+
+def test_an_exported_network(exported, tmp_path):
+    deployment = write_triton(exported, tmp_path / "models", instances=2, device="cpu")
+    assert deployment.files == ("1/model.onnx", "README.md", "config.pbtxt")
+    assert deployment.path == tmp_path / "models" / "digits"
+    config = config_of(deployment)
+    assert (config.name, config.backend, config.platform) == ("digits", "onnxruntime", "")
+    assert config.max_batch_size == 8
+    (tensor,), (output,) = config.input, config.output
+    assert (tensor.name, list(tensor.dims)) == ("input", [3, 32, 32])
+    assert tensor.data_type == output.data_type == pb.TYPE_FP32
+    assert (output.name, list(output.dims)) == ("logits", [10])
+    (group,) = config.instance_group
+    assert (group.count, group.kind) == (2, pb.ModelInstanceGroup.KIND_CPU)
+    assert config.HasField("dynamic_batching")
+    assert not config.dynamic_batching.HasField("default_queue_policy")
+    assert [w.batch_size for w in config.model_warmup] == [1, 8]
+    assert list(config.model_warmup[1].inputs["input"].dims) == [3, 32, 32]
+
+
+def test_the_copy_computes_what_the_artifact_does(exported, tmp_path):
+    deployment = write_triton(exported, tmp_path, name="copy")
+    x = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
+    with OnnxRunner(exported) as a, OnnxRunner(deployment.path / "1" / "model.onnx") as b:
+        assert np.array_equal(a.run({"input": x})["logits"], b.run({"input": x})["logits"])
+
+
+def test_external_data_come_along(make_onnx, tmp_path):
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[batch,4] x) => (float[batch,10] logits) { logits = MatMul(x, w) }"""
+    )
+    tensor = model.graph.initializer.add(name="w", dims=[4, 10], data_type=1)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="m.onnx.data")
+    data = tmp_path / "m.onnx.data"
+    data.write_bytes(np.full((4, 10), 0.5, np.float32).tobytes())
+    path = make_onnx(model=model)
+    with pytest.raises(InputError, match="does not take"):  # the manifest does not list the data
+        write_triton(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    document = json.loads(path.with_suffix(".json").read_text())
+    from simam_deploy.core.files import sha256_of
+
+    document["files"].append({"name": data.name, "size": 160, "sha256": sha256_of(data)})
+    path.with_suffix(".json").write_text(json.dumps(document))
+    assert "1/m.onnx.data" in write_triton(path, tmp_path / "out").files
+
+
+def test_a_fixed_batch_is_the_clients(make_onnx, tmp_path):
+    path = make_onnx(model=fixed())
+    config = config_of(write_triton(path, tmp_path / "out"))
+    assert config.max_batch_size == 0
+    assert list(config.input[0].dims) == [2, 4]
+    assert not config.HasField("dynamic_batching")
+    assert [(w.batch_size, list(w.inputs["x"].dims)) for w in config.model_warmup] == [(0, [2, 4])]
+    with pytest.raises(UsageError, match="fixed batch"):
+        write_triton(path, tmp_path / "other", max_batch_size=4)
+
+
+def fixed():
+    return onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[2,4] x) => (float[2,4] y) { y = Relu(x) }"""
+    )
+
+
+def free_sides(rank=4):
+    dims = {4: "batch,3,h,w", 3: "batch,t,80", 1: "batch"}[rank]
+    return onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 18]>
+        g (float[{dims}] x) => (float[{dims}] y) {{ y = Relu(x) }}"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("rank", "facts", "dims"),
+    [
+        (4, {"preprocessing": {"resize": 256, "crop": 224}}, [3, 224, 224]),
+        (4, {"preprocessing": {"resize": 32}}, [3, 32, 32]),
+        (4, {"preprocessing": {"resize": [9, 8]}, "smallest_input": [1, 3, 33, 33]}, [3, 33, 33]),
+        (3, {"smallest_input": [1, 9, 80]}, [9, 80]),
+    ],
+)  # fmt: skip
+def test_warm_up_of_free_dimensions(rank, facts, dims, make_onnx, tmp_path):
+    config = config_of(write_triton(make_onnx(model=free_sides(rank), **facts), tmp_path / "out"))
+    assert [-1 if d != 3 and d != 80 else d for d in dims] == list(config.input[0].dims)
+    assert {tuple(w.inputs["x"].dims) for w in config.model_warmup} == {tuple(dims)}
+
+
+def test_no_warm_up_where_no_size_is_known(make_onnx, tmp_path):
+    deployment = write_triton(make_onnx(model=free_sides()), tmp_path / "out")
+    assert not config_of(deployment).model_warmup
+    assert "no warm-up" in deployment.notes[0]
+
+
+def test_one_number_an_item(make_onnx, tmp_path):
+    config = config_of(write_triton(make_onnx(model=free_sides(1)), tmp_path / "out"))
+    assert list(config.input[0].dims) == [1]
+    assert config.input[0].HasField("reshape")
+    assert list(config.input[0].reshape.shape) == []
+
+
+def test_labels(make_onnx, tmp_path):
+    names = [f"digit {i}" for i in range(10)]
+    deployment = write_triton(make_onnx(classes=names), tmp_path / "out")
+    assert config_of(deployment).output[0].label_filename == "labels.txt"
+    assert (deployment.path / "labels.txt").read_text().splitlines() == names
+    for wrong, says in ((["a"], "1 classes"), (["a\nb"] * 10, "no list"), ("ab", "no list")):
+        with pytest.raises(InputError, match=says):
+            write_triton(make_onnx(classes=wrong), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_plan(make_plan, tmp_path):
+    deployment = write_triton(make_plan(), tmp_path / "out")
+    assert deployment.files == ("1/model.plan", "README.md", "config.pbtxt")
+    config = config_of(deployment)
+    assert (config.platform, config.backend) == ("tensorrt_plan", "")
+    assert config.max_batch_size == 16  # of its profile
+    assert config.output[0].data_type == pb.TYPE_FP16
+    assert config.instance_group[0].kind == pb.ModelInstanceGroup.KIND_GPU
+    assert list(config.model_warmup[0].inputs["x"].dims) == [3, 32, 32]
+    readme = (deployment.path / "README.md").read_text()
+    assert "TensorRT 10.9.0.34" in readme
+    assert "plugin" not in readme
+
+
+def test_a_plan_with_a_plugin_says_how_to_load_it(make_plan, tmp_path):
+    plugin = {"file": "libsimam.so", "sha256": "0123456789abcdef"}
+    readme = (
+        write_triton(make_plan(plugin=plugin), tmp_path / "out").path / "README.md"
+    ).read_text()
+    for part in ("version-compatible=true", "LD_PRELOAD=/path/libsimam.so", "0123456789ab"):
+        assert part in readme
+
+
+def test_what_triton_cannot_run(make_plan, tmp_path):
+    with pytest.raises(UsageError, match="no backend"):
+        write_triton(make_plan(flavour="tensorrt_rtx"), tmp_path / "out")
+    with pytest.raises(UsageError, match="GPUs alone"):
+        write_triton(make_plan(), tmp_path / "out", device="cpu")
+    with pytest.raises(UsageError, match="0 to 16, got 17"):
+        write_triton(make_plan(), tmp_path / "out", max_batch_size=17)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", ".", "a/b", "../a", "a b", "-a", ".a", "a\n", "ä", "a" * 129, "a\0", "c:\\a"]
+)
+def test_names_that_are_no_folder(name, make_onnx, tmp_path):
+    with pytest.raises(UsageError, match="no model name"):
+        write_triton(make_onnx(), tmp_path / "out", name=name)
+
+
+def test_a_model_that_is_there_is_left_alone(make_onnx, tmp_path):
+    path = make_onnx()
+    deployment = write_triton(path, tmp_path / "out")
+    before = {p: p.stat().st_mtime_ns for p in deployment.path.rglob("*")}
+    with pytest.raises(UsageError, match="is there already"):
+        write_triton(path, tmp_path / "out")
+    assert {p: p.stat().st_mtime_ns for p in deployment.path.rglob("*")} == before
+    write_triton(path, tmp_path / "out", name="second")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"m", "second"}
+
+
+def test_a_repository_that_cannot_be_written(make_onnx):
+    with pytest.raises(InputError, match="cannot write /proc/m"):
+        write_triton(make_onnx(), Path("/proc"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"instances": 0}, "instances"),
+        ({"device": "tpu"}, "device"),
+        ({"max_batch_size": -1}, "0 to"),
+    ],
+)
+def test_figures_that_do_not_fit(options, says, make_onnx, tmp_path):
+    with pytest.raises(UsageError, match=says):
+        write_triton(make_onnx(), tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"files": [{"name": "../m.onnx", "sha256": ""}]}, "no file beside it"),
+        ({"files": [{"name": "/etc/passwd", "sha256": ""}]}, "no file beside it"),
+        ({"files": [{"name": "m.onnx", "sha256": "0" * 64}]}, "not the file"),
+        ({"files": []}, "another file"),
+        ({"files": 3}, "lists no files"),
+        ({"kind": "engine"}, "no manifest of m.onnx"),
+        ({"schema": 99}, "no manifest of m.onnx"),
+        ({"profiles": 3}, "make no sense"),
+    ],
+)
+def test_a_hostile_manifest(change, says, make_onnx, tmp_path):
+    path = make_onnx(**change)
+    with pytest.raises(InputError, match=says):
+        write_triton(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"[" * 100_000, b"\xff"])
+def test_no_manifest(content, make_onnx, tmp_path):
+    path = make_onnx()
+    sidecar = path.with_suffix(".json")
+    sidecar.unlink()
+    if content is not None:
+        sidecar.write_bytes(content)
+    with pytest.raises(InputError, match="manifest"):
+        write_triton(path, tmp_path / "out")
+
+
+def triton_server():
+    """Find a tritonserver: $TRITONSERVER, or the one that nvidia-pytriton's wheel carries."""
+    if "TRITONSERVER" in os.environ:
+        return Path(os.environ["TRITONSERVER"])
+    found = importlib.util.find_spec("pytriton")
+    if found is None or found.origin is None:
+        pytest.skip("no tritonserver: set TRITONSERVER, or pip install --no-deps nvidia-pytriton")
+    return Path(found.origin).parent / "tritonserver" / "bin" / "tritonserver"
+
+
+def ask_triton(repository):
+    """Start Triton on a repository, strictly, until it says what became of the models."""
+    server = triton_server()
+    libraries = (server.parent.parent / "external_libs", sysconfig.get_config_var("LIBDIR"))
+    done = subprocess.run(
+        [str(server), f"--model-repository={repository}", "--exit-on-error=true",
+         f"--backend-directory={server.parent.parent / 'backends'}", "--allow-http=false",
+         "--allow-grpc=false", "--allow-metrics=false", "--disable-auto-complete-config"],
+        capture_output=True, text=True, timeout=120,
+        env={**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, libraries))},
+    )  # fmt: skip
+    return re.findall(
+        r"^\| (\S+) +\| (\S+) +\| (.*?) +\|$", done.stdout + done.stderr, re.MULTILINE
+    )
+
+
+@pytest.mark.slow
+def test_a_real_triton_reads_it_up_to_the_missing_backend(exported, make_plan, tmp_path):
+    for source, name in ((exported, "digits"), (make_plan(), "plan")):
+        write_triton(source, tmp_path / "out", name=name)
+    states = {model: state for model, _, state in ask_triton(tmp_path / "out")}
+    assert "unable to find backend library for backend 'onnxruntime'" in states["digits"]
+    assert "unable to find backend library for backend 'tensorrt'" in states["plan"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("max_batch_size: 8", "max_batch_sise: 8"), ("TYPE_FP32", "TYPE_FLOAT")]
+)
+def test_a_real_triton_sees_a_planted_fault(wrong, right, exported, tmp_path):
+    """So what the test above relies on is that the configuration was read."""
+    deployment = write_triton(exported, tmp_path / "out")
+    config = deployment.path / "config.pbtxt"
+    config.write_text(config.read_text().replace(wrong, right))
+    states = {model: state for model, _, state in ask_triton(tmp_path / "out")}
+    assert "unable to find backend" not in states.get("digits", "")

@@ -1,0 +1,147 @@
+"""Pickles whose opcodes are made by hand, and the five pickles of a legacy file."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint import load_checkpoint
+
+DEEP = b")" + b"\x85" * 20_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"}" + DEEP + b"Ns",
+        b"}(" + DEEP + b"Nu",
+        b"c__builtin__\nset\n](" + DEEP + b"e\x85R",
+        b"ccollections\nCounter\n](" + DEEP + b"e\x85R",
+        b"c__builtin__\nset\n(" + DEEP + b"t\x85R",
+    ],
+)
+def test_a_deep_key(refused, body):
+    """Hashing 1,000,000 levels ends the process; 20,000 are as much refused."""
+    refused(body, "a key is a nested tuple")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"]" * 20_000 + b"a" * 19_999,
+        b"](" * 20_000 + b"e" * 20_000,
+        b"N" + b"\x85" * 20_000,
+        b"}K\x01" * 20_000 + b"N" + b"s" * 20_000,
+    ],
+    ids=["lists", "marks", "tuples", "dicts"],
+)
+def test_deep_nesting(refused, body):
+    refused(body, "holds a (list|tuple), not a state_dict|no weights under a known name")
+
+
+def test_a_dict_that_holds_itself(forge, refused):
+    names = ("ema", "model", "state_dict", "net", "module")
+    body = b"}q\x01(" + b"".join(forge.text(name) + b"h\x01" for name in names) + b"u"
+    refused(body, "holds no weights under a known name")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Nr\xff\xff\xff\xff0",
+        b"j\xff\xff\xff\xff",
+        b"h\x05",
+        b"R",
+        b"b",
+        b"\x81",
+        b"e",
+        b"u",
+        b"t",
+        b"Q",
+        b"NQ",
+        b")Q",
+        b"N)R",
+        b"}NR",
+        b"NNb",
+        b"}}b",
+        b"ccollections\nOrderedDict\n)RK\x01b",
+        b"ccollections\nOrderedDict\n)\x81",
+        b"]K\x01K\x02s",
+        b"}K\x01a",
+        b"X\xff\xff\xff\xffA",
+        b"X\x01\0\0\0\xff",
+        b"\x8a\xff",
+        b"cno_newline",
+        b"c\xff\xfe\n\xff\n",
+        b"\xfe",
+        b"",
+    ],
+)
+def test_broken_opcodes(refused, body):
+    refused(body, "damaged|needs|uses|not a state_dict")
+
+
+def test_huge_memo_index(forge, tmp_path):
+    """The index is a dict's key here and in torch; CPython's own unpickler would take 32 GB."""
+    tensor = forge.tensor(forge.storage(1), (1,))
+    body = forge.state_dict(tensor) + b"r\xfe\xff\xff\xff"
+    path = forge.zip(tmp_path / "model.pth", body, {"0": bytes(4)})
+    assert load_checkpoint(path).weights["conv1.weight"].tolist() == [0]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_other_protocols(tmp_path, weights, protocol, legacy):
+    path = tmp_path / "model.pth"
+    torch.save(weights, path, pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
+    if protocol == 3:
+        assert load_checkpoint(path).weights.keys() == weights.keys()
+        return
+    with pytest.raises(CheckpointError, match=r"its pickle uses \w+, which.*--trust-pickle"):
+        load_checkpoint(path)
+    assert load_checkpoint(path, trust_pickle=True).weights.keys() == weights.keys()
+
+
+@pytest.mark.parametrize("change", ["missing", "more", "doubled"])
+def test_legacy_list_of_storages(forge, tmp_path, change):
+    """A storage that is not in the list would stay uninitialised memory."""
+    keys = {"missing": {}, "more": {"0": 4, "1": 4}, "doubled": {"0": 4}}[change]
+    data = {key: (count, bytes(4 * count)) for key, count in keys.items()}
+    body = forge.state_dict(forge.tensor(forge.storage(4), (4,)))
+    path = forge.legacy(tmp_path / "model.pth", body, data)
+    if change == "doubled":
+        raw = path.read_bytes()
+        path.write_bytes(
+            raw.replace(
+                b"](X\x01\0\0\0" + b"0e", b"](" + b"X\x01\0\0\0" + b"0" + b"X\x01\0\0\0" + b"0e"
+            )
+        )
+    with pytest.raises(CheckpointError, match=r"lists other storages than its tensors use"):
+        load_checkpoint(path)
+
+
+def test_legacy_counts_what_is_missing(forge, tmp_path):
+    body = forge.state_dict(forge.tensor(forge.storage(4), (4,)))
+    path = forge.legacy(tmp_path / "model.pth", body, {"0": (4, bytes(9))})
+    with pytest.raises(CheckpointError, match=r"is cut off: 7 bytes are missing; copy it again"):
+        load_checkpoint(path)
+
+
+def test_legacy_storage_of_two_sizes(forge, tmp_path):
+    tensors = [forge.tensor(forge.storage(n), (1,)) for n in (4, 2)]
+    body = forge.dictionary(*(forge.text(str(i)) + t for i, t in enumerate(tensors)))
+    path = forge.legacy(tmp_path / "model.pth", body, {"0": (4, bytes(16))})
+    with pytest.raises(CheckpointError, match=r"storage 0 has two sizes"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_plain_pickle(tmp_path, protocol):
+    path = tmp_path / "model.pkl"
+    for value in ({}, 7, {"conv1.weight": [0.5]}, Path("x")):
+        path.write_bytes(pickle.dumps(value, protocol))
+        for trust in (False, True):
+            with pytest.raises(CheckpointError, match=r"plain pickle that torch.save did not wr"):
+                load_checkpoint(path, trust_pickle=trust)

@@ -1,0 +1,94 @@
+"""Preprocessing facts carried out, against the arithmetic that they stand for."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import InputError
+from simam_deploy.models.zoo import BACKBONE, CIFAR, IMAGENET, WESPEAKER
+from simam_deploy.source.samples.preparation import read_preparation
+
+RNG = np.random.default_rng(0)
+
+
+def picture(height: int, width: int) -> Image.Image:
+    return Image.fromarray(RNG.integers(0, 255, (height, width, 3), np.uint8))
+
+
+def prepared(family, source, size=None, **changes):
+    spec = TensorSpec("input", "float32", ("n", 3, *(size or family.input_shape[1:])))
+    return read_preparation({**family.preprocessing, **changes}, spec)(source)
+
+
+def normal(pixels, facts):
+    scaled = (np.asarray(pixels) / 255.0 - facts["mean"]) / facts["std"]
+    return scaled.transpose(2, 0, 1)
+
+
+def test_imagenet_resizes_to_256_and_crops_224():
+    source = picture(300, 401)
+    got = prepared(IMAGENET, source)
+    # 256 * 401 / 300 = 342.2, and torchvision takes the whole part.
+    resized = source.resize((342, 256), Image.Resampling.BILINEAR)
+    crop = resized.crop((59, 16, 283, 240))
+    np.testing.assert_allclose(got, normal(crop, IMAGENET.preprocessing), atol=1e-5)
+
+
+def test_another_input_size_scales_the_resize_with_it():
+    source = picture(256, 256)
+    got = prepared(IMAGENET, source, (112, 112))
+    crop = source.resize((128, 128), Image.Resampling.BILINEAR).crop((8, 8, 120, 120))
+    np.testing.assert_allclose(got, normal(crop, IMAGENET.preprocessing), atol=1e-5)
+
+
+def test_free_sizes_are_taken_from_the_facts():
+    assert prepared(IMAGENET, picture(50, 60), ("h", "w")).shape == (3, 224, 224)
+    assert prepared(BACKBONE, picture(50, 60), ("h", "w")).shape == (3, 800, 1344)
+
+
+def test_a_picture_of_the_right_size_stays_as_it_is():
+    source = picture(32, 32)
+    np.testing.assert_allclose(
+        prepared(CIFAR, source), normal(source, CIFAR.preprocessing), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("size", [(20, 90), (90, 20), (1, 500), (33, 32)])
+def test_any_picture_covers_the_input(size):
+    assert prepared(CIFAR, picture(*size)).shape == (3, 32, 32)
+    assert prepared(CIFAR, picture(*size), (48, 32)).shape == (3, 48, 32)
+
+
+def test_bgr_reverses_the_channels():
+    source = picture(32, 32)
+    same = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    rgb, bgr = (prepared(CIFAR, source, color=c, **same) for c in ("RGB", "BGR"))
+    np.testing.assert_array_equal(rgb[::-1], bgr)
+
+
+@pytest.mark.parametrize(
+    ("size", "filled"),
+    [((100, 150), (800, 1200)), ((150, 100), (800, 533)), ((9, 999), (12, 1344))],
+)
+def test_a_backbone_is_padded_with_zeros(size, filled):
+    got = prepared(BACKBONE, picture(*size))
+    assert got.shape == (3, 800, 1344)
+    assert np.all(got[:, filled[0] :] == 0)
+    assert np.all(got[:, :, filled[1] :] == 0)
+    assert np.mean(got[:, : filled[0], : filled[1]] == 0) < 0.01
+
+
+def test_audio_and_silence_prepare_nothing():
+    spec = TensorSpec("feats", "float32", ("n", "t", 80))
+    assert read_preparation(WESPEAKER.preprocessing, spec) is None
+    assert read_preparation(None, spec) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"mean": [0.5]}, {"std": [1, 0, 1]}, {"std": [1]}, {"resize": "big"}, {"mean": None}],
+)
+def test_damaged_facts_are_refused(damage):
+    with pytest.raises(InputError, match="preprocessing cannot be used"):
+        prepared(CIFAR, picture(9, 9), **damage)

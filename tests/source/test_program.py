@@ -1,0 +1,84 @@
+"""Programs: torch.export's .pt2 and TorchScript archives."""
+
+import warnings
+
+import pytest
+import torch
+
+from simam_deploy import CheckpointError, UsageError, export_onnx
+from tests.source import detector
+
+X = torch.zeros(2, 3, 64, 96)
+
+
+class OneOutput(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = detector.make()
+
+    def forward(self, x):
+        out = self.net(x)
+        return out["deep"], out["shallow"][0]
+
+
+@pytest.fixture(scope="module")
+def pt2(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pt2") / "net.pt2"
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(OneOutput().eval(), (X,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("ts") / "net.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(OneOutput().eval(), X), path)
+    return path
+
+
+def test_a_torch_export_program(pt2):
+    artifact = export_onnx(pt2, trust_pickle=True)
+    assert [site.e_lambda for site in artifact.sites] == [1e-4, 0.1]
+    assert artifact.inputs[0].shape[1:] == (3, 64, 96)
+    assert isinstance(artifact.inputs[0].shape[0], str)
+    assert artifact.path.name == "net.onnx"
+
+
+@pytest.mark.parametrize("dynamic", ["none", "batch", "hw"])
+@pytest.mark.parametrize("opset", [13, 18])
+def test_a_torchscript_archive(dynamic, opset, script, tmp_path):
+    artifact = export_onnx(
+        script, tmp_path, trust_pickle=True, input_shape=X.shape, dynamic=dynamic, opset=opset
+    )
+    assert [site.e_lambda for site in artifact.sites] == [1e-4, 0.1]
+    assert artifact.opset == opset
+
+
+def test_both_are_programs_and_need_trust(pt2, script):
+    for path in (pt2, script):
+        with pytest.raises(CheckpointError, match="--trust-pickle"):
+            export_onnx(path)
+
+
+def test_a_program_has_its_own_shapes(pt2):
+    with pytest.raises(UsageError, match="fixes its own shapes"):
+        export_onnx(pt2, trust_pickle=True, input_shape=(1, 3, 32, 32))
+
+
+def test_torchscript_ends_at_opset_20(script):
+    with pytest.raises(UsageError, match="up to --opset 20"):
+        export_onnx(script, trust_pickle=True, input_shape=X.shape, opset=21)
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_truncated(tenths, pt2, script, tmp_path):
+    for path in (pt2, script):
+        whole = path.read_bytes()
+        cut = tmp_path / path.name
+        cut.write_bytes(whole[: len(whole) * tenths // 10])
+        with pytest.raises(CheckpointError):
+            export_onnx(cut, trust_pickle=True, input_shape=X.shape)
+    assert not list(tmp_path.glob("*.onnx"))

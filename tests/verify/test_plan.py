@@ -1,0 +1,147 @@
+"""Validation and the break-even test of the plugin, where there is a GPU to run the plan."""
+
+import pytest
+
+from simam_deploy.engine.options import EngineOptions
+from simam_deploy.errors import UsageError, ValidationError
+from simam_deploy.pipeline.build import build
+from tests.engine.conftest import write_onnx
+
+
+@pytest.fixture
+def plugin(tmp_path, fakes):
+    """A library that the fake TensorRT takes for one."""
+    path = tmp_path / "libsimam.so"
+    path.write_bytes(b"plugin")
+    return path
+
+
+def full(source, output, **options):
+    return build(source, output, EngineOptions(backend="tensorrt", **options))
+
+
+def test_a_plan_that_computes_what_its_graph_does(gpu, tmp_path):
+    """The fake's engines compute 2 x."""
+    onnx = write_onnx(tmp_path / "m.onnx", "y = Add(x, x)")
+    facts = full(onnx, tmp_path / "m.engine").validation
+    assert facts["passed"] is True
+    assert facts["max_rel"] == 0
+    assert facts["cases"] == 6  # normal, large, constant; batches 1 and 8
+    assert "TensorRT 11.4" in facts["candidate"]
+
+
+def test_a_plan_that_does_not_is_not_written(gpu, tmp_path):
+    onnx = write_onnx(tmp_path / "m.onnx", "y = Relu(x)")
+    with pytest.raises(ValidationError, match=r"m\.engine was not written: output y of case"):
+        full(onnx, tmp_path / "m.engine")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_plan_for_another_gpu_is_not_run(gpu, tmp_path):
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is missing")
+    onnx = write_onnx(tmp_path / "m.onnx")
+    options = EngineOptions(backend="rtx", targets=("sm80",))
+    facts = build(onnx, tmp_path / "m.engine", options).validation
+    assert facts == {"passed": None, "reason": "not run: it is built for sm80, this GPU is sm89"}
+
+
+def test_the_precision_that_was_built_is_the_inspectors(gpu, tmp_path):
+    onnx = write_onnx(tmp_path / "m.onnx", "y = Add(x, x)")
+    audit = full(onnx, tmp_path / "m.engine").audit
+    assert audit.source == "the engine inspector"
+    assert audit.built == {"fp32": 1}
+    assert audit.launches == 1
+
+
+SIMAM = """m = ReduceMean<axes = [2, 3]>(x) d = Sub(x, m) e = Mul(d, d)
+    s = ReduceSum(e, axes) v = Div(s, n63) l = Add(v, lam) q = Mul(l, four)
+    f = Div(e, q) g = Add(f, half) a = Sigmoid(g) y = Mul(x, a)"""
+"""The fake does not compute this; validation is left out of these tests."""
+
+
+@pytest.fixture(params=[18])
+def simam(tmp_path, request):
+    import onnx
+
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : {request.param}]>
+        g (float[n,4,8,8] x) => (float[n,4,8,8] y)
+        <int64[2] axes = {{2, 3}}, float n63 = {{63}}, float lam = {{0.1}}, float four = {{4}},
+         float half = {{0.5}}>
+        {{ {SIMAM if request.param < 18 else SIMAM.replace("<axes = [2, 3]>(x)", "(x, axes)")} }}"""
+    )
+    path = tmp_path / "s.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.fixture
+def unproved(monkeypatch):
+    from simam_deploy.pipeline import build as steps
+
+    facts = {"passed": None, "reason": "left out by the test"}
+    monkeypatch.setattr(steps, "prove", lambda *args: facts)
+
+
+@pytest.mark.usefixtures("unproved")
+def test_a_plugin_that_is_named_is_in_the_plan(gpu, simam, plugin, tmp_path):
+    artifact = full(simam, tmp_path / "m.engine", plugin=str(plugin))
+    assert artifact.plugin == "libsimam.so"
+    assert artifact.lowering == "plugin"
+    assert artifact.audit.plugins == 1
+
+
+@pytest.mark.usefixtures("unproved")
+@pytest.mark.parametrize("faster", [True, False])
+def test_whichever_is_faster_is_kept(faster, gpu, simam, plugin, tmp_path, monkeypatch):
+    from simam_deploy.engine.run import speed
+    from simam_deploy.pipeline import job
+
+    monkeypatch.setattr(job, "find_plugin", lambda flavour: plugin)
+    times = {True: 1.0 if faster else 3.0, False: 2.0}
+    monkeypatch.setattr(speed, "_milliseconds", lambda artifact: times[artifact.plugin is not None])
+    artifact = full(simam, tmp_path / "m.engine")
+    assert (artifact.plugin is not None) == faster
+    said = (
+        f"plugin {'kept' if faster else 'left out'}: {times[True]:.3f} ms with it, 2.000 ms without"
+    )
+    assert said in artifact.notes
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "libsimam.so", "m.engine", "m.engine.json", "m.engine.log", "s.onnx",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("unproved")
+def test_without_a_gpu_fewer_launches_are_better(fakes, simam, plugin, tmp_path, monkeypatch):
+    """The fake without a device tells of no launches, and the plugin would have to show some."""
+    from simam_deploy.pipeline import job
+
+    monkeypatch.setattr(job, "find_plugin", lambda flavour: plugin)
+    artifact = full(simam, tmp_path / "m.engine")
+    assert artifact.plugin is None
+    (note,) = artifact.notes
+    assert note == "plugin left out: neither times nor launches are known without a GPU"
+
+
+@pytest.mark.usefixtures("unproved")
+def test_a_plugin_that_does_not_build_is_left_out(gpu, simam, plugin, tmp_path, monkeypatch):
+    from simam_deploy.pipeline import job
+
+    plugin.write_bytes(b"of another version")
+    monkeypatch.setattr(job, "find_plugin", lambda flavour: plugin)
+    artifact = full(simam, tmp_path / "m.engine")
+    assert artifact.plugin is None
+    assert "without the plugin, which cannot be built in: plugin " in artifact.notes[0]
+
+
+@pytest.mark.usefixtures("unproved")
+@pytest.mark.parametrize("simam", [17], indirect=True)
+def test_an_opset_too_old_for_the_plugin(gpu, simam, plugin, tmp_path, monkeypatch):
+    from simam_deploy.pipeline import job
+
+    monkeypatch.setattr(job, "find_plugin", lambda flavour: plugin)
+    artifact = full(simam, tmp_path / "m.engine")
+    assert (artifact.plugin, artifact.lowering) == (None, "flat")
+    assert "opset 18 or newer" in artifact.notes[0]
+    with pytest.raises(UsageError, match="opset 18 or newer"):
+        full(simam, tmp_path / "m.engine", plugin=str(plugin))
