@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simam_deploy.core.files import PLANS
+from simam_deploy.core.manifest import find_manifest
 from simam_deploy.core.progress import Progress
 from simam_deploy.errors import UsageError
 
@@ -98,10 +100,13 @@ def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
 
 def write_triton(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a model into a Triton model repository; a checkpoint is exported first."""
+    from simam_deploy.serve.deploy import model_place
     from simam_deploy.serve.deploy import write_triton as write
 
+    source = Path(args.source)
+    output = Path(args.output or source.with_name("models"))
+    model_place(args.name or _stem(source), output)  # before an export, which takes its time
     with _artifact(args, progress) as artifact:
-        output = Path(args.output or artifact.with_name("models"))
         return _deployed(write(artifact, output, name=args.name, progress=progress))
 
 
@@ -112,8 +117,9 @@ def write_kserve(args: argparse.Namespace, progress: Progress) -> Made:
     if args.storage_uri is None:
         raise UsageError("--format kserve wants --storage-uri: where the Triton repository lies")
     artifact = Path(args.source)
-    output = Path(args.output or artifact.with_suffix(".yaml"))
-    made = write(artifact, output, storage_uri=args.storage_uri, name=args.name, progress=progress)
+    made = write(
+        artifact, args.output, storage_uri=args.storage_uri, name=args.name, progress=progress
+    )
     return _deployed(made)
 
 
@@ -121,22 +127,27 @@ def write_kserve(args: argparse.Namespace, progress: Progress) -> Made:
 def _artifact(args: argparse.Namespace, progress: Progress) -> Iterator[Path]:
     """Give the artifact to deploy: the source, or what is exported of it for the time being."""
     source = Path(args.source)
-    if manifest_beside(source):
+    if is_artifact(source):
         yield source
         return
     with tempfile.TemporaryDirectory() as folder:
-        stem = args.name or source.name.split(".")[0]
+        stem = args.name or _stem(source)
         yield _export(args, Path(folder) / f"{stem}.onnx", args.lowering, progress).path
 
 
-def manifest_beside(source: Path) -> bool:
-    """Tell an artifact of ours, which has its manifest beside it, from a source."""
-    return any(path.is_file() for path in _manifests(source))
+def _stem(source: Path) -> str:
+    """Name a model by its file."""
+    return source.stem if is_artifact(source) else source.name.split(".")[0]
 
 
-def _manifests(source: Path) -> tuple[Path, ...]:
-    onnx = (source.with_suffix(".json"),) if source.suffix == ".onnx" else ()
-    return (*onnx, source.with_name(f"{source.name}.json"))
+def is_artifact(source: Path) -> bool:
+    """Tell an artifact of ours, which has its manifest beside it, from a source.
+
+    Raises:
+        InputError: There is a manifest, which cannot be used.
+    """
+    has_one = source.suffix in (".onnx", *PLANS)
+    return has_one and find_manifest(source) is not None
 
 
 def _deployed(made: Deployment) -> Made:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
+
+from simam_deploy.errors import InputError
 
 CHECKPOINTS = (".pth", ".pt", ".tar", ".pt2", ".safetensors", ".ckpt", ".bin")
 SOURCES = (*CHECKPOINTS, ".onnx")
@@ -29,7 +33,46 @@ def stem_of(path: Path, suffixes: Sequence[str] = SOURCES) -> str:
     return path.name
 
 
+def data_of(artifact: Path) -> Path:
+    """Say where the external data of an .onnx lie that was written here."""
+    return artifact.with_name(f"{artifact.name}.data")
+
+
 def parts(artifact: Path) -> list[Path]:
     """List the files that make up an .onnx: itself and its external data, if it has any."""
-    data = artifact.with_name(f"{artifact.name}.data")
-    return [artifact, data] if data.exists() else [artifact]
+    data = data_of(artifact)
+    has_data = artifact.suffix.lower() == ".onnx" and data.exists()
+    return [artifact, data] if has_data else [artifact]
+
+
+def read_small(path: Path, most: int) -> bytes | None:
+    """Read a file of at most `most` bytes; None where there is none.
+
+    Raises:
+        InputError: It is larger, which is told before it is read, no regular file, or cannot be
+            read. A pipe, which would be waited for, is not.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return _read(handle, path, most)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(handle)
+
+
+def _read(handle: int, path: Path, most: int) -> bytes:
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        raise InputError(f"cannot read {path}: it is no regular file")
+    if facts.st_size > most:
+        raise InputError(
+            f"cannot read {path}: it has {facts.st_size / 1e6:.0f} MB, over {most >> 20} MiB"
+        )
+    with os.fdopen(handle, "rb", closefd=False) as file:
+        return file.read(most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,3 +55,8 @@ Profile = tuple[ShapeRange, ...]
 def specs_json(specs: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:
     """Turn specs into JSON-able dictionaries."""
     return [{"name": s.name, "dtype": s.dtype, "shape": list(s.shape)} for s in specs]
+
+
+def specs_from(document: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:
+    """Read what `specs_json` gave."""
+    return tuple(TensorSpec(s["name"], s["dtype"], tuple(s["shape"])) for s in document)

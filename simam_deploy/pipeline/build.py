@@ -12,16 +12,16 @@ from typing import Any
 
 from simam_deploy.core.artifacts import EngineArtifact
 from simam_deploy.core.files import parts, sha256_of
-from simam_deploy.core.manifest import tool_versions
+from simam_deploy.core.manifest import tool_versions, write_manifest
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.staging import alone_in, explained, publish, staging_folder
+from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.engine.build.build import build_engine
 from simam_deploy.engine.build.prepare import prepare_graph
 from simam_deploy.engine.flavours.choose import load_library
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.engine.plan.audit import main_precision, products_of
 from simam_deploy.engine.plan.cache import cache_folder, cache_key, entry_lock, fetch, store
-from simam_deploy.engine.plan.manifest import artifact_of, read_manifest, write_manifest
+from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
 from simam_deploy.engine.profiles import default_profile, given_profiles
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.engine.run.speed import compare_speed
@@ -49,7 +49,8 @@ def build(
     Args:
         source: The file. A checkpoint, or an .onnx of another precision than asked, is first
             exported, and validated, in the staging folder.
-        output: The plan to write, or an existing folder; by default beside the source.
+        output: The plan to write, or a folder (a new one ends in a slash); by
+            default beside the source.
         engine: What is asked of the engine.
         network: What is said of a checkpoint; an .onnx states its own.
         progress: Told each step.
@@ -69,9 +70,9 @@ def build(
         plan = stage / "plan" / job.target.name
         plan.parent.mkdir()
         kept, notes = _through_cache(job, plan, lambda: _build(job, stage, plan))
-        with explained(job.target), alone_in(job.target.parent):
+        document = read_manifest(plan)
+        with explained(job.target):
             publish(plan.parent, job.target)
-            document = read_manifest(job.target)
     artifact = artifact_of(job.target, document, kept, time.perf_counter() - started)
     return replace(artifact, notes=(*artifact.notes, *notes))
 
@@ -226,4 +227,4 @@ def _keep(kept: Path, plan: Path, verdict: str) -> None:
         for file in kept.parent.iterdir():
             file.replace(plan.parent / file.name)
     document = read_manifest(plan)
-    write_manifest(plan, {**document, "notes": [*document["notes"], verdict]})
+    write_manifest(plan, [plan], {**document, "notes": [*document["notes"], verdict]})

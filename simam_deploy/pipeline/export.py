@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simam_deploy.core.artifacts import OnnxArtifact
-from simam_deploy.core.files import parts, stem_of
+from simam_deploy.core.files import parts
 from simam_deploy.core.labels import read_labels
 from simam_deploy.core.manifest import manifest_path, write_json
+from simam_deploy.core.place import failed_path, place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.core.staging import explained, publish, staging_folder
@@ -63,7 +64,8 @@ def export_onnx(
     Args:
         source: Checkpoint (.pth, .pth.tar, .pt, .safetensors), torch.export program (.pt2),
             TorchScript archive, or an .onnx file that somebody exported.
-        output: The .onnx to write, or an existing folder for it; by default beside the source.
+        output: The .onnx to write; or a folder for it, which is there or whose name ends in a
+            slash; by default beside the source.
         arch: Network name, needed only where the keys show no SimAM.
         model: "file.py:factory" or "package.module:factory", called without arguments, for a
             checkpoint of a network of your own.
@@ -178,14 +180,7 @@ def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | No
     """
     if opset is not None and opset not in OPSETS:
         raise UsageError(f"--opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
-    target = Path(output) if output is not None else source.parent
-    if output is None or target.is_dir():
-        target = target / f"{stem_of(source)}.onnx"
-    if target.suffix != ".onnx":
-        raise UsageError(f"the output must be named .onnx or be an existing folder, got {target}")
-    if target.resolve() == source.resolve():
-        raise UsageError(f"{source.name} would be overwritten: name another file with --output")
-    return target
+    return place_of(source, output, (".onnx",))
 
 
 def _keep_precision(subject: Subject, step: Step, target: Path) -> Written:
@@ -216,9 +211,10 @@ def _reject_failed(report: ValidationReport, target: Path) -> None:
     """
     if report.passed:
         return
-    path = target.with_suffix(".failed.json")
-    with explained(path):
-        write_json(path, report.details())
+    path = failed_path(target)
+    with staging_folder(path) as stage, explained(path):
+        write_json(stage / path.name, report.details())
+        publish(stage, path)
     raise ValidationError(
         f"{target.name} was not written: {describe_failure(report)}; all figures are in {path}"
     )

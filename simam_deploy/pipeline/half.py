@@ -132,7 +132,7 @@ def make_half(subject: Subject, step: Step, target: Path) -> Written:
     traced = subject.graph()
     sites = check_sites(traced.model)
     cases = cases_for(subject.shapes, step.precision)
-    with workspace(target) as folder:
+    with workspace(target, step.file.parent) as folder:
         original = keep_original(traced.model, subject.opset, step.lowering, folder)
         step.progress("computing what the precision must cost")
         with subject.reference() as runner:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.core.inspection import InspectReport, NearMissFacts, RangeFinding, SiteFacts
-from simam_deploy.core.onnx_metadata import METADATA_PREFIX
+from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.op import contract
@@ -93,7 +92,7 @@ def _ranges(
         raise UsageError(f"--precision must be {' or '.join(HALF_TYPES)}; got {precision!r}")
     if data is None:
         return audit(model, HALF_TYPES[precision])
-    stated = json.loads(model.metadata_props.get(f"{METADATA_PREFIX}preprocessing", "null"))
+    stated = stated_facts(model.metadata_props).get("preprocessing")
     dataset = open_dataset(Path(data), only_input(inputs), stated, limit=limit)
     return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 

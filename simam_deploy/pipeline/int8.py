@@ -130,7 +130,7 @@ def make_int8(subject: Subject, calibration: Calibration, step: Step, target: Pa
     graph = prepare(traced.model, subject.opset, step.simplify, step.lowering)
     inputs, outputs = interface(graph)
     dataset = calibration.open(inputs)
-    with workspace(target) as folder:
+    with workspace(target, step.file.parent) as folder:
         float32 = folder / "float32.onnx"
         write_model(graph, float32)
         quantised = convert_int8(float32, dataset, step.file, step.progress)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.core.files import PLANS, stem_of
+from simam_deploy.core.files import PLANS
+from simam_deploy.core.place import place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.engine.flavours.choose import Flavour, choose_flavour, load_library
@@ -19,8 +20,6 @@ from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.op.find import find_kernels, find_plugin, is_kernels
 from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.source import Options
-
-SUFFIX = ".engine"
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def decide(
         InputError: The source is missing, or no TensorRT is installed.
         UsageError: The options contradict each other or the flavour.
     """
-    target = _target(source, output)
+    target = place_of(source, output, PLANS)
     if engine.precision not in (None, *PRECISIONS):
         raise UsageError(f"--precision must be {', '.join(PRECISIONS)}; got {engine.precision!r}")
     if not source.exists():
@@ -61,23 +60,6 @@ def decide(
     )  # fmt: skip
     load_library(flavour)
     return Job(source, target, engine, network, flavour, _plugin(engine, flavour), progress)
-
-
-def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
-    """Say where the plan goes.
-
-    Raises:
-        UsageError: The output has a name of another kind, or is the source.
-    """
-    target = Path(output) if output is not None else source.parent
-    if output is None or target.is_dir():
-        target = target / f"{stem_of(source)}{SUFFIX}"
-    if target.suffix not in PLANS:
-        raise UsageError(
-            f"the output must be named .engine, .plan or .trt, or be an existing folder, "
-            f"got {target}"
-        )
-    return target
 
 
 def _plugin(engine: EngineOptions, flavour: Flavour) -> Path | None:

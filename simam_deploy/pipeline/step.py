@@ -43,13 +43,13 @@ class Written:
 
 
 @contextlib.contextmanager
-def workspace(target: Path) -> Iterator[Path]:
-    """Yield a folder for what is needed on the way, on the target's file system.
+def workspace(target: Path, stage: Path) -> Iterator[Path]:
+    """Yield a folder for what is needed on the way to `target`, in its staging folder.
 
     Raises:
         InputError: The disk is full.
     """
-    with explained(target), tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+    with explained(target), tempfile.TemporaryDirectory(dir=stage) as folder:
         yield Path(folder)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simam_deploy.core.files import PLANS
+from simam_deploy.core.place import check_place
 from simam_deploy.core.progress import Progress
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.types import HALVES
@@ -67,6 +68,8 @@ def validate_models(
     require_onnxruntime()
     if find_hazards and Path(candidate).suffix in PLANS:
         raise UsageError(f"--bisect wants an .onnx: nodes of {candidate}, a plan, cannot be told")
+    if output is not None:
+        check_place(output)
     progress("reading the candidate")
     other = open_candidate(Path(candidate), trust_engine)
     if find_hazards and other.dtype not in HALVES:

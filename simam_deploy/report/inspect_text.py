@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simam_deploy.core.inspection import InspectReport, LintFinding, RangeFinding, Shape, SiteFacts
-from simam_deploy.core.onnx_metadata import METADATA_PREFIX
+from simam_deploy.core.onnx_metadata import split_metadata
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.report.columns import WIDTH, columns, short
 
@@ -40,7 +39,7 @@ def _facts(report: InspectReport) -> list[tuple[str, str]]:
     domains = [f"{domain} {v}" for domain, v in sorted(report.opsets.items()) if domain]
     opset = f"{report.opsets['']} (IR version {report.ir_version})"
     ops = ", ".join(f"{name}{_TIED}{count}" for name, count in report.ops.items())
-    others = sorted((k, v) for k, v in report.metadata.items() if not k.startswith(METADATA_PREFIX))
+    others = sorted(split_metadata(report.metadata)[1].items())
     facts = [
         ("opset", ", ".join([opset, *domains])),
         ("producer", report.producer),
@@ -56,8 +55,8 @@ def _facts(report: InspectReport) -> list[tuple[str, str]]:
 
 def _notes(report: InspectReport) -> list[tuple[str, str]]:
     """Read the facts that `simam-export` left in the file."""
-    ours = sorted((k, v) for k, v in report.metadata.items() if k.startswith(METADATA_PREFIX))
-    return [(key.removeprefix(METADATA_PREFIX).replace("_", " "), _readable(v)) for key, v in ours]
+    facts, _ = split_metadata(report.metadata)
+    return [(key.replace("_", " "), _plain(value)) for key, value in sorted(facts.items())]
 
 
 def _size(report: InspectReport) -> str:
@@ -74,15 +73,8 @@ def _rows(facts: Sequence[tuple[str, str]]) -> str:
     return text.replace(_TIED, " ")
 
 
-def _readable(value: str) -> str:
-    """Render what the manifest keeps as JSON: `a 1, b 2` for an object."""
-    try:
-        return _plain(json.loads(value))
-    except ValueError:
-        return value
-
-
 def _plain(value: Any) -> str:
+    """Render what the manifest keeps as JSON: `a 1, b 2` for an object."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
     if isinstance(value, list):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simam_deploy.core.labels import stated_labels
-from simam_deploy.core.onnx_metadata import METADATA_PREFIX, stated_preprocessing
+from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.runtime.onnx_runner import OnnxRunner
@@ -66,14 +64,8 @@ def load_onnx(source: Path, options: Options) -> Subject:
 
 def _stated(model: ir.Model) -> dict[str, Any]:
     """Hand on what an earlier export of ours says of the input and of the classes."""
-    metadata = model.metadata_props
-    preprocessing = stated_preprocessing(metadata)
-    try:
-        classes = stated_labels(json.loads(metadata.get(f"{METADATA_PREFIX}classes", "null")))
-    except ValueError:
-        classes = ()
-    made = {} if preprocessing is None else {"preprocessing": preprocessing}
-    return made | ({"classes": list(classes)} if classes else {})
+    stated = stated_facts(model.metadata_props)
+    return {key: stated[key] for key in ("preprocessing", "classes") if stated.get(key)}
 
 
 def _refuse_fixed(source: Path, options: Options) -> None:

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from simam_deploy.core.files import PLANS
-from simam_deploy.core.onnx_metadata import stated_preprocessing
+from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import EngineError, GraphError, InputError, ValidationError
 from simam_deploy.graph.file.interface import interface
@@ -100,7 +100,7 @@ def _open_onnx(path: Path) -> Candidate:
         runner=partial(_open, path, precision),
         graph=partial(_plain, path),
         shapes=(),
-        preprocessing=stated_preprocessing(model.metadata_props),
+        preprocessing=stated_facts(model.metadata_props).get("preprocessing"),
         notes=(FUSED_NOTE,) if fused else (),
     )
 

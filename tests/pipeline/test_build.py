@@ -9,7 +9,7 @@ from simam_deploy import SimamError
 from simam_deploy.cli.build import main
 from simam_deploy.core.files import sha256_of
 from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.plan.manifest import sidecar
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.engine.plan.preflight import check_plan
 from simam_deploy.errors import EngineError, InputError, UsageError
 from simam_deploy.pipeline.build import build
@@ -285,4 +285,4 @@ def test_a_plan_is_no_source(digits_onnx, tmp_path):
     plan = rtx(digits_onnx, tmp_path / "d.engine").path
     with pytest.raises(InputError, match="no ONNX model but a TensorRT-RTX plan"):
         rtx(plan.rename(tmp_path / "d.onnx"), tmp_path / "e.engine")
-    assert not sidecar(tmp_path / "e.engine").exists()
+    assert not manifest_path(tmp_path / "e.engine").exists()

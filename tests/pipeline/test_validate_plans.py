@@ -10,7 +10,7 @@ import pytest
 from simam_deploy.cli.validate import main
 from simam_deploy.core.specs import ShapeRange
 from simam_deploy.engine.build.build import build_engine
-from simam_deploy.engine.plan.manifest import sidecar
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, UsageError, ValidationError
 from simam_deploy.pipeline.validate import validate_models
@@ -61,8 +61,8 @@ def plan(gpu, original):
 
 
 def restate(plan, **changes):
-    document = json.loads(sidecar(plan).read_text())
-    sidecar(plan).write_text(json.dumps({**document, **changes}))
+    document = json.loads(manifest_path(plan).read_text())
+    manifest_path(plan).write_text(json.dumps({**document, **changes}))
 
 
 def test_a_right_plan_passes_by_its_outputs(original, plan, gpu):
@@ -114,7 +114,7 @@ def test_a_precision_that_has_no_bounds(original, plan):
 
 
 def test_without_a_manifest_it_wants_trust_and_is_judged_as_float32(original, plan, capsys):
-    sidecar(plan).unlink()
+    manifest_path(plan).unlink()
     with pytest.raises(EngineError, match="--trust-engine"):
         validate_models(original, plan)
     assert main([str(original), str(plan), "-q", "--trust-engine", "--json"]) == 0

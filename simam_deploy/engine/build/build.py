@@ -13,8 +13,9 @@ from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
 from simam_deploy.engine.build.compile import Compiled, compile_plan
 from simam_deploy.core.progress import Progress
 from simam_deploy.engine.flavours.choose import FLAVOURS
-from simam_deploy.core.staging import alone_in
-from simam_deploy.engine.plan.manifest import artifact_of, describe, log_of, write_manifest
+from simam_deploy.core.manifest import write_manifest
+from simam_deploy.core.place import log_of
+from simam_deploy.engine.plan.manifest import artifact_of, describe
 from simam_deploy.engine.plan.plan_facts import PlanFacts, read_inspector, read_listing
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import ValidationError
@@ -69,10 +70,9 @@ def build_engine(
         known["validation"] = accept(plan)
         with explained(request.output):
             known["gpu"] = _gpu(request)
-            document = describe(request, plan, compiled, report, io, known)
-            write_manifest(plan, document)
-            with alone_in(request.output.parent):
-                publish(stage, request.output)
+            stated = describe(request, compiled, report, io, known)
+            document = write_manifest(plan, [plan], stated)
+            publish(stage, request.output)
     return artifact_of(request.output, document, False, time.perf_counter() - started)
 
 

@@ -7,7 +7,6 @@ nodes for the plugin.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from simam_deploy.core.onnx_metadata import METADATA_PREFIX
 from simam_deploy.engine.plan.audit import main_precision, products_of
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.passes.fold_bn import fold_bn
@@ -28,7 +26,7 @@ from simam_deploy.graph.sites import check_sites, simam_nodes
 from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.graph.file.weights import without_weights
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.core.onnx_metadata import stated_preprocessing
+from simam_deploy.core.onnx_metadata import stated_facts
 
 _KEPT = {
     "arch": "arch",
@@ -80,21 +78,9 @@ _NO_SIMAM = "no SimAM was found: the graph is built as it is"
 def _exported(model: ir.Model) -> dict[str, Any]:
     """Read what `simam-export` said of the file; a stranger's file may say anything."""
     facts: dict[str, Any] = {"e_lambda": None, "simam_sites": [], "lowering": "as in the file"}
-    for theirs, ours in _KEPT.items():
-        text = model.metadata_props.get(f"{METADATA_PREFIX}{theirs}")
-        if text is not None:
-            facts[ours] = _value(text)
-    facts["preprocessing"] = stated_preprocessing(model.metadata_props)
-    sites = facts["simam_sites"] if isinstance(facts["simam_sites"], list) else []
-    facts["simam_sites"] = [s for s in sites if isinstance(s, Mapping) and "name" in s]
-    return facts
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    stated = stated_facts(model.metadata_props)
+    facts |= {ours: stated[theirs] for theirs, ours in _KEPT.items() if theirs in stated}
+    return {**facts, "preprocessing": stated.get("preprocessing")}
 
 
 def _site_facts(model: ir.Model, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,15 +12,16 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.core.files import sha256_of
-from simam_deploy.core.staging import locked
-from simam_deploy.engine.plan.manifest import log_of, read_manifest, sidecar, write_manifest
-from simam_deploy.errors import EngineError
+from simam_deploy.core.artifacts import Manifest
+from simam_deploy.core.manifest import check_file, manifest_path, write_manifest
+from simam_deploy.core.place import log_of
+from simam_deploy.core.staging import held_folder, locked
+from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
+from simam_deploy.errors import InputError
 
 _PLAN = "plan.engine"
 _PACKAGE = Path(__file__).parents[2]
@@ -53,11 +54,11 @@ def entry_lock(folder: Path, key: str) -> Iterator[None]:
         yield
 
 
-def fetch(folder: Path, key: str, plan: Path) -> dict[str, Any] | None:
+def fetch(folder: Path, key: str, plan: Path) -> Manifest | None:
     """Copy an entry to `plan`, with its manifest and log.
 
     Returns:
-        The manifest; None where there is no entry, or one that does not match its hash.
+        The manifest; None where there is no entry, or one that is not whole.
 
     Raises:
         OSError: `plan` cannot be written.
@@ -65,15 +66,15 @@ def fetch(folder: Path, key: str, plan: Path) -> dict[str, Any] | None:
     kept = folder / key / _PLAN
     try:
         document = read_manifest(kept)
-        if sha256_of(kept) != document["files"][0]["sha256"]:
-            return None
-    except (EngineError, OSError, LookupError, TypeError):
+        check_file(kept, document["files"][0])
+        artifact_of(kept, document, cached=True, seconds=0)
+    except (InputError, OSError):
+        return None
+    if not log_of(kept).is_file():
         return None
     shutil.copyfile(kept, plan)
     shutil.copyfile(log_of(kept), log_of(plan))
-    document["files"][0]["name"] = plan.name
-    write_manifest(plan, document)
-    return document
+    return write_manifest(plan, [plan], document)
 
 
 def store(folder: Path, key: str, plan: Path) -> None:
@@ -82,12 +83,11 @@ def store(folder: Path, key: str, plan: Path) -> None:
     Raises:
         OSError: The cache cannot be written to.
     """
-    part = Path(tempfile.mkdtemp(prefix=f".{key[:8]}.", dir=folder))
-    try:
+    with held_folder(folder) as stage:
+        part = stage / key
+        part.mkdir(mode=0o700)
         shutil.copyfile(plan, part / _PLAN)
-        for of in (sidecar, log_of):
+        for of in (manifest_path, log_of):
             shutil.copyfile(of(plan), of(part / _PLAN))
         shutil.rmtree(folder / key, ignore_errors=True)
         part.replace(folder / key)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

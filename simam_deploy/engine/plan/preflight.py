@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from simam_deploy.core.artifacts import Manifest
 from simam_deploy.core.files import sha256_of
+from simam_deploy.core.manifest import check_file, manifest_path
 from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, load_library
 from simam_deploy.engine.flavours.tensorrt import AMPERE_PLUS
-from simam_deploy.engine.plan.manifest import read_manifest, sidecar
+from simam_deploy.engine.plan.manifest import read_manifest
 from simam_deploy.errors import EngineError
 from simam_deploy.op.find import is_kernels
 from simam_deploy.runtime.gpu import Gpu
@@ -21,7 +23,7 @@ _SHOWN = 12
 _AMPERE = 80
 
 
-def check_plan(plan: Path, gpu: Gpu | None, find_plugin: FindPlugin) -> dict[str, Any]:
+def check_plan(plan: Path, gpu: Gpu | None, find_plugin: FindPlugin) -> Manifest:
     """Check a plan against its manifest, and its manifest against this machine.
 
     Args:
@@ -40,12 +42,12 @@ def check_plan(plan: Path, gpu: Gpu | None, find_plugin: FindPlugin) -> dict[str
         raise EngineError(f"cannot load {plan}: no such file")
     document = read_manifest(plan)
     try:
-        _check_file(plan, document)
+        check_file(plan, document["files"][0], EngineError)
         _check_version(plan, document)
         _check_target(plan, document, gpu)
         _check_plugin(plan, document, find_plugin)
     except (LookupError, TypeError, AttributeError) as error:
-        raise EngineError(f"{sidecar(plan)} makes no sense: {error!r}") from error
+        raise EngineError(f"{manifest_path(plan)} makes no sense: {error!r}") from error
     except EngineError as error:
         raise EngineError(f"{error}. To rebuild: {document['command']}") from error.__cause__
     return document
@@ -66,20 +68,6 @@ def flavour_of(plan: Path) -> Flavour:
     if start not in names:
         raise EngineError(f"{plan} is no TensorRT plan: it begins with {start.hex() or 'nothing'}")
     return FLAVOURS[names[start]]
-
-
-def _check_file(plan: Path, document: Mapping[str, Any]) -> None:
-    facts = document["files"][0]
-    size = plan.stat().st_size
-    if size != facts["size"]:
-        cut = "truncated" if size < facts["size"] else "another file than its manifest describes"
-        raise EngineError(f"{plan.name} is {cut}: {size} bytes, {facts['size']} were written")
-    found = sha256_of(plan)
-    if found != facts["sha256"]:
-        raise EngineError(
-            f"{plan.name} is not the plan of its manifest: its sha256 is {found[:_SHOWN]}..., "
-            f"the manifest says {facts['sha256'][:_SHOWN]}..."
-        )
 
 
 def _check_version(plan: Path, document: Mapping[str, Any]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.core.files import parts, sha256_of
-from simam_deploy.core.manifest import SCHEMA, manifest_path, tool_versions, write_json
+from simam_deploy.core.files import parts
+from simam_deploy.core.manifest import tool_versions, write_manifest
 from simam_deploy.core.onnx_metadata import as_metadata
 
 
@@ -21,7 +21,4 @@ def seal(artifact: Path, facts: Mapping[str, Any]) -> None:
 
     facts = {**facts, "tools": tool_versions()}
     append_metadata(artifact, as_metadata(facts))
-    files = [
-        {"name": p.name, "size": p.stat().st_size, "sha256": sha256_of(p)} for p in parts(artifact)
-    ]
-    write_json(manifest_path(artifact), {"schema": SCHEMA, "kind": "onnx", "files": files, **facts})
+    write_manifest(artifact, parts(artifact), facts)

@@ -2,6 +2,6 @@
 
 from simam_deploy.serve.deploy.kserve import write_kserve
 from simam_deploy.serve.deploy.result import Deployment
-from simam_deploy.serve.deploy.triton import write_triton
+from simam_deploy.serve.deploy.triton import model_place, write_triton
 
-__all__ = ["Deployment", "write_kserve", "write_triton"]
+__all__ = ["Deployment", "model_place", "write_kserve", "write_triton"]

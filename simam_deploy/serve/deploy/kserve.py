@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from simam_deploy.core.manifest import read_artifact
+from simam_deploy.core.place import YAML, YAML_HEAD, place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.errors import InputError, UsageError
-from simam_deploy.serve.deploy.artifact import read_artifact
 from simam_deploy.serve.deploy.names import check_model_name, check_service_name
 from simam_deploy.serve.deploy.result import Deployment
 
@@ -21,15 +23,18 @@ _HTTP_PORT = 8080
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _MOST_REPLICAS = 1000
 
-_HEAD = """\
-# KServe runs the model repository at storageUri: the folder that holds {model}/config.pbtxt, as
+_HEAD = (
+    f"{YAML_HEAD}"
+    + """\
+: the folder that holds {model}/config.pbtxt, as
 # `simam-export --format triton` writes it. Then: kubectl apply -f {file}
 """
+)
 
 
 def write_kserve(
     artifact: Path,
-    output: Path,
+    output: str | os.PathLike[str] | None,
     *,
     storage_uri: str,
     name: str | None = None,
@@ -45,7 +50,7 @@ def write_kserve(
 
     Args:
         artifact: The .onnx or plan that the repository was made of, with its manifest.
-        output: The .yaml to write.
+        output: The .yaml to write, or a folder for it; by default beside the artifact.
         storage_uri: Where the repository lies, for the cluster: s3://, gs://, pvc:// and so on.
         name: Of the service; by default the model's, if Kubernetes takes it.
         model: The model's name in the repository; by default the artifact's stem.
@@ -63,11 +68,10 @@ def write_kserve(
         UsageError: A name, quantity, number or URI does not fit.
         InputError: The artifact cannot be used, or the file cannot be written.
     """
-    source, target = Path(artifact), Path(output)
+    source = Path(artifact)
     model = check_model_name(source.stem if model is None else model)
     name = check_service_name(model if name is None else name)
-    if target.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"the output must be named .yaml, got {target}")
+    target = place_of(source, output, YAML)
     _check_uri(storage_uri)
     progress("checking the artifact")
     kind = read_artifact(source).kind

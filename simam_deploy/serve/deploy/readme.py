@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simam_deploy.serve.deploy.artifact import Artifact
+from simam_deploy.core.manifest import Artifact
 
 _TEXT = """# {name}
 

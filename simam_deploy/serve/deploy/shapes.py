@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from simam_deploy.core.manifest import Artifact
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.errors import InputError, UsageError
-from simam_deploy.serve.deploy.artifact import Artifact
+from simam_deploy.errors import UsageError
 
 Shape = tuple[int, ...]
 
@@ -64,13 +64,10 @@ def warm_up_shapes(artifact: Artifact, inputs: tuple[TensorSpec, ...]) -> Mappin
 def _profile(artifact: Artifact) -> dict[str, dict[str, Shape]]:
     """Read a plan's first profile, the one that Triton uses: min, opt and max shapes by input."""
     profiles = artifact.facts.get("profiles") or [[]]
-    try:
-        return {
-            entry["name"]: {key: tuple(map(int, entry[key])) for key in ("min", "opt", "max")}
-            for entry in profiles[0]
-        }
-    except (KeyError, TypeError, ValueError):
-        raise InputError(f"the profiles in {artifact.path.name}'s manifest make no sense") from None
+    return {
+        entry["name"]: {key: tuple(entry[key]) for key in ("min", "opt", "max")}
+        for entry in profiles[0]
+    }
 
 
 def _filled(spec: TensorSpec, facts: Mapping[str, Any]) -> Shape | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from simam_deploy.core.manifest import Artifact, read_artifact
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import TensorSpec, specs_from
 from simam_deploy.core.staging import explained, publish_folder, staging_folder
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.serve.deploy.artifact import Artifact, read_artifact, tensor_specs
 from simam_deploy.serve.deploy.config import LABELS, Serving, config_text
 from simam_deploy.serve.deploy.names import check_model_name
 from simam_deploy.serve.deploy.readme import readme_text
@@ -52,8 +52,8 @@ def write_triton(
         InputError: The artifact cannot be used, or the repository cannot be written.
     """
     source = Path(artifact)
-    target = Path(output) / check_model_name(source.stem if name is None else name)
-    _check_options(instances, device, target)
+    target = model_place(source.stem if name is None else name, output)
+    _check_options(instances, device)
     progress("checking the artifact")
     checked = read_artifact(source)
     _check_flavour(checked, device)
@@ -71,7 +71,7 @@ def write_triton(
             instances=instances,
             max_batch_size=batch_size(checked, (*inputs, *outputs), max_batch_size),
             warm_up=warm_up_shapes(checked, inputs),
-            classes=len(_classes(checked)),
+            classes=len(checked.facts.get("classes", ())),
         )
         with explained(target):
             _write_texts(model, checked, config_text(inputs, outputs, serving))
@@ -79,13 +79,23 @@ def write_triton(
     return Deployment("triton", target, target.name, _files(target), _notes(serving))
 
 
-def _check_options(instances: int, device: str, target: Path) -> None:
+def model_place(name: str, output: Path) -> Path:
+    """Say where a model of this name goes in a repository.
+
+    Raises:
+        UsageError: It cannot be a model's name, or is one in the repository already.
+    """
+    target = Path(output) / check_model_name(name)
+    if target.exists():
+        raise UsageError(f"{target} is there already: take it away, or choose another name")
+    return target
+
+
+def _check_options(instances: int, device: str) -> None:
     if not 1 <= instances <= 64:
         raise UsageError(f"the instances must be 1 to 64, got {instances}")
     if device not in DEVICES:
         raise UsageError(f"the device must be one of {', '.join(DEVICES)}, got {device!r}")
-    if target.exists():
-        raise UsageError(f"{target} is there already: take it away, or choose another name")
 
 
 def _check_flavour(artifact: Artifact, device: str) -> None:
@@ -115,29 +125,26 @@ def _tensors(
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Give inputs and outputs: of an .onnx as ONNX Runtime, and so Triton, reads the copy."""
     if artifact.kind == "engine":
-        return tensor_specs(artifact.facts, "inputs"), tensor_specs(artifact.facts, "outputs")
+        return _stated(artifact, "inputs"), _stated(artifact, "outputs")
     with OnnxRunner(file) as runner:
         return runner.inputs, runner.outputs
 
 
-def _classes(artifact: Artifact) -> list[str]:
-    """Read the manifest's class names: one a line, so none of more than one line.
+def _stated(artifact: Artifact, key: str) -> tuple[TensorSpec, ...]:
+    """Read the inputs or outputs that a plan's manifest lists.
 
     Raises:
-        InputError: They are no such list.
+        InputError: There are none.
     """
-    classes = artifact.facts.get("classes") or []
-    if not isinstance(classes, list) or not all(
-        isinstance(name, str) and name and name.isprintable() for name in classes
-    ):
-        raise InputError(f"the classes in {artifact.path.name}'s manifest are no list of names")
-    return classes
+    if not artifact.facts.get(key):
+        raise InputError(f"the plan's manifest lists no {key}: build it again")
+    return specs_from(artifact.facts[key])
 
 
 def _write_texts(model: Path, artifact: Artifact, config: str) -> None:
     (model / "config.pbtxt").write_text(config, encoding="utf-8")
     (model / "README.md").write_text(readme_text(artifact, model.name), encoding="utf-8")
-    classes = _classes(artifact)
+    classes = artifact.facts.get("classes")
     if classes:
         (model / LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
 

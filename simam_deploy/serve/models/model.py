@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.files import PLANS
-from simam_deploy.core.labels import read_labels, stated_labels
+from simam_deploy.core.labels import read_labels
 from simam_deploy.core.manifest import read_facts
 from simam_deploy.errors import InputError, SimamError
 from simam_deploy.runtime import Runner
@@ -143,7 +143,7 @@ def _labels(path: Path, facts: Mapping[str, Any]) -> tuple[str, ...]:
         InputError: The file is there and cannot be read.
     """
     file = path.with_suffix(".labels.txt")
-    return read_labels(file) if file.exists() else stated_labels(facts.get("classes"))
+    return read_labels(file) if file.exists() else tuple(facts.get("classes", ()))
 
 
 def _limits(settings: Settings, max_batch: int | None) -> Limits:

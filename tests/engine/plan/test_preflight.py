@@ -8,7 +8,7 @@ import pytest
 from simam_deploy.core.files import sha256_of
 from simam_deploy.core.specs import ShapeRange
 from simam_deploy.engine.build.build import build_engine
-from simam_deploy.engine.plan.manifest import sidecar
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.engine.plan.preflight import check_plan, flavour_of
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError
@@ -37,8 +37,8 @@ def check(plan, gpu=HERE, plugin=None):
 
 
 def edit(plan, **changes):
-    document = json.loads(sidecar(plan).read_text())
-    sidecar(plan).write_text(json.dumps({**document, **changes}))
+    document = json.loads(manifest_path(plan).read_text())
+    manifest_path(plan).write_text(json.dumps({**document, **changes}))
 
 
 def test_a_plan_that_fits(plan):
@@ -113,7 +113,7 @@ def test_no_library_answers_for_kernels(plan, tmp_path):
 
 
 def test_without_a_manifest(plan):
-    sidecar(plan).unlink()
+    manifest_path(plan).unlink()
     with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*--trust-engine"):
         check(plan)
 
@@ -128,7 +128,7 @@ def test_without_a_manifest(plan):
     ],
 )
 def test_a_damaged_manifest(content, says, plan):
-    sidecar(plan).write_text(content)
+    manifest_path(plan).write_text(content)
     with pytest.raises(EngineError, match=says):
         check(plan)
 
@@ -156,7 +156,7 @@ def test_a_manifest_that_makes_no_sense(changes, plan, tmp_path):
 
 def test_the_manifest_of_an_onnx_file(plan):
     """`m.json` belongs to m.onnx: the plan's has a name of its own."""
-    assert sidecar(plan).name == "m.engine.json"
+    assert manifest_path(plan).name == "m.engine.json"
     edit(plan, kind="onnx")
     with pytest.raises(EngineError, match="is of a 'onnx'"):
         check(plan)

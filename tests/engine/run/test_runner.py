@@ -11,7 +11,7 @@ import torch
 
 from simam_deploy.core.specs import ShapeRange
 from simam_deploy.engine.build.build import build_engine
-from simam_deploy.engine.plan.manifest import sidecar
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.engine.run.runner import TensorRTRunner
 from simam_deploy.errors import EngineError, InputError
@@ -194,7 +194,7 @@ def test_feeds_that_do_not_fit(feeds, says, runner):
 
 
 def test_a_plan_without_a_manifest_wants_trust(plan):
-    sidecar(plan).unlink()
+    manifest_path(plan).unlink()
     with pytest.raises(EngineError, match="--trust-engine"):
         TensorRTRunner(plan)
     with TensorRTRunner(plan, trust=True) as runner:

@@ -11,7 +11,7 @@ from PIL import Image
 from simam_deploy.cli.serve import main
 from simam_deploy.core.files import PLANS
 from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.plan.manifest import sidecar
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.errors import InputError
 from simam_deploy.pipeline.build import build
 from simam_deploy.pipeline.serve import find_sources
@@ -97,7 +97,7 @@ def refused(plan, says, **settings):
 
 
 def test_a_plan_without_its_manifest_wants_trust(plan):
-    sidecar(plan).unlink()
+    manifest_path(plan).unlink()
     refused(plan, r"model 'm': m\.engine has no manifest .*--trust-engine")
     with serving({"m": plan}, trust_engine=True) as running:
         facts = running.request("GET", "/v2/models/m")[1]["parameters"]
