@@ -36,7 +36,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.prepare import prepare
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.pipeline.build import build
 from simam_deploy.source.trace import trace

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from simam_deploy.cli.export import main
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 
 

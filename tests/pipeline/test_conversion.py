@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from simam_deploy import NETWORKS, InputError, UsageError, ValidationError, export_onnx
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.graph.file.readable import read_plain
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.pipeline import half
 from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.rounding import rounded

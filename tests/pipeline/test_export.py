@@ -11,7 +11,7 @@ import simam_deploy
 from simam_deploy import CheckpointError, UsageError, ValidationError, export_onnx
 from simam_deploy.core.files import sha256_of
 from simam_deploy.graph.lower import WITH_FUNCTIONS, expand, portable
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from train_digits import accuracy, split
 

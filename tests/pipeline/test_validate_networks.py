@@ -10,7 +10,7 @@ from torch import nn
 from simam_deploy import NETWORKS, export_onnx
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.pipeline.validate import validate_models
 from simam_deploy.verify.bisect import convert
 from tests.precision.half.graphs import BF16, FP16
