@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.artifacts import EngineArtifact, PlanAudit
-from simam_deploy.core.specs import TensorSpec
-from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
-from simam_deploy.engine.build.compile import Compiled, compile_plan
 from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.staging import alone_in, explained, publish, staging_folder
+from simam_deploy.engine.build.compile import Compiled, compile_plan
 from simam_deploy.engine.flavours.choose import FLAVOURS
-from simam_deploy.core.staging import alone_in
+from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
 from simam_deploy.engine.plan.manifest import artifact_of, describe, log_of, write_manifest
 from simam_deploy.engine.plan.plan_facts import PlanFacts, read_inspector, read_listing
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import ValidationError
-from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.graph.file.interface import spec_of
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.core.staging import explained, publish, staging_folder
+from simam_deploy.runtime.gpu import find_gpus
 
 Facts = Mapping[str, Any]
 Accept = Callable[[Path], Facts]

@@ -20,8 +20,8 @@ from simam_deploy.engine.build.aot import register_kernels
 from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, load_library
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, SimamError
-from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.op.find import is_kernels
+from simam_deploy.runtime.gpu import find_gpus
 
 Tell = Callable[[str, Any], None]
 

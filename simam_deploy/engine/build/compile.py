@@ -1,7 +1,6 @@
 """Have a plan built by a child process, and tell what came of it."""
 
 from __future__ import annotations
-from simam_deploy.core.progress import Progress
 
 import contextlib
 import json
@@ -10,16 +9,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from simam_deploy.core.progress import Progress
 from simam_deploy.engine.build.child import command
 from simam_deploy.engine.flavours.choose import FLAVOURS
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, UsageError
-
 
 
 @dataclass(frozen=True)
