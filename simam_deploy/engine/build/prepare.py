@@ -22,8 +22,7 @@ from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.weights import without_weights
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.lower import LOWERINGS
-from simam_deploy.graph.lower.function import FUNCTIONS_SINCE
+from simam_deploy.graph.lower import FUNCTIONS_SINCE, LOWERINGS
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.graph.recognise import to_nodes
