@@ -1,8 +1,8 @@
-"""Models whose pace the test sets, and a record of what was opened and closed."""
+"""Models whose pace the test sets, and a record of what was opened."""
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
@@ -11,41 +11,50 @@ from simam_deploy.serve import model
 from tests.serve.running import PATIENCE
 
 
+class Gated(OnnxRunner):
+    """Waits in each run while `computing` is clear; `runs` counts those begun."""
+
+    def __init__(self, path):
+        super().__init__(path, threads=1)
+        self.computing = threading.Event()
+        self.computing.set()
+        self.runs = 0
+
+    def run(self, feeds):
+        self.runs += 1
+        assert self.computing.wait(PATIENCE)
+        return super().run(feeds)
+
+
 @dataclass
 class Gate:
-    """While `opening` or `computing` is clear, that is where a runner waits; `seen` says so."""
+    """The runners in the order of their opening, which waits while `opening` is clear."""
 
     opening: threading.Event = field(default_factory=threading.Event)
-    computing: threading.Event = field(default_factory=threading.Event)
-    seen: list[str] = field(default_factory=list)
-    opened: list[Any] = field(default_factory=list)
-    closed: list[Any] = field(default_factory=list)
+    knocks: int = 0
+    opened: list[Gated] = field(default_factory=list)
 
     def open_runners(self, path, settings):
         """Stand in for the model's own."""
-        self.seen.append("opening")
+        self.knocks += 1
         assert self.opening.wait(PATIENCE)
-        runner = Gated(path, threads=1)
-        runner.gate = self
-        self.opened.append(runner)
-        yield runner
+        self.opened.append(Gated(path))
+        yield self.opened[-1]
 
     @property
     def left_open(self):
-        return [runner for runner in self.opened if runner not in self.closed]
+        return [runner for runner in self.opened if hasattr(runner, "_session")]
 
 
-class Gated(OnnxRunner):
-    gate: Gate
-
-    def run(self, feeds):
-        self.gate.seen.append("computing")
-        assert self.gate.computing.wait(PATIENCE)
-        return super().run(feeds)
-
-    def close(self):
-        self.gate.closed.append(self)
-        super().close()
+@contextlib.contextmanager
+def held(runner):
+    """Hold a runner's computing up; yields what tells whether a run has begun since."""
+    before = runner.runs
+    runner.computing.clear()
+    try:
+        yield lambda: runner.runs > before
+    finally:
+        runner.computing.set()
 
 
 @pytest.fixture
@@ -53,6 +62,5 @@ def gate(monkeypatch):
     """An open gate that every model loaded meanwhile goes through."""
     gate = Gate()
     gate.opening.set()
-    gate.computing.set()
     monkeypatch.setattr(model, "open_runners", gate.open_runners)
     return gate

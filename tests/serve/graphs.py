@@ -78,7 +78,8 @@ def leans(folder: Path) -> Path:
     return write(folder, "leans", """
         g (float[batch, 4] x) => (float[batch, 4] y)
         <int64[1] axes = {0}, float tenth = {0.1}>
-        { m = ReduceMean(x, axes)  d = Sub(m, x)  t = Mul(d, tenth)  y = Add(x, t) }""")  # fmt: skip
+        { m = ReduceMean(x, axes)  d = Sub(m, x)  t = Mul(d, tenth)  y = Add(x, t)
+        }""")  # fmt: skip
 
 
 def attentive(folder: Path) -> Path:

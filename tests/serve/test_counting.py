@@ -11,7 +11,7 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.serve import graphs
-from tests.serve.gated import gate
+from tests.serve.gated import gate, held
 from tests.serve.running import PATIENCE, serving, until
 from tests.serve.test_lifecycle import X, body_of
 
@@ -65,18 +65,14 @@ def grpc_gone(running, computing):
         call.cancel()
 
 
-@pytest.mark.parametrize(
-    "ends", [http_timeout, http_gone, grpc_timeout, grpc_deadline, grpc_gone]
-)
+@pytest.mark.parametrize("ends", [http_timeout, http_gone, grpc_timeout, grpc_deadline, grpc_gone])
 def test_a_request_without_an_answer_is_a_failure_and_no_success(ends, gate, tmp_path):
     """Its batch is computed all the same, after the request ended."""
     with serving({"double": graphs.double(tmp_path)}) as running:
         statistics = running.server.repository.get("double").statistics
-        gate.computing.clear()
-        gate.seen.clear()
-        ends(running, lambda: "computing" in gate.seen)
-        until(lambda: statistics.fail.count)
-        gate.computing.set()
+        with held(gate.opened[0]) as computing:
+            ends(running, computing)
+            until(lambda: statistics.fail.count)
         assert running.request("POST", PATH, body_of(X))[0] == 200
         told = running.request("GET", "/v2/models/double/stats")[1]["model_stats"][0]
         metrics = running.request("GET", "/metrics")[1].decode()
@@ -92,16 +88,15 @@ def test_a_full_queue_is_refused_and_nothing_else(gate, tmp_path):
     """By the batcher itself: a request that came while its body was read finds no room left."""
     with serving({"double": graphs.double(tmp_path)}, max_queue=1) as running:
         model = running.server.repository.get("double")
-        gate.computing.clear()
 
         async def ask():
             return await asyncio.gather(
                 *(model.batcher.run({"x": X + i}) for i in range(4)), return_exceptions=True
             )
 
-        asked = asyncio.run_coroutine_threadsafe(ask(), running.loop)
-        until(lambda: model.statistics.refused >= 2)
-        gate.computing.set()
+        with held(gate.opened[0]):
+            asked = asyncio.run_coroutine_threadsafe(ask(), running.loop)
+            until(lambda: model.statistics.refused >= 2)
         ended = asked.result(PATIENCE)
     answers = [end for end in ended if not isinstance(end, Exception)]
     assert len(answers) + model.statistics.refused == 4

@@ -55,9 +55,8 @@ def test_an_unload_during_a_reload_has_the_last_word(run):
 def test_a_reload_whose_asker_went_away_is_closed_with_the_rest(run, gate):
     async def scenario(repository):
         gate.opening.clear()
-        gate.seen.clear()
         loading = asyncio.ensure_future(repository.load("double"))
-        await until(lambda: gate.seen)
+        await until(lambda: gate.knocks == 2)
         loading.cancel()
         await asyncio.wait([loading])
         closing = asyncio.ensure_future(repository.close())

@@ -1,4 +1,4 @@
-"""tritonclient as it is, but for `Reading`: HTTP and gRPC, sync and asyncio, every route and type."""
+"""tritonclient, unchanged but for `Reading`: HTTP and gRPC, sync and asyncio, over every route."""
 
 import asyncio
 import gc

@@ -46,7 +46,9 @@ def rows(count, value=1.0, width=2):
     return {"x": np.full((count, width), value, np.float32)}
 
 
-def batcher_of(*runners, max_batch=8, max_delay_us=0, max_queue=64, timeout=PATIENCE, statistics=None):
+def batcher_of(
+    *runners, max_batch=8, max_delay_us=0, max_queue=64, timeout=PATIENCE, statistics=None
+):
     limits = Limits(max_batch, max_delay_us, max_queue, timeout)
     return Batcher(runners, limits, statistics or Statistics(), "doubler")
 
