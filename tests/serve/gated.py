@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.serve import model
+from simam_deploy.serve.models import model
 from tests.serve.running import PATIENCE
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from simam_deploy.digest import sha256_of
+from simam_deploy.core.files import sha256_of
 
 TYPES = {
     "FP32": "float",

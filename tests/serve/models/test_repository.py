@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 
-from simam_deploy.serve import model
-from simam_deploy.serve.refusals import Busy
-from simam_deploy.serve.repository import Repository
+from simam_deploy.serve.models import model
+from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.refusals import Busy
 from simam_deploy.serve.settings import Settings
 from tests.serve import graphs
 from tests.serve.gated import gate
-from tests.serve.test_batcher import until
+from tests.serve.models.test_batcher import until
 
 __all__ = ["gate"]
 

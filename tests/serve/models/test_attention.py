@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from simam_deploy.runtime import onnx_runner
-from simam_deploy.serve.attention import Attention
-from simam_deploy.serve.refusals import Unsupported
+from simam_deploy.serve.models.attention import Attention
+from simam_deploy.serve.protocol.refusals import Unsupported
 from tests.serve import graphs
 from tests.serve.running import PATIENCE, serving, until
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from simam_deploy.artifacts import TensorSpec
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Closing
-from simam_deploy.serve.warm_up import warm_up
+from simam_deploy.serve.models.warm_up import warm_up
 from tests.serve import graphs
 
 
