@@ -11,11 +11,9 @@ import pytest
 from tritonclient.grpc import service_pb2 as pb
 
 from tests.serve import graphs
-from tests.serve.gated import gate, held
+from tests.serve.gated import held
 from tests.serve.running import PATIENCE, serving, until
 from tests.serve.test_lifecycle import X, body_of
-
-__all__ = ["gate"]
 
 PATH = "/v2/models/double/infer"
 INFER = "/inference.GRPCInferenceService/ModelInfer"

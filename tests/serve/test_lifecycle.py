@@ -16,10 +16,8 @@ import pytest
 
 from simam_deploy.errors import InputError
 from tests.serve import graphs
-from tests.serve.gated import gate, held
+from tests.serve.gated import held
 from tests.serve.running import serving, until
-
-__all__ = ["gate"]
 
 X = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
 

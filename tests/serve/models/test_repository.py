@@ -9,10 +9,7 @@ from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.refusals import Busy
 from simam_deploy.serve.settings import Settings
 from tests.serve import graphs
-from tests.serve.gated import gate
 from tests.serve.models.test_batcher import until
-
-__all__ = ["gate"]
 
 
 @pytest.fixture
