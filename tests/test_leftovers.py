@@ -19,8 +19,9 @@ LEFT = {
 }
 
 
+@pytest.mark.parametrize("failed", [False, True])
 @pytest.mark.parametrize("left", LEFT.values(), ids=LEFT)
-def test_the_owner_is_blamed(left, tmp_path):
+def test_the_owner_is_blamed(left, failed, tmp_path):
     """In a cycle, so that it is found by the collector alone: without the fixture, by the next."""
     (tmp_path / "conftest.py").write_text("from tests.conftest import leaves_nothing_open\n")
     (tmp_path / "test_left.py").write_text(
@@ -30,6 +31,7 @@ def test_the_owner_is_blamed(left, tmp_path):
             def test_owner():
                 cycle = [{left}]
                 cycle.append(cycle)
+                assert not {failed}
 
             def test_next():
                 gc.collect()
@@ -41,4 +43,4 @@ def test_the_owner_is_blamed(left, tmp_path):
         capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     assert "ERROR test_left.py::test_owner" in done.stdout
-    assert "2 passed, 1 error" in done.stdout
+    assert ("1 failed, 1 passed, 1 error" if failed else "2 passed, 1 error") in done.stdout
