@@ -50,9 +50,9 @@ def test_json_is_the_only_thing_on_stdout(url):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_prints_what_was_measured(number, url):
+def test_an_interruption_prints_what_was_measured(number, url, launch):
     command = [*COMMAND, url, "--seconds", "60", "--json"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = launch(command)
     assert "requests/s" in child.stderr.readline()
     child.send_signal(number)
     started = time.perf_counter()

@@ -11,20 +11,10 @@ import numpy as np
 from simam_deploy.core.arrays import Array
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.load.client import ModelInput
+from simam_deploy.serve.protocol.datatypes import DTYPES
 
 MAX_BYTES = 256 << 20
 """Of one request: what a server says of its shapes is not believed beyond that."""
-
-DTYPES = {
-    "BOOL": np.dtype(np.bool_),
-    "UINT8": np.dtype(np.uint8),
-    "INT8": np.dtype(np.int8),
-    "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
-    "FP16": np.dtype(np.float16),
-    "FP32": np.dtype(np.float32),
-    "FP64": np.dtype(np.float64),
-}
 
 
 def make_feeds(

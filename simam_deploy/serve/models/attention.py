@@ -2,7 +2,8 @@
 
 A second session of the same graph gives the map that each site is given; the gate follows from it
 by the formula of `simam_deploy.op.contract`. It is made when first asked for, since most never ask:
-reading and recognising a ResNet-50 takes a second.
+reading and recognising a ResNet-50 takes a second. By then the model may have been closed, or its
+file replaced by another that is not served yet: then there are no maps.
 """
 
 from __future__ import annotations
@@ -25,10 +26,16 @@ LARGEST_SIDE = 64
 
 
 class Attention:
-    """The gates of one .onnx file's sites; made empty, loaded at the first call."""
+    """The gates of one .onnx file's sites; made before it is read, loaded at the first call.
+
+    Args:
+        path: The file.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
+        self._served = _identity(path)
+        self._closed = False
         self._loaded: tuple[Runner, tuple[tuple[str, float], ...]] | None = None
         self._turn = threading.Lock()
 
@@ -40,11 +47,13 @@ class Attention:
             channels: rows of numbers in [0.6225, 1).
 
         Raises:
-            Unsupported: The file is a plan, or has no SimAM.
+            Unsupported: The file is a plan, has no SimAM or was replaced, or the model is closed.
         """
         with self._turn:
+            if self._closed:
+                raise Unsupported("the model was unloaded or loaded anew meanwhile")
             if self._loaded is None:
-                self._loaded = _load(self._path)
+                self._loaded = _load(self.path, self._served)
             runner, sites = self._loaded
             maps = runner.run(feeds)
         return [
@@ -53,14 +62,26 @@ class Attention:
         ]
 
     def close(self) -> None:
-        """Free the session, if there is one."""
+        """Free the session, if there is one, once it computes no more; none is opened after."""
         with self._turn:
+            self._closed = True
             if self._loaded is not None:
                 self._loaded[0].close()
                 self._loaded = None
 
 
-def _load(path: Path) -> tuple[Runner, tuple[tuple[str, float], ...]]:
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Tell a file from one that took its place; None where there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _load(
+    path: Path, served: tuple[int, int, int] | None
+) -> tuple[Runner, tuple[tuple[str, float], ...]]:
     if path.suffix != ".onnx":
         raise Unsupported("a plan does not show its SimAM maps: serve the .onnx to see them")
     from simam_deploy.graph.file.read import read_model
@@ -71,6 +92,8 @@ def _load(path: Path) -> tuple[Runner, tuple[tuple[str, float], ...]]:
 
     try:
         model = typed(read_model(path))
+        if _identity(path) != served:
+            raise Unsupported(f"{path.name} is another file than the one that is served")
         sites = tap_sites(model)
         if not sites:
             raise Unsupported("there is no SimAM in the model")

@@ -3,7 +3,8 @@ import pytest
 
 from simam_deploy.errors import UsageError
 from simam_deploy.serve.load.client import ModelInput
-from simam_deploy.serve.load.inputs import DTYPES, make_feeds
+from simam_deploy.serve.load.inputs import make_feeds
+from simam_deploy.serve.protocol.datatypes import DTYPES
 
 IMAGES = ModelInput("x", "FP32", (-1, 3, 8, 8))
 FREE = ModelInput("x", "FP32", (-1, 3, -1, -1))
