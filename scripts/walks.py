@@ -207,8 +207,9 @@ def _post(url: str, body: object) -> dict[str, object]:
 
 def _digits(manifest: Path) -> np.ndarray:
     """Give scikit-learn's digits as the network takes them."""
-    from predict_digits import network_input
     from sklearn.datasets import load_digits
+
+    from predict_digits import network_input
 
     stated = json.loads(manifest.read_text())["preprocessing"]
     return network_input(load_digits().images, stated["mean"], stated["std"])

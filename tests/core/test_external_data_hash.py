@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from simam_deploy.deploy import write_kserve, write_triton
-from simam_deploy.engine_pipeline import EngineOptions, build
+from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import InputError, ValidationError
-from simam_deploy.graph.write import write_model
-from simam_deploy.manifest import seal
+from simam_deploy.graph.file.seal import seal
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.pipeline.build import build
+from simam_deploy.serve.deploy import write_kserve, write_triton
 from tests.graph.onnx_text import model
 from tests.serve.running import serving
 

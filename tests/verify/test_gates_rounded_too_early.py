@@ -3,9 +3,9 @@
 import onnx_ir as ir
 import pytest
 
-from simam_deploy.gates import check_gates
-from tests.graph.precision.graphs import BF16, FP16, planes
-from tests.test_gates import converted, sample
+from simam_deploy.verify.gates import check_gates
+from tests.precision.half.graphs import BF16, FP16, planes
+from tests.verify.test_gates import converted, sample
 
 HALVES = pytest.mark.parametrize("dtype", [FP16, BF16], ids=["float16", "bfloat16"])
 SIZE = (112, 112)

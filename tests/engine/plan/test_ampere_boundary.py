@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from simam_deploy.artifacts import ShapeRange
-from simam_deploy.engine.build import build_engine
-from simam_deploy.engine.manifest import sidecar
-from simam_deploy.engine.preflight import check_plan
+from simam_deploy.core.specs import ShapeRange
+from simam_deploy.engine.build.build import build_engine
+from simam_deploy.engine.plan.manifest import sidecar
+from simam_deploy.engine.plan.preflight import check_plan
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, UsageError
-from simam_deploy.gpu import Gpu
+from simam_deploy.runtime.gpu import Gpu
 from tests.engine.conftest import write_onnx
 
 PROFILE = (ShapeRange("x", (1, 4, 8, 8), (2, 4, 8, 8), (4, 4, 8, 8)),)

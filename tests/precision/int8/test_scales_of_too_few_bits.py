@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.quantize.networks import replace, small
+from tests.precision.int8.networks import replace, small
 
 
 @pytest.fixture(scope="module")
