@@ -50,7 +50,7 @@ class Watch:
     """
 
     def __init__(self, package: str, folder: str) -> None:
-        self._package = os.path.join(package, "")
+        self._package = f"{package}{os.sep}"
         self._folder = folder
         self._names: dict[CodeType, str | None] = {}
         self._calls: set[tuple[str, str]] = set()

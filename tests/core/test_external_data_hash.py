@@ -1,4 +1,4 @@
-"""Weights outside an .onnx that are changed behind its manifest's back: whoever opens it sees it."""
+"""Weights outside an .onnx, changed behind its manifest's back: whoever opens it sees it."""
 
 import numpy as np
 import pytest
