@@ -6,9 +6,9 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy import InputError, ValidationError, export_onnx, validate_models
-from simam_deploy.graph.portable import lower_portable
-from simam_deploy.graph.read import read_model
-from simam_deploy.graph.write import write_model
+from simam_deploy.graph.lower.portable import lower_portable
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.write import write_model
 from tests.graph.onnx_text import model
 
 
@@ -102,7 +102,7 @@ def test_a_quantised_candidate_of_any_form_is_judged_gate_by_gate(form, tmp_path
 
 def test_one_step_of_eight_bits_is_no_fault_and_a_wrong_lambda_is(tmp_path, monkeypatch):
     """What float32's rule refused and what a rule for int8 alone would let through."""
-    from simam_deploy.graph import lowerings
+    from simam_deploy.graph import lower as lowerings
 
     source = file_of(tmp_path, FORMS["Q/DQ"])
     portable = lowerings.LOWERINGS["portable"]
