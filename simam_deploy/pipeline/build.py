@@ -19,7 +19,6 @@ from simam_deploy.engine.build.build import build_engine
 from simam_deploy.engine.build.prepare import prepare_graph
 from simam_deploy.engine.flavours.choose import load_library
 from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.plan.audit import main_precision, products_of
 from simam_deploy.engine.plan.cache import cache_folder, cache_key, entry_lock, fetch, store
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest, write_manifest
 from simam_deploy.engine.profiles import default_profile, given_profiles
@@ -28,6 +27,7 @@ from simam_deploy.engine.run.speed import compare_speed
 from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.types import precision_of
 from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
 from simam_deploy.runtime.gpu import find_gpus
@@ -147,7 +147,7 @@ def _is_ready(job: Job) -> bool:
     """Tell whether the source is an .onnx in the precision asked for."""
     if job.source.suffix.lower() != ".onnx":
         return False
-    own = main_precision(products_of(read_model(job.source)))
+    own = precision_of(read_model(job.source))
     return job.engine.precision in (None, own)
 
 

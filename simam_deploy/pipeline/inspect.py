@@ -105,9 +105,9 @@ def _histogram(model: ir.Model) -> dict[str, int]:
 
 
 def _site(site: Site) -> SiteFacts:
-    from simam_deploy.graph.file.interface import dtype_name
     from simam_deploy.graph.hazards import area_of, fp16_std, hazards_of
     from simam_deploy.graph.passes.epilogue_behind import epilogue_behind
+    from simam_deploy.graph.types import dtype_name
 
     return SiteFacts(
         name=site.name,

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import TensorSpec, numpy_name
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Closing
-
-_NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 def require_onnxruntime() -> None:
@@ -118,7 +116,7 @@ def _spec(arg: Any) -> TensorSpec:
     """Read a session's input or output; an unnamed dynamic dimension becomes `?`."""
     element = arg.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple("?" if dim is None else dim for dim in arg.shape)
-    return TensorSpec(arg.name, _NUMPY_NAMES.get(element, element), shape)
+    return TensorSpec(arg.name, numpy_name(element), shape)
 
 
 def _first_line(error: Exception) -> str:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 ASSUMED_SIZE = 224
 """For a free dimension that nobody states: a multiple of 32, which detectors want."""
 _ODD_BATCH = 3
-_EPSILON = {"fp32": 2**-23, "fp16": 2**-10, "bf16": 2**-7}
 
 
 def load_onnx(source: Path, options: Options) -> Subject:
@@ -36,14 +35,15 @@ def load_onnx(source: Path, options: Options) -> Subject:
     """
     from simam_deploy.graph.file.read import read_model
     from simam_deploy.graph.passes.opset import convert_opset
+    from simam_deploy.graph.types import EPSILON, float_type, precision_of
 
     _refuse_fixed(source, options)
     model = read_model(source)
-    precision = _precision(model)
+    precision, epsilon = precision_of(model), EPSILON[float_type(model)]
     opset = options.choose_opset(model.opset_imports[""])
 
     def shaken() -> Runner:
-        return Shaken(OnnxRunner(source), _EPSILON[precision])
+        return Shaken(OnnxRunner(source), epsilon)
 
     def graph() -> Traced:
         return take_sites(convert_opset(model, opset), source.name)
@@ -89,15 +89,6 @@ def _refuse_fixed(source: Path, options: Options) -> None:
     for flag, value in given.items():
         if value is not None:
             raise UsageError(f"{flag} does not apply to {source.name}: an ONNX file states its own")
-
-
-def _precision(model: ir.Model) -> str:
-    """Tell a half-precision file by its weights and inputs."""
-    values = (*model.graph.initializers.values(), *model.graph.inputs)
-    kinds = {value.dtype.name for value in values if value.dtype is not None}
-    return next(
-        (p for p, kind in (("fp16", "FLOAT16"), ("bf16", "BFLOAT16")) if kind in kinds), "fp32"
-    )
 
 
 def _shapes(inputs: tuple[TensorSpec, ...], options: Options) -> Iterable[Shapes]:

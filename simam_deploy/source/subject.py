@@ -95,16 +95,10 @@ def take_sites(model: ir.Model, where: str) -> Traced:
     Raises:
         InputError: No SimAM was found; names what comes near, with the reason.
     """
-    import onnx
-
-    from simam_deploy.graph.file.weights import without_weights
-    from simam_deploy.graph.recognise import recognise, to_nodes
+    from simam_deploy.graph.prepare import with_sites
     from simam_deploy.graph.sites import simam_nodes
 
-    # Old exporters leave inner shapes out, which n = H*W - 1 is proved and folded by.
-    model = without_weights(model, onnx.shape_inference.infer_shapes)
-    findings = recognise(model)
-    to_nodes(model, findings)
+    model, findings = with_sites(model)
     notes = tuple(_remarks(findings))
     if not simam_nodes(model):
         near = "; ".join(notes[:3]) or "nothing comes near it"

@@ -14,11 +14,12 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError, ValidationError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime
+from simam_deploy.graph.types import precision_of
 from simam_deploy.runtime.protocol import Closing, Runner
 from simam_deploy.runtime.renamed import Renamed
 from simam_deploy.source import Options, Subject, load_subject
-from simam_deploy.verify.candidate import Candidate, precision_of
+from simam_deploy.verify.candidate import Candidate
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def open_pair(reference: Path, options: Options, candidate: Candidate, folder: P
     wanted = [_fitted(each, inputs) for each in candidate.shapes] or subject.shapes
     shapes = dict.fromkeys(_fitted(each, candidate.inputs) for each in wanted)
     file = folder / "reference.onnx"
-    write_model(prepare(subject.graph().model, subject.opset, simplify=False), file)
+    write_model(for_runtime(subject.graph().model, subject.opset, simplify=False), file)
     return Pair(subject, candidate, inputs, outputs, tuple(shapes), lambda: read_model(file))
 
 

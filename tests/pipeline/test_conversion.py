@@ -11,7 +11,8 @@ from onnx import numpy_helper
 
 from simam_deploy import NETWORKS, InputError, UsageError, ValidationError, export_onnx
 from simam_deploy.core.validation import ValidationReport
-from simam_deploy.graph.file.readable import read_plain
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.prepare import plain
 from simam_deploy.models.create import create
 from simam_deploy.pipeline import half
 from simam_deploy.precision.original import keep_original
@@ -42,7 +43,7 @@ def test_digits_are_classified_alike(precision, digits, float32, labelled, tmp_p
     with OnnxRunner(float32.path) as runner:
         expected = runner.run({"input": images})["logits"].argmax(1)
     # Every rounding written out, as a GPU would do it: ONNX Runtime's CPU provider hides it.
-    (logits,) = run_model(rounded(read_plain(artifact.path)), {"input": images})
+    (logits,) = run_model(rounded(plain(read_model(artifact.path))), {"input": images})
     agreement = float((logits.argmax(1) == expected).mean())
     assert agreement == 1.0 if precision == "fp16" else agreement >= 0.995
     assert float((logits.argmax(1) == labels).mean()) >= 0.99

@@ -6,9 +6,9 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy import InputError, ValidationError, export_onnx, validate_models
-from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.lower.portable import lower_portable
 from tests.graph.onnx_text import model
 
 

@@ -20,7 +20,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.graph.types import HALVES
+from simam_deploy.graph.types import HALVES, is_quantised
 from simam_deploy.precision.int8.calibrate import calibrate
 from simam_deploy.precision.int8.histogram import Histogram
 from simam_deploy.precision.int8.pairs import insert_pairs
@@ -33,16 +33,6 @@ with 256, and 0.0083 with all 1,437."""
 CHANNELS_SINCE = 13
 """The opset from which a DequantizeLinear has a scale for each channel."""
 METHOD = "range of least squared error"
-
-_INTEGER_OPS = (
-    "QuantizeLinear",
-    "DequantizeLinear",
-    "DynamicQuantizeLinear",
-    "QLinearConv",
-    "QLinearMatMul",
-    "ConvInteger",
-    "MatMulInteger",
-)
 
 
 @dataclass(frozen=True)
@@ -101,7 +91,7 @@ def quantise(file: Path, dataset: Dataset, *, progress: Progress = lambda step: 
 
 def _check(model: ir.Model, name: str) -> None:
     for node in model.graph:
-        if node.op_type in _INTEGER_OPS:
+        if is_quantised(node):
             raise InputError(
                 f"{name} is quantised already ({node.op_type} {name_of(node)}): start from its "
                 "float32 original"

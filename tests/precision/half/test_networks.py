@@ -16,7 +16,7 @@ from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
 from simam_deploy.graph.passes.opset import convert_opset
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime
 from simam_deploy.models.attention.simam import SimAM, simam
 from simam_deploy.models.build import build
 from simam_deploy.models.identify import identify
@@ -160,7 +160,7 @@ def test_every_gate_is_right(network, dtype):
 def test_the_simplifier_leaves_the_casts(network):
     graph = network.graph()
     halved = to_half(graph, FP16)
-    simplified = prepare(graph, 18)
+    simplified = for_runtime(graph, 18)
     assert halved.casts == 2 * 9 + 2
     assert sum(n.op_type == "Cast" for n in simplified.graph) == halved.casts
 
