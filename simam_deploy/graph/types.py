@@ -28,7 +28,7 @@ SMALLEST_NORMAL = {
 LEAST_OPSET = {"bf16": 22}
 """Where Conv and the poolings are defined for the type; 13 does for the others."""
 
-_INTEGER_WORDS = ("Quantize", "QLinear", "QGemm", "QAttention", "Integer", "NBits")
+_INTEGER_WORDS = ("uantize", "QLinear", "QGemm", "QAttention", "Integer", "NBits")
 """In the names of all ops that quantise or compute quantised, ONNX's and ONNX Runtime's."""
 
 

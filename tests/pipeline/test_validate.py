@@ -19,9 +19,8 @@ from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.pipeline.validate import validate_models
 from simam_deploy.precision.half.half import to_half
 from simam_deploy.source.subject import take_sites
-from simam_deploy.verify import pair_outputs as outputs
 from simam_deploy.verify.bisect import convert
-from simam_deploy.verify.tolerance import Tolerance
+from simam_deploy.verify.tolerance import CONVERTED, Tolerance
 from tests.graph.onnx_text import model
 from tests.precision.half.graphs import BF16, FP16
 
@@ -167,8 +166,7 @@ def test_a_fault_between_sites_names_the_layer(float32, tmp_path):
 
 def test_rounding_that_grows_is_no_departure(float32, tmp_path, monkeypatch):
     """Outputs that fail for their bound alone are blamed on no place."""
-    strict = {"fp16": Tolerance(factor=0, floor=1e-5, cap=1e-5)}
-    monkeypatch.setattr(outputs, "CONVERTED", strict)
+    monkeypatch.setitem(CONVERTED, "fp16", Tolerance(factor=0, floor=1e-5, cap=1e-5))
     report = validate_models(float32, halved(float32, tmp_path / "half.onnx"))
     assert not report.validation.passed
     assert report.departure is None

@@ -120,8 +120,9 @@ def _findings(report: PlanAudit, precision: str, plugin: bool) -> Iterator[str]:
     compute most in what the graph does, and some in what was asked if the graph does.
     """
     asked, graph, built = report.asked, report.graph, report.built or {}
+    wanted = _main(graph) if graph else asked
     lost = asked in graph and not {asked, "unknown"} & built.keys()
-    if built and (lost or _main(built) not in (_main(graph), "unknown")):
+    if built and (lost or _main(built) not in (wanted, "unknown")):
         yield f"{asked} was asked, the plan computes in {_listed(built)}"
     if precision != asked and graph:
         yield f"{asked} was asked, the graph is {_listed(graph)}"

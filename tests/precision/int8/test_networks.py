@@ -10,7 +10,7 @@ from simam_deploy.precision.taps import record_sites
 from simam_deploy.verify.gates import check_gates
 from tests.golden import golden
 from tests.pipeline.test_golden_export import official_file
-from tests.precision.int8.networks import Network
+from tests.precision.int8.networks import Network, reason
 
 LAYERS = {
     "cifar_resnet20": 20,
@@ -35,9 +35,9 @@ def test_a_published_network(name, tmp_path):
     assert network.quantised.layers == LAYERS[name]
     assert network.int8.stat().st_size < 0.6 * file.stat().st_size
     verdict = network.verdict()
-    assert verdict.passed, verdict.reason
-    for output in verdict.outputs:
-        assert 0.8 < output.cost / output.expected < 1.6
+    assert verdict.passed, reason(verdict)
+    for output in verdict.results:
+        assert 0.8 < 2 * output.max_rel / output.allowed < 1.6
     checks = check_gates(
         record_sites(read_model(file), network.feeds),
         read_model(network.int8),
