@@ -39,8 +39,9 @@ QUANTISED = {
         a = QuantizeLinear(c, s, z) d = DequantizeLinear(a, s, z) y = MatMul(d, w)""",
     "QLinear": """a = QuantizeLinear(x, s, z) m = QLinearMatMul(a, s, z, q, s, z, s, z)
         y = DequantizeLinear(m, s, z)""",
-    "integers": "a, t, p = DynamicQuantizeLinear(x) i = MatMulInteger(a, q, p, z) y = Cast<to=1>(i)",
-    "Microsoft's": "y = com.microsoft.MatMulNBits<K = 4, N = 4, bits = 4, block_size = 16>(x, q, s)",
+    "integers": """a, t, p = DynamicQuantizeLinear(x) i = MatMulInteger(a, q, p, z)
+        y = Cast<to = 1>(i)""",
+    "Microsoft's": "y = com.microsoft.MatMulNBits<K = 4, N = 4, bits = 4>(x, q, s)",
     "beside half": """h = Cast<to = 10>(x) f = Cast<to = 1>(h)
         a = QuantizeLinear(f, s, z) y = DequantizeLinear(a, s, z)""",
 }

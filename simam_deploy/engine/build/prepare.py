@@ -17,17 +17,12 @@ import onnx_ir as ir
 
 from simam_deploy.core.onnx_metadata import METADATA_PREFIX, stated_preprocessing
 from simam_deploy.errors import UsageError
-from simam_deploy.graph.lower.function import FUNCTIONS_SINCE
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.graph.prepare import for_engine, with_sites
-from simam_deploy.graph.types import precision_of
-from simam_deploy.graph.sites import check_sites, simam_nodes
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.lower import FUNCTIONS_SINCE, LOWERINGS
-from simam_deploy.graph.passes.fold_bn import fold_bn
-from simam_deploy.graph.passes.tidy import tidy
-from simam_deploy.graph.recognise import to_nodes
+from simam_deploy.graph.lower import FUNCTIONS_SINCE
+from simam_deploy.graph.prepare import for_engine, with_sites
 from simam_deploy.graph.sites import check_sites, simam_nodes
+from simam_deploy.graph.types import precision_of
 
 _KEPT = {
     "arch": "arch",

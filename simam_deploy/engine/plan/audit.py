@@ -121,7 +121,7 @@ def _findings(report: PlanAudit, precision: str, plugin: bool) -> Iterator[str]:
     """
     asked, graph, built = report.asked, report.graph, report.built or {}
     wanted = _main(graph) if graph else asked
-    lost = asked in graph and not {asked, "unknown"} & built.keys()
+    lost = (asked in graph or precision != asked) and not {asked, "unknown"} & built.keys()
     if built and (lost or _main(built) not in (wanted, "unknown")):
         yield f"{asked} was asked, the plan computes in {_listed(built)}"
     if precision != asked and graph:
