@@ -12,18 +12,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from simam_deploy.engine.build.aot import register_kernels
+from simam_deploy.engine.build.events import Tell, teller
 from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, load_library
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, SimamError
 from simam_deploy.op.find import is_kernels
 from simam_deploy.runtime.gpu import find_gpus
-
-Tell = Callable[[str, Any], None]
 
 _BETWEEN_STEPS = 2.0
 """Seconds between two lines on the progress of one phase."""
@@ -42,7 +41,7 @@ def main(request: str, plan: str, log: str, pipe: int) -> None:
     """
     # Ctrl-C reaches the whole process group: the parent decides, and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tell = _teller(pipe)
+    tell = teller(pipe)
     wanted = BuildRequest.from_json(json.loads(request))
     try:
         with Path(log).open("w", encoding="utf-8", buffering=1) as words:
@@ -52,18 +51,6 @@ def main(request: str, plan: str, log: str, pipe: int) -> None:
     except OSError as error:
         message = f"cannot write {wanted.output.name}: {error.strerror or error}"
         tell("error", {"message": message, "exit_code": EngineError.exit_code})
-
-
-def _teller(pipe: int) -> Tell:
-    """Give a function that writes an event; when nobody reads any more, the process ends."""
-
-    def tell(event: str, value: Any) -> None:
-        try:
-            os.write(pipe, json.dumps({"event": event, "value": value}).encode() + b"\n")
-        except BrokenPipeError:
-            os._exit(1)
-
-    return tell
 
 
 def _build(request: BuildRequest, plan: Path, log: TextIO, tell: Tell) -> None:

@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -190,6 +191,13 @@ class Builder:
         if os.environ.get("FAKE_BUILD") == "abort":
             os.write(2, b"terminate called without an active exception\n")
             os.abort()
+        if os.environ.get("FAKE_BUILD") == "tell":  # where the child tells its parent
+            os.write(int(sys.argv[5]), os.environ["FAKE_TOLD"].encode())
+        if os.environ.get("FAKE_BUILD") == "tell and abort":
+            os.write(int(sys.argv[5]), os.environ["FAKE_TOLD"].encode())
+            os.abort()
+        if os.environ.get("FAKE_BUILD") == "shout":
+            os.write(1, b"\xff{not JSON\n" * 10_000)
         if os.environ.get("FAKE_BUILD") == "slow":
             time.sleep(60)
         if os.environ.get("FAKE_BUILD") == "none":
