@@ -5,7 +5,7 @@ Three things are proved, all on the file that was written, with its rounding wri
 
     gates    every SimAM gate against the formula, on the map the float32 network has there
     layers   every layer against its float32 self, likewise
-    outputs  within `verify.tolerance.CONVERTED` times what that precision must cost this network,
+    outputs  within a small factor (`verify.rule`) of what that precision must cost this network,
              which is told from the float32 graph alone (`precision.half.cost`)
 """
 

@@ -61,7 +61,7 @@ class Subject:
         e_lambda: The lambda it was built with; None where each site of the graph has its own.
         notes: What was stripped, converted or left out on the way.
         shapes: The full input shapes to validate at.
-        precision: Key of `simam_deploy.verify.tolerance.TOLERANCES`.
+        precision: Of the graph, by `graph.types.precision_of`.
         opset: The opset its graph is to have.
         reference: Opens the runner that is right by definition.
         shaken: Opens the same with its rounding disturbed.

@@ -109,7 +109,7 @@ def test_it_is_judged_by_its_precision(precision, passes, plan, tmp_path):
 
 def test_a_precision_that_has_no_bounds(original, plan):
     restate(plan, precision="fp4")
-    with pytest.raises(EngineError, match=r"m\.engine is fp4: only fp32, int8, fp16, bf16 can"):
+    with pytest.raises(EngineError, match=r"m\.engine is fp4: only fp32, fp16, bf16, int8 can"):
         validate_models(original, plan)
 
 

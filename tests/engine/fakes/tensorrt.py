@@ -237,6 +237,9 @@ class OnnxParser:
         proto = onnx.load(model)
         x, y = (v[0].type.tensor_type for v in (proto.graph.input, proto.graph.output))
         half = any(t.data_type == onnx.TensorProto.FLOAT16 for t in proto.graph.initializer)
+        casts = [a.i for node in proto.graph.node for a in node.attribute if a.name == "to"]
+        bfloat = "BFloat16" if onnx.TensorProto.BFLOAT16 in casts else ""
+        quantised = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
         if any(node.op_type == "Strange" for node in proto.graph.node):
             object.__setattr__(self, "num_errors", 2)
             return False
@@ -247,7 +250,7 @@ class OnnxParser:
                 "shape": [d.dim_value or -1 for d in x.shape.dim],
                 "gives": [d.dim_value or -1 for d in y.shape.dim],
                 "type": {1: "FLOAT", 10: "HALF"}[x.elem_type],
-                "precision": "Half" if half else "Float",
+                "precision": "Int8" if quantised else "Half" if half else bfloat or "Float",
             }
         )
         return True
