@@ -259,7 +259,7 @@ def cast_dropped(proto: onnx.ModelProto) -> None:
     [
         (zero_a_weight, "layer node_Conv"),
         (swap_two_channels, "layer node_Conv"),
-        (lambda_tenfold, "gate of SimAM layer1.0.conv2.1 is lambda is 0.001"),
+        (lambda_tenfold, "gate of SimAM layer1.0.conv2.1: lambda is 0.001"),
         (island_in_half, "gate of SimAM layer1.0.conv2.1 is off by"),
     ],
 )

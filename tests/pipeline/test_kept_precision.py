@@ -1,14 +1,20 @@
 """An .onnx that is exported again in the precision that it has: told, kept and judged by it."""
 
+import json
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 
 from simam_deploy import InputError, ValidationError, export_onnx, validate_models
+from simam_deploy.graph import prepare
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.lower import portable
 from simam_deploy.graph.lower.portable import lower_portable
+from simam_deploy.graph.passes.tidy import tidy
+from simam_deploy.graph.sites import simam_nodes
 from tests.graph.onnx_text import model
 
 
@@ -100,25 +106,35 @@ def test_a_quantised_candidate_of_any_form_is_judged_gate_by_gate(form, tmp_path
     assert report.validation.precision == "int8"
 
 
-def test_one_step_of_eight_bits_is_no_fault_and_a_wrong_lambda_is(tmp_path, monkeypatch):
-    """What float32's rule refused and what a rule for int8 alone would let through."""
-    from simam_deploy.graph import lower as lowerings
+def test_what_the_wide_bound_of_int8_would_hide_is_found_at_its_gate(tmp_path, monkeypatch):
+    """A lambda that is off by a hundredth changes the outputs by less than four steps."""
+
+    def wrong(graph: ir.Model) -> int:
+        for node in simam_nodes(graph):
+            e_lambda = node.attributes["e_lambda"].as_float()
+            node.attributes["e_lambda"] = ir.AttrFloat32("e_lambda", 1.01 * e_lambda)
+        return lower_portable(graph)
 
     source = file_of(tmp_path, FORMS["Q/DQ"])
-    portable = lowerings.LOWERINGS["portable"]
+    monkeypatch.setattr(portable, "lower_portable", wrong)
+    with pytest.raises(ValidationError, match="the gate of SimAM site: lambda is 0.101"):
+        export_onnx(source, tmp_path / "out.onnx")
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["out.failed.json", "source.onnx"]
+    report = json.loads((tmp_path / "out.failed.json").read_text())
+    assert all(result["passed"] for result in report["results"])
 
-    def off(factor):
-        def lower(graph):
-            for node in graph.graph:
-                if node.domain == "simam":
-                    value = node.attributes["e_lambda"].as_float()
-                    node.attributes["e_lambda"] = ir.AttrFloat32("e_lambda", value * factor)
-            return portable(graph)
 
-        return lower
+def test_a_weight_that_is_not_kept_fails(tmp_path, monkeypatch):
+    """Planted among the graph's passes: a layer's steps are halved."""
 
-    monkeypatch.setitem(lowerings.LOWERINGS, "portable", off(1.01))
-    with pytest.raises(ValidationError, match="gate of SimAM site"):
+    def wrong(graph: ir.Model) -> bool:
+        weight = graph.graph.initializers["q1"]
+        weight.const_value = ir.tensor(weight.const_value.numpy() // 2, name="q1")
+        return tidy(graph)
+
+    source = file_of(tmp_path, FORMS["Q/DQ"])
+    monkeypatch.setattr(prepare, "tidy", wrong)
+    with pytest.raises(ValidationError, match="output y of case"):
         export_onnx(source, tmp_path / "out.onnx")
 
 

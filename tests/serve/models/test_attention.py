@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simam_deploy.runtime import onnx_runner
+from simam_deploy.runtime import graph_runner, onnx_runner
 from simam_deploy.serve.models.attention import Attention
 from simam_deploy.serve.protocol.refusals import Unsupported
 from tests.serve import graphs
@@ -39,7 +39,8 @@ class Sessions:
                 sessions.events.append("closed")
                 super().close()
 
-        monkeypatch.setattr(onnx_runner, "OnnxRunner", Noted)
+        for module in (onnx_runner, graph_runner):
+            monkeypatch.setattr(module, "OnnxRunner", Noted)
 
 
 @pytest.fixture
