@@ -58,9 +58,7 @@ def told_to_checkers():
     """The imports that a type checker sees and the program does not."""
     (block,) = [node for node in parsed(simam_deploy).body if isinstance(node, ast.If)]
     return {
-        alias.asname or alias.name: f"{node.module}"
-        for node in block.body
-        for alias in node.names
+        alias.asname or alias.name: f"{node.module}" for node in block.body for alias in node.names
     }
 
 

@@ -148,7 +148,9 @@ def test_every_command_reads_a_shape_alike(text):
     assert load.parser().parse_args(["--shape", f"a={text}"]).shape == [("a", shape)]
 
 
-@pytest.mark.parametrize("text", ["", "1x", "1xax3", "0x3", "-1x3", "1 x3", "1_0x3", "1x\u0663", "x"])
+@pytest.mark.parametrize(
+    "text", ["", "1x", "1xax3", "0x3", "-1x3", "1 x3", "1_0x3", "1x\u0663", "x"]
+)
 def test_every_command_refuses_what_is_no_shape(text, capsys):
     for parser, said in (
         (export, ["m", f"--input-shape={text}"]),
@@ -187,7 +189,11 @@ def spoken(tree):
         and isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in silent:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in silent
+        ):
             yield node.value
 
 
@@ -235,6 +241,6 @@ def test_commands_define_no_option_of_a_record_themselves():
     for path in (PACKAGE / "cli").glob("*.py"):
         if path.name != Path(options.__file__).name:
             for text in spoken(ast.parse(path.read_text())):
-                assert text.removeprefix("--").removeprefix("no-").replace("-", "_") not in names or (
-                    not text.startswith("--")
-                ), (path.name, text)
+                assert text.removeprefix("--").removeprefix("no-").replace(
+                    "-", "_"
+                ) not in names or (not text.startswith("--")), (path.name, text)

@@ -17,7 +17,8 @@ HOSTILE = "s\x1b[31m\x07\x7f\x9b2K\u202e\u2066\rt\nFORGED: passed"
 UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 ODD_FILE = os.fsdecode(b"\x1b[2Jodd\xff\x9b.onnx")
 
-SIMAM = """x = Conv(image, w) m = ReduceMean(x, axes) d = Sub(x, m) e = Mul(d, d) s = ReduceSum(e, axes)
+SIMAM = """x = Conv(image, w)
+    m = ReduceMean(x, axes) d = Sub(x, m) e = Mul(d, d) s = ReduceSum(e, axes)
     v = Div(s, n63) l = Add(v, lam) q = Mul(l, four) f = Div(e, q) g = Add(f, half)
     a = Sigmoid(g) z = Mul(x, a)"""
 NEAR = """m_ = ReduceMean(z, axes) d_ = Sub(z, m_) e_ = Mul(d_, d_) s_ = ReduceSum(e_, axes)

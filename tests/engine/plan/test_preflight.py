@@ -114,7 +114,7 @@ def test_no_library_answers_for_kernels(plan, tmp_path):
 
 def test_without_a_manifest(plan):
     sidecar(plan).unlink()
-    with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*--trust-engine"):
+    with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*or trust it"):
         check(plan)
 
 
