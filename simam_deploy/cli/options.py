@@ -11,6 +11,7 @@ from simam_deploy.core.options import (
     Option,
     flag_of,
     options_of,
+    read_number,
     read_positive,
     read_shape,
 )
@@ -105,10 +106,7 @@ def port(text: str) -> int:
 @argument
 def seconds(text: str) -> float:
     """Read a time of a day at most."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
+    number = read_number(text)
     if not 0 <= number <= 86400:
         raise ValueError(f"not seconds from 0 to 86400: {text!r}")
     return number

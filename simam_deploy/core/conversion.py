@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from simam_deploy.core.options import FILE, POSITIVE, WHOLE, option
+from simam_deploy.core.options import FILE, POSITIVE, option
 from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.errors import UsageError
 
@@ -52,7 +52,7 @@ class ConversionOptions:
         FILE,
         metavar="FILE",
     )
-    opset: int | None = option(None, "13 to 23 (18; an .onnx file's own)", WHOLE, metavar="N")
+    opset: int | None = option(None, "13 to 23 (18; an .onnx file's own)", POSITIVE, metavar="N")
 
 
 def check_precision(asked: ConversionOptions) -> None:

@@ -80,10 +80,21 @@ def read_positive(text: str) -> int:
     return int(text)
 
 
+def read_number(text: str) -> float:
+    """Read a number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"not a number: {text!r}") from None
+
+
 TEXT = Form(str)
 FILE = Form(Path)
-WHOLE = Form(int)
-NUMBER = Form(float, repr)
+NUMBER = Form(read_number, repr)
 POSITIVE = Form(read_positive)
 SHAPE = Form(read_shape, shape_text)
 NAMES = Form(lambda text: tuple(text.split(",")), ",".join)

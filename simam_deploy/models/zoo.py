@@ -221,5 +221,5 @@ def find_network(name: str) -> Network:
     if name in NETWORKS:
         return NETWORKS[name]
     close = difflib.get_close_matches(name, NETWORKS, n=4, cutoff=0.4)
-    hint = f"did you mean {', '.join(close)}?" if close else "--list prints the known ones"
-    raise UsageError(f"unknown network {name[:60]!r}: {hint}")
+    hint = f"did you mean {', '.join(close)}?" if close else "see the list of those known"
+    raise UsageError(f"unknown network {name[:60]!r}: {hint}", options=("arch", "list"))

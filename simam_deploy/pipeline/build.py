@@ -98,6 +98,9 @@ def _through_cache(job: Job, plan: Path, make: Callable[[], None]) -> tuple[bool
             return False, (f"built without the cache {folder}: {error.strerror}",)
         with explained(job.target):
             if fetch(folder, key, plan):
+                # What was kept may have been built under another name.
+                document = read_manifest(plan)
+                write_manifest(plan, {**document, "command": rebuild_command(job)})
                 return True, ()
         make()
         try:

@@ -6,17 +6,14 @@ import os
 from dataclasses import dataclass
 
 from simam_deploy.core.conversion import ConversionOptions
-from simam_deploy.core.options import FILE, Form, option
+from simam_deploy.core.options import FILE, Form, option, read_number
 
 LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm", "plugin")
 
 
 def _read_share(text: str) -> float:
     """Read a number from 0 to 1."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
+    share = read_number(text)
     if not 0 <= share <= 1:
         raise ValueError(f"not a fraction from 0 to 1: {text!r}")
     return share
@@ -72,5 +69,5 @@ class ComparisonOptions:
         said="bisect",
     )
     output: str | os.PathLike[str] | None = option(
-        None, "with --bisect: write the file that passes", FILE, short="-o"
+        None, "write the file that keeps them, and passes", FILE, short="-o"
     )

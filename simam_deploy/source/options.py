@@ -30,7 +30,7 @@ class NetworkOptions:
         trust_pickle: Whether the source may run code while it is loaded.
     """
 
-    arch: str | None = option(None, "its name, where the keys show no SimAM (see --list)")
+    arch: str | None = option(None, "its name, where the keys show no SimAM")
     model: str | None = option(
         None,
         "a network of your own: file.py:factory or package.module:factory",

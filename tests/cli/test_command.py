@@ -50,7 +50,7 @@ def test_list_prints_every_network():
         (["m.pth", "--input-shape", "3xax3"], "not a shape"),
         (["m.pth", "--dynamic", "all"], "invalid choice"),
         (["m.pth", "-o", "m.pb"], "must be named .onnx"),
-        (["m.pth", "--lambda", "big"], "invalid float"),
+        (["m.pth", "--lambda", "big"], "not a number: 'big'"),
         (["m.pth", "--lowering", "fast"], "invalid choice"),
         (
             ["m.pth", "--lowering", "function", "--opset", "17"],
