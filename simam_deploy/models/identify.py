@@ -120,7 +120,7 @@ def _check_asked(fit: Fit, asked: Network | None) -> None:
         raise NetworkError(
             f"the keys are a plain {name}'s and show no SimAM: it may be a plain network, or one "
             "whose SimAM sits elsewhere and leaves no keys; if SimAM stands in the official place, "
-            f"say that it is a {name}",
+            f"say that it is {name}",
             options=("arch",),
         )
 

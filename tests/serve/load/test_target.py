@@ -58,5 +58,5 @@ def test_an_unknown_host():
     ],
 )  # fmt: skip
 def test_bounds(figures):
-    with pytest.raises(UsageError, match=f"--{next(iter(figures))} must"):
+    with pytest.raises(UsageError, match=f"{next(iter(figures))} must"):
         Plan(**figures)

@@ -124,7 +124,7 @@ def calls(forge, name, *arguments):
         ("torch._utils._rebuild_qtensor", (), "holds a quantized tensor"),
         ("torch._utils._rebuild_nested_tensor", (), "holds a nested tensor"),
         ("torch._utils._rebuild_meta_tensor_no_storage", (), r"holds a meta \(dataless\) tensor"),
-        ("posix.system", (), r"asks for posix.system;.*--trust-pickle \(trust_pickle=True\)"),
+        ("posix.system", (), r"asks for posix.system;.*or trust it"),
         ("__builtin__.eval", (), "asks for builtins.eval;.*or trust it"),
         ("builtins.getattr", (), "asks for builtins.getattr;.*or trust it"),
         ("torch.load", (), "asks for torch.load;.*or trust it"),
