@@ -10,7 +10,11 @@ import pytest
 import simam_deploy
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXAMPLES = [
+    text
+    for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    if "from simam_deploy import" in text
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
