@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _load(args: argparse.Namespace) -> LoadReport:
+    from simam_deploy.report.load_text import load_table
     from simam_deploy.serve.load import Plan, run_load
-    from simam_deploy.serve.load.text import load_table
 
     clients = CLOSED_CONNECTIONS if args.rate is None else OPEN_CONNECTIONS
     plan = Plan(

@@ -11,6 +11,8 @@ import onnx
 import pytest
 import torch
 
+from simam_deploy.report.load_text import load_table
+from simam_deploy.serve.load import LoadReport, Plan
 from tests.engine.conftest import FAKES, RECORDED
 
 HOSTILE = "s\x1b[31m\x07\x7f\x9b2K\u202e\u2066\rt\nFORGED: passed"
@@ -188,13 +190,33 @@ def test_what_a_server_says(tmp_path):
     names = hostile(tmp_path / "m.onnx")
     command = [sys.executable, "-m", "simam_deploy", "serve", names, "--no-grpc", "--http-port=0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as server:
-        lines = [server.stderr.readline()]
-        while b"ready" not in lines[-1]:
-            lines.append(server.stderr.readline())
-        names.write_bytes(b"no model \x1b[31m")
-        server.send_signal(signal.SIGHUP)
-        lines.append(server.stderr.readline())
-        server.send_signal(signal.SIGTERM)
-        server.wait()
-    assert b"the version before goes on" in lines[-1]
-    assert not UNSAFE.search(b"".join(lines).decode())
+        try:
+            said = until(b"ready", server.stderr)
+            names.write_bytes(onnx.ModelProto(producer_name=HOSTILE).SerializeToString())
+            server.send_signal(signal.SIGHUP)
+            said += until(b"goes on", server.stderr)
+        finally:
+            server.kill()
+    assert not UNSAFE.search(said.decode())
+
+
+def until(word, stream):
+    """Read lines up to the one that has the word, or the end."""
+    read = []
+    for line in stream:
+        read.append(line)
+        if word in line:
+            return b"".join(read)
+    raise AssertionError(b"".join(read))
+
+
+def test_what_a_server_says_of_itself():
+    """`simam load` prints what is at the other end of its wire."""
+    report = LoadReport(
+        target="t", model=HOSTILE, plan=Plan(), seconds=1.0, answered=0, unsent=0,
+        errors={"503": 1}, messages={"503": HOSTILE}, latency_ms={}, client_cpu=0.0,
+        interrupted=False,
+    )  # fmt: skip
+    table = load_table(report)
+    assert not UNSAFE.search(table)
+    assert "\nFORGED" not in table
