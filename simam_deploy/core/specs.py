@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """What a model's weights and activations may be in."""
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as `1x3x224x224`."""
+    return "x".join(map(str, shape))
 
 
 @dataclass(frozen=True)

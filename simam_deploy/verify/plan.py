@@ -11,8 +11,9 @@ from simam_deploy.engine.flavours.choose import FLAVOURS
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import ValidationError
 from simam_deploy.runtime.gpu import find_gpus
-from simam_deploy.source import Options
 from simam_deploy.source.onnx_file import load_onnx
+from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.subject import Opset
 from simam_deploy.verify.cases import cases_for
 from simam_deploy.verify.outputs import compare, record
 from simam_deploy.verify.tolerance import TOLERANCES
@@ -33,7 +34,7 @@ def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> 
     from simam_deploy.engine.run.runner import TensorRTRunner
 
     progress("validating on the GPU")
-    subject = load_onnx(onnx, Options())
+    subject = load_onnx(onnx, NetworkOptions(), Opset())
     shapes = [tuple(getattr(r, which) for r in profile) for profile in request.profiles
               for which in ("min", "opt")] or subject.shapes  # fmt: skip
     with subject.reference() as reference, subject.shaken() as shaken:

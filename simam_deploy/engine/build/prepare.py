@@ -119,7 +119,8 @@ def _lower(model: ir.Model, plugin: bool, facts: Mapping[str, Any]) -> str:
     if plugin and model.opset_imports[""] < FUNCTIONS_SINCE:
         raise UsageError(
             f"the plugin wants opset {FUNCTIONS_SINCE} or newer, the file has "
-            f"{model.opset_imports['']}: export it anew, or pass --plugin never"
+            f"{model.opset_imports['']}: export it anew, or leave the plugin out",
+            options=("plugin",),
         )
     LOWERINGS[lowering](model)
     return lowering

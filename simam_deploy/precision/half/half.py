@@ -108,8 +108,9 @@ def _check(model: ir.Model, dtype: ir.DataType) -> None:
     check_typed(model)
     if dtype == ir.DataType.BFLOAT16 and model.opset_imports[""] < BFLOAT16_SINCE:
         raise UsageError(
-            f"opset {model.opset_imports['']} does not define Conv for bfloat16: take --opset "
-            f"{BFLOAT16_SINCE} or newer"
+            f"opset {model.opset_imports['']} does not define Conv for bfloat16: take "
+            f"{BFLOAT16_SINCE} or newer",
+            options=("opset",),
         )
 
 
