@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,11 @@ PRECISIONS: Mapping[str, Precision] = {
     "int8": Precision("float32", ("int8",)),
 }
 """What a model's weights and activations may be in."""
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as `1x3x224x224`."""
+    return "x".join(map(str, shape))
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from simam_deploy.precision.rounding import rounded
 from simam_deploy.precision.taps import SiteSample, record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.source import Subject
+from simam_deploy.source.subject import Subject
 from simam_deploy.verify.cases import Case
 from simam_deploy.verify.gates import check_gates
 from simam_deploy.verify.layers import LayerMaps, check_layers, record_layers

@@ -23,11 +23,11 @@ from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.prepare import for_runtime, plain
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
-from simam_deploy.precision.int8 import SAMPLES, Quantised, judge, quantise
+from simam_deploy.precision.int8 import Quantised, judge, quantise
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.source import Subject
 from simam_deploy.source.samples import Dataset, open_dataset
+from simam_deploy.source.subject import Subject
 from simam_deploy.verify.gates import check_gates
 from simam_deploy.verify.outputs import Recording, compare
 
@@ -47,7 +47,7 @@ class Calibration:
 
     path: Path
     preprocessing: Mapping[str, Any] | None
-    samples: int = SAMPLES
+    samples: int
 
     def open(self, inputs: tuple[TensorSpec, ...], most: int | None = None) -> Dataset:
         """Open it for the model's only input, `most` samples spread over all or as many as stated.

@@ -13,8 +13,8 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import SimamSite, TensorSpec
 from simam_deploy.core.staging import explained
 from simam_deploy.core.validation import ValidationReport
-from simam_deploy.source import Subject
 from simam_deploy.source.lambdas import Lambda
+from simam_deploy.source.subject import Subject
 from simam_deploy.verify.outputs import Recording, record
 from simam_deploy.verify.rule import rule_for
 

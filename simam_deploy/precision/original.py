@@ -61,5 +61,6 @@ def check_convertible(name: str, own: str, wanted: str) -> None:
     """
     if own != "fp32":
         raise InputError(
-            f"{name} is {own} already, --precision {wanted} starts from float32: take its original"
+            f"{name} is {own} already, and {wanted} is made of float32: take its original",
+            options=("precision",),
         )

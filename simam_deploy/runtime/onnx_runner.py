@@ -63,7 +63,8 @@ class OnnxRunner(Closing):
 
         _check_provider(providers[0], ort.get_available_providers())
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        # Nothing but its end: what fails is raised too, and the log shows names as they stand.
+        options.log_severity_level = 4
         if as_written:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
             options.enable_cpu_mem_arena = False

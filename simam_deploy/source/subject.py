@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,26 +22,20 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a user may say of the source; None leaves it to the source.
+class Opset:
+    """What is asked of the opset of a graph.
 
-    `least_opset` is what the result's precision needs where `opset` leaves it open.
+    Attributes:
+        asked: The opset; None leaves it open.
+        least: What the result's precision needs where it is open.
     """
 
-    arch: str | None = None
-    model: str | None = None
-    e_lambda: float | None = None
-    dynamic: str | None = None
-    input_shape: Sequence[int] | None = None
-    opset: int | None = None
-    least_opset: int = 0
-    input_names: Sequence[str] | None = None
-    output_names: Sequence[str] | None = None
-    trust_pickle: bool = False
+    asked: int | None = None
+    least: int = 0
 
-    def choose_opset(self, default: int) -> int:
-        """Give the opset of the graph: what was asked for, else the source's own or a newer one."""
-        return self.opset or max(default, self.least_opset)
+    def choose(self, own: int) -> int:
+        """Give the one that was asked for, else the source's own or a newer one."""
+        return self.asked or max(own, self.least)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def write(folder: Path, name: str) -> Path:
         ("directory", "directory"),
         ("bare pickle", "a plain pickle that torch.save did not write"),
         ("legacy file with code", "asks for builtins.print"),
-        ("zip with code", "or pass --trust-pickle"),
+        ("zip with code", "(--trust-pickle)"),
         ("expanded tensor", "expanded tensor.pth"),
         ("plain ResNet", "--arch"),
         ("SE", "SE"),

@@ -121,7 +121,7 @@ def test_plain_keys_need_arch(name: str) -> None:
     shapes = plain_shapes(name)
     message = refusal(shapes)
     assert f"a plain {name}'s" in message
-    assert f"--arch {name}" in message
+    assert f"say that it is {name}" in message
     identity = identify(shapes, name)
     assert identity.network.name == name
     assert set(identity.renames.values()) == set(shapes_of(name))
@@ -137,16 +137,16 @@ def test_plain_mobilenet_of_the_authors_has_no_dropout() -> None:
 
 
 def test_arch_must_agree() -> None:
-    with pytest.raises(UsageError, match=r"--arch resnet34 does not fit: .* are resnet18's"):
+    with pytest.raises(UsageError, match=r"resnet34 does not fit: .* are resnet18's"):
         identify(shapes_of("resnet18"), "resnet34")
-    with pytest.raises(UsageError, match=r"--arch resnet34 does not fit: .* are resnet18's"):
+    with pytest.raises(UsageError, match=r"resnet34 does not fit: .* are resnet18's"):
         identify(plain_shapes("resnet18"), "resnet34")
 
 
 def test_unknown_arch_lists_close_names() -> None:
     with pytest.raises(UsageError, match=r"unknown network 'resnet_50'.*resnet50"):
         identify(shapes_of("resnet18"), "resnet_50")
-    with pytest.raises(UsageError, match="--list"):
+    with pytest.raises(UsageError, match="see the list"):
         identify(shapes_of("resnet18"), "!")
 
 
@@ -188,7 +188,7 @@ def test_arch_names_the_network_to_compare_with() -> None:
     shapes = {k: s for k, s in shapes_of("resnet18").items() if k != "fc.bias"}
     assert "nearest is resnet18, where 121 of 122" in refusal(shapes, "resnet18")
     assert (
-        "nearest is resnet18, not --arch resnet34, where 121 of 218 keys fit: "
+        "nearest is resnet18, not resnet34, where 121 of 218 keys fit: "
         "layer1.2.conv1.weight is missing;"
     ) in refusal(shapes, "resnet34")
 

@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import InputError, ValidationError, export_onnx, validate_models
+from simam_deploy import InputError, OnnxOptions, ValidationError, export_onnx, validate_models
 from simam_deploy.graph import prepare
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
@@ -87,7 +87,7 @@ def constants(path):
 @pytest.mark.parametrize("lowering", ["portable", "instancenorm"])
 def test_a_quantised_file_is_int8_and_judged_as_such(form, lowering, tmp_path):
     source = file_of(tmp_path, FORMS[form])
-    artifact = export_onnx(source, tmp_path / "out.onnx", lowering=lowering)
+    artifact = export_onnx(source, tmp_path / "out.onnx", OnnxOptions(lowering=lowering))
     assert artifact.precision == "int8"
     report = artifact.validation
     assert report.precision == "int8"
@@ -140,9 +140,9 @@ def test_a_weight_that_is_not_kept_fails(tmp_path, monkeypatch):
 
 def test_it_is_not_made_int8_again(tmp_path):
     source = file_of(tmp_path, FORMS["weights alone"])
-    with pytest.raises(InputError, match="is int8 already, --precision fp16 starts from float32"):
-        export_onnx(source, tmp_path / "out.onnx", precision="fp16")
-    assert export_onnx(source, tmp_path / "out.onnx", precision=None).precision == "int8"
+    with pytest.raises(InputError, match="is int8 already"):
+        export_onnx(source, tmp_path / "out.onnx", OnnxOptions(precision="fp16"))
+    assert export_onnx(source, tmp_path / "out.onnx").precision == "int8"
 
 
 HALF = f"h = Cast<to = 10>(x) f = Conv{PADS}(h, w1) c = Cast<to = 1>(f) {SITE} y = Identity(d)"
@@ -169,8 +169,10 @@ def test_a_fused_lowering_of_a_file_with_scales(digits, tmp_path):
 
     np.save(tmp_path / "x.npy", split()[0].numpy()[:32])
     made = export_onnx(
-        digits, tmp_path / "int8.onnx", precision="int8", calibration_data=tmp_path / "x.npy"
+        digits,
+        tmp_path / "int8.onnx",
+        OnnxOptions(precision="int8", calibration_data=tmp_path / "x.npy"),
     )
-    again = export_onnx(made.path, tmp_path / "again.onnx", lowering="function")
+    again = export_onnx(made.path, tmp_path / "again.onnx", OnnxOptions(lowering="function"))
     assert (again.precision, len(again.validation.gates)) == ("int8", 9)
     assert len(read_model(again.path).functions) > 0

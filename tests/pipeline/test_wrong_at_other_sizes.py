@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from simam_deploy import export_onnx, validate_models
+from simam_deploy import NetworkOptions, export_onnx, validate_models
 
 EVEN = "size = Shape(x) half = Div(size, two) even = Mul(half, two) kept = Max(even, least)"
 SLIPS = {
@@ -28,7 +28,9 @@ CONSTANTS = """<int64[1] two = {2}, int64[1] four = {4}, int64[4] zero = {0, 0, 
 @pytest.fixture(scope="module")
 def exported(digits, tmp_path_factory):
     """The export, its batch, height and width free."""
-    return export_onnx(digits, tmp_path_factory.mktemp("digits") / "m.onnx", dynamic="hw").path
+    return export_onnx(
+        digits, tmp_path_factory.mktemp("digits") / "m.onnx", network=NetworkOptions(dynamic="hw")
+    ).path
 
 
 def slipped(file: Path, slip: str, folder: Path) -> Path:

@@ -8,7 +8,8 @@ import torch
 
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower.portable import lower_portable
-from simam_deploy.source import Options, load_subject
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
 from simam_deploy.verify.cases import cases_for
 from simam_deploy.verify.outputs import record
 from tests.graph.onnx_text import simam_model
@@ -19,37 +20,37 @@ SHAPE = (1, 3, 64, 96)
 
 
 def checkpoint(folder, digits):
-    return digits, Options()
+    return digits, NetworkOptions()
 
 
 def factory(folder, digits):
     torch.save(detector.make().state_dict(), folder / "w.pth")
-    return folder / "w.pth", Options(model="tests.source.detector:make", input_shape=SHAPE)
+    return folder / "w.pth", NetworkOptions(model="tests.source.detector:make", input_shape=SHAPE)
 
 
 def pickled(folder, digits):
     torch.save(detector.make(), folder / "whole.pt")
-    return folder / "whole.pt", Options(input_shape=SHAPE, trust_pickle=True)
+    return folder / "whole.pt", NetworkOptions(input_shape=SHAPE, trust_pickle=True)
 
 
 def program(folder, digits):
     exported = torch.export.export(OneOutput().eval(), (torch.zeros(SHAPE),))
     torch.export.save(exported, folder / "net.pt2")
-    return folder / "net.pt2", Options(trust_pickle=True)
+    return folder / "net.pt2", NetworkOptions(trust_pickle=True)
 
 
 def script(folder, digits):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.trace(OneOutput().eval(), torch.zeros(SHAPE)), folder / "net.pt")
-    return folder / "net.pt", Options(input_shape=SHAPE, trust_pickle=True)
+    return folder / "net.pt", NetworkOptions(input_shape=SHAPE, trust_pickle=True)
 
 
 def onnx_file(folder, digits):
     graph = simam_model("n,4,9,9", 18, 1e-4)
     lower_portable(graph)
     write_model(graph, folder / "m.onnx")
-    return folder / "m.onnx", Options()
+    return folder / "m.onnx", NetworkOptions()
 
 
 @pytest.mark.parametrize("kind", [checkpoint, factory, pickled, program, script, onnx_file])

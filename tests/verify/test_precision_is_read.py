@@ -4,11 +4,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import InputError, export_onnx
+from simam_deploy import InputError, OnnxOptions, export_onnx
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.precision.half.half import to_half
-from simam_deploy.source import Options, load_subject
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
 from simam_deploy.verify.candidate import open_candidate
 from tests.graph.onnx_text import model, simam_model
 from tests.precision.half.graphs import BF16, FP16
@@ -59,6 +60,8 @@ def test_a_source_in_a_half(precision, dtype, tmp_path):
     to_half(graph, dtype, keep_io=False)
     lower_portable(graph)
     write_model(graph, tmp_path / "m.onnx")
-    assert load_subject(tmp_path / "m.onnx", Options()).precision == precision
+    assert load_subject(tmp_path / "m.onnx", NetworkOptions()).precision == precision
     with pytest.raises(InputError, match=f"m.onnx is {precision} already"):
-        export_onnx(tmp_path / "m.onnx", tmp_path / "again.onnx", precision="fp32")
+        export_onnx(
+            tmp_path / "m.onnx", tmp_path / "again.onnx", onnx=OnnxOptions(precision="fp32")
+        )

@@ -47,10 +47,11 @@ def main(request: str, plan: str, log: str, pipe: int) -> None:
         with Path(log).open("w", encoding="utf-8", buffering=1) as words:
             _build(wanted, Path(plan), words, tell)
     except SimamError as error:
-        tell("error", {"message": str(error), "exit_code": error.exit_code})
+        options = list(error.options)
+        tell("error", {"message": str(error), "exit_code": error.exit_code, "options": options})
     except OSError as error:
         message = f"cannot write {wanted.output.name}: {error.strerror or error}"
-        tell("error", {"message": message, "exit_code": EngineError.exit_code})
+        tell("error", {"message": message, "exit_code": EngineError.exit_code, "options": []})
 
 
 def _build(request: BuildRequest, plan: Path, log: TextIO, tell: Tell) -> None:

@@ -114,9 +114,9 @@ def _explained(
     if said["error"]:
         error = said["error"][0]
         if error["exit_code"] == UsageError.exit_code:
-            return UsageError(error["message"])
+            return UsageError(error["message"], options=error["options"])
         quoted = f": {failures[0]}" if failures and failures[0] not in error["message"] else ""
-        return EngineError(f"{error['message']}{quoted}")
+        return EngineError(f"{error['message']}{quoted}", options=error["options"])
     title = FLAVOURS[request.flavour].title
     how = f"signal {_signal(-status)}" if status < 0 else f"exit code {status}"
     words = "; ".join([*failures, *shouts.strip().splitlines()[-1:]]) or "no word of why"

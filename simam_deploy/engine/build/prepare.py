@@ -112,6 +112,7 @@ def _lowering(model: ir.Model, plugin: bool) -> str | None:
     if plugin and model.opset_imports[""] < FUNCTIONS_SINCE:
         raise UsageError(
             f"the plugin wants opset {FUNCTIONS_SINCE} or newer, the file has "
-            f"{model.opset_imports['']}: export it anew, or pass --plugin never"
+            f"{model.opset_imports['']}: export it anew, or leave the plugin out",
+            options=("plugin",),
         )
     return "plugin" if plugin else "flat"

@@ -102,7 +102,8 @@ def read_manifest(plan: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise EngineError(
             f"{plan.name} has no manifest {path.name}. A plan can run code: build it with "
-            "simam-build, or pass --trust-engine if you know who built it"
+            "simam-build, or trust it if you know who built it",
+            options=("trust_engine",),
         ) from None
     except OSError as error:
         raise EngineError(f"cannot read {path}: {error.strerror}") from error

@@ -189,8 +189,8 @@ def _profile_for(profiles: tuple[Profile, ...], shapes: Shapes) -> int:
         ", ".join(f"{r.name} {_x(r.min)} to {_x(r.max)}" for r in profile) for profile in profiles
     )
     raise InputError(
-        f"{given} is outside of what the engine was built for ({offered}): build it with other "
-        "--min-shapes and --max-shapes"
+        f"{given} is outside of what the engine was built for ({offered}): build it for others",
+        options=("min_shapes", "max_shapes"),
     )
 
 

@@ -66,7 +66,13 @@ def choose_lowering(name: str, opset: int | None) -> str:
     if name == "auto":
         return "portable"
     if name not in LOWERINGS:
-        raise UsageError(f"--lowering must be auto, {', '.join(LOWERINGS)}; got {name!r}")
+        raise UsageError(
+            f"the lowering must be auto, {', '.join(LOWERINGS)}; got {name!r}",
+            options=("lowering",),
+        )
     if name in WITH_FUNCTIONS and opset is not None and opset < FUNCTIONS_SINCE:
-        raise UsageError(f"--lowering {name} wants --opset {FUNCTIONS_SINCE} or newer")
+        raise UsageError(
+            f"the lowering {name} wants opset {FUNCTIONS_SINCE} or newer, got {opset}",
+            options=("lowering", "opset"),
+        )
     return name

@@ -39,8 +39,8 @@ def lower_function(model: ir.Model) -> int:
     opset = model.opset_imports[""]
     if opset < FUNCTIONS_SINCE:
         raise UsageError(
-            f"a function body wants opset {FUNCTIONS_SINCE} or newer, got {opset}: "
-            f"take --opset {FUNCTIONS_SINCE}"
+            f"a function body wants opset {FUNCTIONS_SINCE} or newer, got {opset}",
+            options=("opset",),
         )
     fuse_epilogue(model)
     nodes = simam_nodes(model)

@@ -105,7 +105,8 @@ def _check(model: ir.Model, dtype: ir.DataType) -> None:
     if model.opset_imports[""] < least:
         raise UsageError(
             f"opset {model.opset_imports['']} does not define Conv for {dtype.name.lower()}: take "
-            f"--opset {least} or newer"
+            f"{least} or newer",
+            options=("opset",),
         )
 
 

@@ -51,7 +51,9 @@ class HttpClient:
         try:
             return [str(entry["name"]) for entry in index]
         except (KeyError, TypeError):
-            raise InputError(f"{self._target} gives no model index; name one: --model") from None
+            raise InputError(
+                f"{self._target} gives no model index: name a model", options=("model",)
+            ) from None
 
     async def inputs(self, model: str) -> tuple[ModelInput, ...]:
         """Ask for a model's inputs."""

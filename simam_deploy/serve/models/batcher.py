@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -217,6 +217,7 @@ class Batcher:
 
     def _compute(self, runner: Runner, jobs: list[Job]) -> None:
         """Run a batch; if it fails, every request of it alone, so that only the bad one fails."""
+        loop = jobs[0].done.get_loop()
         try:
             results, timing = run_batch(runner, jobs, split=self.limits.max_batch is not None)
         except Exception as error:  # whatever a runtime raises
@@ -226,9 +227,9 @@ class Batcher:
                 return
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             failed = ModelFailed(f"the model failed: {reason}")
-            _in_loop(jobs, _end, jobs[0].done, failed)
+            loop.call_soon_threadsafe(_end, jobs[0].done, failed)
         else:
-            _in_loop(jobs, self._settle, jobs, results, timing)
+            loop.call_soon_threadsafe(self._settle, jobs, results, timing)
 
     def _settle(self, jobs: list[Job], results: list[Outputs], timing: Timing) -> None:
         """Count a batch and hand its results out, in the event loop."""
@@ -247,10 +248,6 @@ class Batcher:
             thread.join()
         for runner in self._runners:
             runner.close()
-
-
-def _in_loop(jobs: list[Job], call: Callable[..., None], *arguments: object) -> None:
-    jobs[0].done.get_loop().call_soon_threadsafe(call, *arguments)
 
 
 def _succeeded(done: asyncio.Future[Any]) -> bool:

@@ -99,7 +99,7 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
             facts = getattr(runners[0], "facts", facts)  # a plan's runner has checked its manifest
             model = _ready_model(name, version, settings, facts, runners, attention)
         except SimamError as error:
-            raise type(error)(f"model '{name}': {error}") from error
+            raise error.reworded(f"model '{name}': {error}") from error
         unless_ready.pop_all()
     return model
 

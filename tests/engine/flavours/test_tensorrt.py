@@ -82,7 +82,7 @@ def test_a_set_of_targets_is_hardware_compatibility(fake, tmp_path):
 @pytest.mark.parametrize("targets", [("sm89",), ("sm75", "sm80"), ("current", "sm80")])
 def test_targets_that_tensorrt_cannot_build_for(targets):
     request = BuildRequest(Path("m.onnx"), Path("m.engine"), "tensorrt", targets=targets)
-    with pytest.raises(UsageError, match="--backend rtx"):
+    with pytest.raises(UsageError, match="or TensorRT-RTX"):
         FLAVOURS["tensorrt"].check(request)
 
 
@@ -222,7 +222,7 @@ def test_a_stub_without_its_libraries(fakes, tmp_path):
 def test_the_choice_of_a_flavour(fakes):
     assert choose_flavour("auto", gpu=True).name == "tensorrt"
     assert choose_flavour("rtx", gpu=True).name == "tensorrt_rtx"
-    with pytest.raises(UsageError, match="--backend must be auto, tensorrt or rtx"):
+    with pytest.raises(UsageError, match="the backend must be auto, tensorrt or rtx"):
         choose_flavour("trt", gpu=True)
 
 

@@ -17,7 +17,10 @@ from tests.engine.conftest import write_onnx
 
 PROFILE = (ShapeRange("x", (1, 4, 8, 8), (2, 4, 8, 8), (4, 4, 8, 8)),)
 HERE = Gpu("Fake GPU", "sm89", 1 << 34)
-REBUILD = r"\. To rebuild: simam-build m\.onnx -o m\.engine --backend tensorrt$"
+REBUILD = (
+    r"\. To rebuild: simam-build m\.onnx -o m\.engine --backend tensorrt --min-shapes x:1x4x8x8 "
+    r"--opt-shapes x:2x4x8x8 --max-shapes x:4x4x8x8 --plugin never$"
+)
 
 
 @pytest.fixture
@@ -114,7 +117,7 @@ def test_no_library_answers_for_kernels(plan, tmp_path):
 
 def test_without_a_manifest(plan):
     sidecar(plan).unlink()
-    with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*--trust-engine"):
+    with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*or trust it"):
         check(plan)
 
 

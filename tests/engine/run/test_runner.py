@@ -195,7 +195,7 @@ def test_feeds_that_do_not_fit(feeds, says, runner):
 
 def test_a_plan_without_a_manifest_wants_trust(plan):
     sidecar(plan).unlink()
-    with pytest.raises(EngineError, match="--trust-engine"):
+    with pytest.raises(EngineError, match="or trust it"):
         TensorRTRunner(plan)
     with TensorRTRunner(plan, trust=True) as runner:
         assert runner.run({"x": batch(1)})["y"].shape == (1, 4, 8, 8)

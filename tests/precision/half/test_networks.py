@@ -25,7 +25,8 @@ from simam_deploy.precision.half.half import to_half
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.source import Options, load_subject
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
 from simam_deploy.verify.gates import check_gates
 from tests.golden import CASES, Golden, golden
 from tests.pipeline.test_golden_export import official_file
@@ -100,7 +101,7 @@ def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if name not in _LOADED:
         folder = tmp_path_factory.mktemp(name)
         case = golden(name)
-        options = Options(input_shape=case.runs[0].input.shape[1:])
+        options = NetworkOptions(input_shape=case.runs[0].input.shape[1:])
         graph = load_subject(official_file(case, folder), options).graph().model
         forget_origin(graph)
         fold_bn(graph)

@@ -6,10 +6,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import export_onnx
+from simam_deploy import OnnxOptions, export_onnx
+from simam_deploy.core.conversion import CALIBRATION_SAMPLES
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.recognise import recognise
-from simam_deploy.precision.int8 import SAMPLES, quantise
+from simam_deploy.precision.int8 import quantise
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.verify.gates import check_gates
@@ -26,7 +27,7 @@ def network(digits, tmp_path_factory):
 
 
 def exported(digits, folder, lowering):
-    file = export_onnx(digits, folder / "digits.onnx", lowering=lowering).path
+    file = export_onnx(digits, folder / "digits.onnx", onnx=OnnxOptions(lowering=lowering)).path
     train, test, *_ = (part.numpy() for part in split())
     np.save(folder / "train.npy", train)
     return Network(file, folder / "train.npy", test[::23])
@@ -34,7 +35,7 @@ def exported(digits, folder, lowering):
 
 def test_accuracy_and_calibration_time(network):
     started = time.perf_counter()
-    quantised = quantise(network.file, network.dataset(SAMPLES))
+    quantised = quantise(network.file, network.dataset(CALIBRATION_SAMPLES))
     assert time.perf_counter() - started < 60
     assert quantised.layers == 20
     _, images, _, labels = (part.numpy() for part in split())

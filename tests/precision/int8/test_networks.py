@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import export_onnx
+from simam_deploy import NetworkOptions, export_onnx
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.verify.gates import check_gates
@@ -28,7 +28,9 @@ NAMES = [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in L
 def test_a_published_network(name, tmp_path):
     case = golden(name)
     size = case.runs[0].input.shape[1:]
-    file = export_onnx(official_file(case, tmp_path), tmp_path / "m.onnx", input_shape=size).path
+    file = export_onnx(
+        official_file(case, tmp_path), tmp_path / "m.onnx", network=NetworkOptions(input_shape=size)
+    ).path
     samples = np.random.default_rng(0).standard_normal((20, *size)).astype(np.float32)
     np.save(tmp_path / "x.npy", samples[:16])
     network = Network(file, tmp_path / "x.npy", samples[16:])

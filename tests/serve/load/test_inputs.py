@@ -34,7 +34,7 @@ def test_floats_are_standard_normal():
         (FREE, 1, {"x": (1, 3, 8)}, "say its size"),
         (FREE, 1, {"x": (1, 3, 0, 8)}, "say its size"),
         (FREE, 1, {"y": (1, 3, 8, 8)}, "no input 'y'; it has x"),
-        (FIXED, 1, {}, "--batch must be 2"),
+        (FIXED, 1, {}, "the batch must be 2"),
         (ModelInput("x", "FP32", (-1, 2**40)), 1, {}, "256 MiB"),
         (ModelInput("x", "FP32", (-1, 2**62, 2**62)), 1, {}, "256 MiB"),
     ],

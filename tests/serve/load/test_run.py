@@ -10,11 +10,11 @@ pytest.importorskip("httptools", reason="needs the extra `serve`")
 pytest.importorskip("tritonclient.grpc", reason="needs the extra `serve`")
 
 from simam_deploy.errors import InputError, UsageError
+from simam_deploy.report.load_text import load_table
 from simam_deploy.serve.load import Plan, run_load
 from simam_deploy.serve.load.grpc_client import GrpcClient, GrpcWire
 from simam_deploy.serve.load.http_client import HttpClient
 from simam_deploy.serve.load.target import find_target
-from simam_deploy.serve.load.text import load_table
 from tests.serve.load.stub import Stub, start_grpc, start_http
 from tests.serve.running import PATIENCE
 

@@ -98,7 +98,7 @@ def refused(plan, says, **settings):
 
 def test_a_plan_without_its_manifest_wants_trust(plan):
     sidecar(plan).unlink()
-    refused(plan, r"model 'm': m\.engine has no manifest .*--trust-engine")
+    refused(plan, r"model 'm': m\.engine has no manifest .*or trust it")
     with serving({"m": plan}, trust_engine=True) as running:
         facts = running.request("GET", "/v2/models/m")[1]["parameters"]
     assert "precision" not in facts
