@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from predict_digits import network_input
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 
 NETWORK = NETWORKS["cifar_preresnet20"]

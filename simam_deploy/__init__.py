@@ -14,10 +14,13 @@ from simam_deploy.core.version import __version__ as __version__
 if TYPE_CHECKING:
     from simam_deploy.core.artifacts import EngineArtifact, OnnxArtifact
     from simam_deploy.core.inspection import InspectReport
+    from simam_deploy.core.progress import Progress
     from simam_deploy.core.validation import ValidationReport
     from simam_deploy.engine.options import EngineOptions
     from simam_deploy.errors import (
         CheckpointError,
+        EngineError,
+        GraphError,
         InputError,
         NetworkError,
         SimamError,
@@ -29,17 +32,28 @@ if TYPE_CHECKING:
     from simam_deploy.pipeline.build import build
     from simam_deploy.pipeline.export import export_onnx
     from simam_deploy.pipeline.inspect import inspect_onnx
+    from simam_deploy.pipeline.options import ComparisonOptions, OnnxOptions
     from simam_deploy.pipeline.validate import validate_models
+    from simam_deploy.source.options import NetworkOptions, SampleOptions
+    from simam_deploy.verify.report import ComparisonReport
 
 _HOMES = {
-    "NETWORKS": "models.zoo",
     "CheckpointError": "errors",
+    "ComparisonOptions": "pipeline.options",
+    "ComparisonReport": "verify.report",
     "EngineArtifact": "core.artifacts",
+    "EngineError": "errors",
     "EngineOptions": "engine.options",
+    "GraphError": "errors",
     "InputError": "errors",
     "InspectReport": "core.inspection",
+    "NETWORKS": "models.zoo",
     "NetworkError": "errors",
+    "NetworkOptions": "source.options",
     "OnnxArtifact": "core.artifacts",
+    "OnnxOptions": "pipeline.options",
+    "Progress": "core.progress",
+    "SampleOptions": "source.options",
     "SimAM": "models.attention.simam",
     "SimamError": "errors",
     "UsageError": "errors",

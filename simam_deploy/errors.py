@@ -9,16 +9,35 @@
     ├── UsageError            2   the options contradict each other or the input
     └── ValidationError      3   the exported file does not compute what the source does
 
-Every message is one line: what was found, what was wanted, what to do.
+Every message is one line: what was found, what was wanted, what to do. It speaks of values; which
+options they came from stands beside it, and only a command line knows what it calls those.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound="SimamError")
+
 
 class SimamError(Exception):
-    """Anything this package reports on purpose; `exit_code` is what the commands return."""
+    """Anything this package reports on purpose; `exit_code` is what the commands return.
+
+    Args:
+        message: One line.
+        options: The options that it is about, or that would help, by their fields' names.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, options: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.options = tuple(options)
+
+    def reworded(self: _Error, message: str) -> _Error:
+        """Make the same error of another message."""
+        return type(self)(message, options=self.options)
 
 
 class InputError(SimamError):

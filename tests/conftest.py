@@ -1,7 +1,10 @@
 """Fixtures that several rooms' tests share."""
 
+import contextlib
+import gc
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,41 @@ from tests.engine.conftest import cache, digits_onnx, fakes, gpu, tensorrt
 __all__ = ["cache", "digits_onnx", "fakes", "gpu", "tensorrt"]
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_open():
+    """Blame a test for what it left open: a socket, a client, a child, a file.
+
+    What sits in a cycle is found when the collector next runs, which is in some later test, whose
+    fault it is not. So each test ends with a collection of what it made; what was there before is
+    set aside meanwhile, or torch alone would cost a tenth of a second a test. A test that failed
+    is kept by its traceback until the next one begins, so that is let go of.
+    """
+    gc.freeze()
+    yield
+    for kept in ("last_exc", "last_value", "last_traceback"):
+        vars(sys).pop(kept, None)
+    gc.collect()
+    gc.unfreeze()
+
+
+@pytest.fixture
+def launch():
+    """Start commands whose output is read by pipes.
+
+    Whatever becomes of the test, none is left running and no pipe open: a test that failed would
+    hand them to the next one.
+    """
+    with contextlib.ExitStack() as children:
+
+        def start(command, **options):
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            child = children.enter_context(subprocess.Popen(command, **pipes, **options))
+            children.callback(child.kill)
+            return child
+
+        yield start
 
 
 @pytest.fixture(scope="session")

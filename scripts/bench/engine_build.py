@@ -35,8 +35,8 @@ from onnxruntime.quantization import CalibrationDataReader, quantize_static
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.prepare import prepare
-from simam_deploy.models.build import create
+from simam_deploy.graph.prepare import for_runtime
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.pipeline.build import build
 from simam_deploy.source.trace import trace
@@ -90,7 +90,7 @@ def write_network(name: str, dynamic: bool, folder: Path) -> Path:
              if isinstance(d, str)}  # fmt: skip
     graph = trace(create(NETWORKS[name]).eval(), (spec,), family.output_names, sizes, opset=18)
     path = folder / f"{name}-{'dynamic' if dynamic else 'static'}.onnx"
-    write_model(prepare(graph, 18), path)
+    write_model(for_runtime(graph, 18), path)
     return path
 
 

@@ -15,7 +15,7 @@ from rtx_plan import build_plan, build_plan_apart, count_launches
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.tidy import tidy
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.source.trace import trace
 

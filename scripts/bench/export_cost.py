@@ -18,7 +18,7 @@ from pathlib import Path
 
 BARE = """
 import sys, torch
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 network = NETWORKS[sys.argv[1]]
 model = create(network).eval()
@@ -32,7 +32,7 @@ torch.onnx.export(model, (example,), sys.argv[3], dynamo=True, external_data=Fal
 def save_checkpoint(network: str, path: str) -> None:
     import torch
 
-    from simam_deploy.models.build import create
+    from simam_deploy.models.create import create
     from simam_deploy.models.zoo import NETWORKS
 
     torch.manual_seed(0)

@@ -32,12 +32,11 @@ from simam_deploy.graph.lower.flat import lower_flat
 from simam_deploy.graph.lower.plugin import lower_plugin
 from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
 from simam_deploy.graph.passes.opset import convert_opset
+from simam_deploy.graph.types import HALF_TYPES, LEAST_OPSET
 from simam_deploy.op.find import find_plugin
 from simam_deploy.precision.half.half import to_half
 
 NETWORKS = ("resnet18", "resnet50", "mobilenet_v2")
-HALVES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
-BFLOAT16_SINCE = 22
 COLUMNS = (
     "date", "machine", "with", "of", "precision", "library", "launches", "plugins", "layout",
 )  # fmt: skip
@@ -46,12 +45,11 @@ Row = dict[str, str]
 
 def in_precision(model: ir.Model, precision: str, simam_half: bool) -> ir.Model:
     """Give a traced network with its epilogues fused, in fp32, fp16 or bf16."""
-    if precision == "bf16":
-        model = convert_opset(model, BFLOAT16_SINCE)
+    model = convert_opset(model, LEAST_OPSET.get(precision, 0))
     fuse_epilogue(model)
-    if precision in HALVES:
+    if precision in HALF_TYPES:
         model = typed(model)
-        to_half(model, HALVES[precision], simam_half=simam_half)
+        to_half(model, HALF_TYPES[precision], simam_half=simam_half)
     return model
 
 
@@ -74,7 +72,9 @@ def _layout(strides: tuple[int, ...]) -> str:
 
 def rows(libraries: dict[str, Path]) -> Iterator[Row]:
     """Build everything."""
-    for network, batch, precision in itertools.product(NETWORKS, (8, "batch"), ("fp32", *HALVES)):
+    for network, batch, precision in itertools.product(
+        NETWORKS, (8, "batch"), ("fp32", *HALF_TYPES)
+    ):
         of = {"of": f"{network}, {batch if batch == 8 else 'dynamic'} batch"}
         plain = in_precision(traced(network, batch), precision, simam_half=False)
         lower_flat(plain)

@@ -298,7 +298,7 @@ def ready_seconds(folder: Path, rounds: int) -> list[float]:
     """Start a server on an exported resnet18 of drawn weights."""
     import torch
 
-    from simam_deploy.models.build import create
+    from simam_deploy.models.create import create
     from simam_deploy.models.zoo import NETWORKS
     from simam_deploy.pipeline.export import export_onnx
 

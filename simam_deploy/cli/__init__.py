@@ -43,5 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(text)
         return 0
-    print(f"simam: error: no command {args[0]!r}; there is {', '.join(COMMANDS)}", file=sys.stderr)
+    # As Python writes it: whatever the word holds, it does not steer a terminal.
+    print(f"simam: error: no command {args[0]!a}; there is {', '.join(COMMANDS)}", file=sys.stderr)
     return 2

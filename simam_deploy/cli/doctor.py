@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from simam_deploy.cli.process import exit_code
+from simam_deploy.cli.process import run
 
 _EPILOG = """Nothing is installed or changed. What is marked -- is missing or cannot be used here.
 Exit codes: 0 looked, 130 interrupted."""
@@ -28,8 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: _examine(args.json))
+    return run(parser(), lambda args: _examine(args.json), argv)
 
 
 def _examine(as_json: bool) -> None:

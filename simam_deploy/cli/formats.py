@@ -6,13 +6,18 @@ import argparse
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simam_deploy.cli.options import read_options
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.manifest import find_manifest
 from simam_deploy.core.progress import Progress
+from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import UsageError
+from simam_deploy.pipeline.options import OnnxOptions
+from simam_deploy.source.options import NetworkOptions
 
 if TYPE_CHECKING:
     from simam_deploy.core.artifacts import OnnxArtifact
@@ -26,7 +31,8 @@ def write_onnx(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a validated .onnx and its manifest."""
     from simam_deploy.report.text import export_table
 
-    artifact = _export(args, args.output, args.lowering, progress)
+    asked = read_options(OnnxOptions, args)
+    artifact = _export(args, args.output, asked, progress)
     return artifact.to_json(), export_table(artifact)
 
 
@@ -35,65 +41,28 @@ def write_plugin(args: argparse.Namespace, progress: Progress) -> Made:
     from simam_deploy.report.text import export_table
 
     _refuse("plugin", {"--lowering": args.lowering != "auto"})
-    artifact = _export(args, args.output, "plugin", progress)
+    asked = replace(read_options(OnnxOptions, args), lowering="plugin")
+    artifact = _export(args, args.output, asked, progress)
     return artifact.to_json(), export_table(artifact)
 
 
 def _export(
-    args: argparse.Namespace, output: str | Path | None, lowering: str, progress: Progress
+    args: argparse.Namespace, output: str | Path | None, asked: OnnxOptions, progress: Progress
 ) -> OnnxArtifact:
     from simam_deploy.pipeline.export import export_onnx
 
-    return export_onnx(
-        Path(args.source),
-        output,
-        arch=args.arch,
-        model=args.model,
-        e_lambda=args.e_lambda,
-        dynamic=args.dynamic,
-        input_shape=args.input_shape,
-        opset=args.opset,
-        input_names=args.input_names,
-        output_names=args.output_names,
-        lowering=lowering,
-        precision=args.precision,
-        keep_io=args.keep_io,
-        calibration_data=args.calibration_data,
-        calibration_samples=args.calibration_samples,
-        labels=args.labels,
-        simplify=not args.no_simplify,
-        trust_pickle=args.trust_pickle,
-        progress=progress,
-    )
+    network = read_options(NetworkOptions, args)
+    return export_onnx(args.source, output, asked, network, progress=progress)
 
 
 def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a TensorRT plan and its manifest, by the defaults of `simam-build`."""
-    given = {"--lowering": args.lowering != "auto", "--no-simplify": args.no_simplify}
+    given = {"--lowering": args.lowering != "auto", "--no-simplify": not args.simplify}
     _refuse("engine", given)
-    if args.labels:
-        raise UsageError("--labels goes into an .onnx: export that, then build the engine from it")
-    from simam_deploy.engine.options import EngineOptions
     from simam_deploy.pipeline.build import build
     from simam_deploy.report.build_text import build_table
-    from simam_deploy.source import Options
 
-    engine = EngineOptions(
-        precision=args.precision,
-        keep_io=args.keep_io,
-        calibration_data=args.calibration_data and Path(args.calibration_data),
-    )
-    network = Options(
-        arch=args.arch,
-        model=args.model,
-        e_lambda=args.e_lambda,
-        dynamic=args.dynamic,
-        input_shape=args.input_shape,
-        opset=args.opset,
-        input_names=args.input_names,
-        output_names=args.output_names,
-        trust_pickle=args.trust_pickle,
-    )
+    engine, network = read_options(EngineOptions, args), read_options(NetworkOptions, args)
     artifact = build(args.source, args.output, engine, network, progress=progress)
     return artifact.to_json(), build_table(artifact)
 
@@ -132,7 +101,8 @@ def _artifact(args: argparse.Namespace, progress: Progress) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         stem = args.name or _stem(source)
-        yield _export(args, Path(folder) / f"{stem}.onnx", args.lowering, progress).path
+        asked = read_options(OnnxOptions, args)
+        yield _export(args, Path(folder) / f"{stem}.onnx", asked, progress).path
 
 
 def _stem(source: Path) -> str:

@@ -7,10 +7,13 @@ import contextlib
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from simam_deploy.cli.process import exit_code
+from simam_deploy.cli.options import add_options, read_options
+from simam_deploy.cli.process import run
 from simam_deploy.errors import ValidationError
+from simam_deploy.source.options import SampleOptions
+
+_LIMIT = 64
 
 _EPILOG = """examples:
   simam-inspect model.onnx
@@ -35,21 +38,16 @@ def parser() -> argparse.ArgumentParser:
         "--precision", choices=["fp16", "bf16"],
         help="audit the range that each SimAM needs of this type; exit code 3 if one overflows",
     )  # fmt: skip
-    p.add_argument(
-        "--data", metavar="D",
-        help="with --precision: measure on samples (a folder of pictures, .npz or .npy)",
-    )  # fmt: skip
-    p.add_argument(
-        "--limit", type=int, default=64, metavar="N", help="the most samples (%(default)s)"
-    )
+    group = p.add_argument_group("samples to measure on", f"with --precision; {_LIMIT} at most")
+    add_options(group, SampleOptions)
+    p.set_defaults(limit=_LIMIT)
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: _inspect(args))
+    return run(parser(), _inspect, argv)
 
 
 def _inspect(args: argparse.Namespace) -> None:
@@ -57,9 +55,7 @@ def _inspect(args: argparse.Namespace) -> None:
     from simam_deploy.report.inspect_text import inspect_table
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
-        report = inspect_onnx(
-            Path(args.model), precision=args.precision, data=args.data, limit=args.limit
-        )
+        report = inspect_onnx(args.model, args.precision, read_options(SampleOptions, args))
     print(json.dumps(report.to_json(), indent=2) if args.json else inspect_table(report))
     broken = [finding for finding in report.ranges if finding.level == "error"]
     if broken:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simam_deploy.cli.process import INTERRUPTED, Steps, exit_code
+from simam_deploy.cli.options import shape
+from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,23 +75,19 @@ def _load_options(p: argparse.ArgumentParser) -> None:
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     """Read `input=1x3x224x224`."""
     name, _, sizes = text.rpartition("=")
-    try:
-        return name, tuple(int(n) for n in sizes.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not like input=1x3x224x224: {text!r}") from None
+    return name, shape(sizes)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    args = parser().parse_args(argv)
     reports: list[LoadReport] = []
-    code = exit_code(lambda: reports.append(_load(args)))
+    code = run(parser(), lambda args: reports.append(_load(args)), argv)
     return code or (INTERRUPTED if reports[0].interrupted else 0)
 
 
 def _load(args: argparse.Namespace) -> LoadReport:
+    from simam_deploy.report.load_text import load_table
     from simam_deploy.serve.load import Plan, run_load
-    from simam_deploy.serve.load.text import load_table
 
     clients = CLOSED_CONNECTIONS if args.rate is None else OPEN_CONNECTIONS
     plan = Plan(

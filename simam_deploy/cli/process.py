@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TextIO, cast
 
+from simam_deploy.cli.options import worded
 from simam_deploy.errors import SimamError
+from simam_deploy.report.terminal import lines, one_line
 
 INTERRUPTED = 130
 _M_MMAP_THRESHOLD = -3
 _MMAP_FROM = 1 << 20
 
 
-def exit_code(command: Callable[[], None]) -> int:
-    """Run a command; print what it raises on purpose as one line on stderr.
+def run(
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], None],
+    argv: Sequence[str] | None,
+) -> int:
+    """Run a command by its command line; nothing that it prints steers a terminal.
 
     Returns:
         0, the error's exit code, or 130 after Ctrl-C or SIGTERM.
     """
+    with escaped():
+        args = parser.parse_args(argv)
+        return _exit_code(lambda: command(args))
+
+
+def _exit_code(command: Callable[[], None]) -> int:
+    """Run a command; print what it raises on purpose as one line on stderr."""
     try:
         with _interruptible():
             command()
@@ -31,12 +46,52 @@ def exit_code(command: Callable[[], None]) -> int:
         # Whoever read our output, `head` for one, has seen enough. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SimamError as error:
-        print(f"simam: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"simam: error: {worded(error)}", file=sys.stderr)
         return error.exit_code
     except _InterruptedError:
         print("simam: interrupted; nothing was left behind", file=sys.stderr)
         return INTERRUPTED
     return 0
+
+
+class _Escaping:
+    """A text stream that escapes what would steer a terminal, whoever writes it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, and count what was asked for."""
+        self._stream.write(lines(text))
+        return len(text)
+
+    def writelines(self, texts: Iterable[str]) -> None:
+        """Write several."""
+        for text in texts:
+            self.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def escaped() -> Iterator[None]:
+    """Escape, in all that Python prints, what would steer a terminal.
+
+    Here, where every command passes, it cannot be forgotten. After an error that nobody foresaw
+    the streams stay as they are: Python prints its traceback when all else has ended.
+    """
+    kept = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", _Escaping(stream)) for stream in kept)
+    foreseen = True
+    try:
+        yield
+    except Exception:
+        foreseen = False
+        raise
+    finally:
+        if foreseen:
+            sys.stdout, sys.stderr = kept
 
 
 class _InterruptedError(BaseException):
@@ -85,4 +140,4 @@ class Steps:
         """Announce one step."""
         if not self._quiet:
             elapsed = time.perf_counter() - self._started
-            print(f"[{elapsed:5.1f} s] {step} ...", file=sys.stderr, flush=True)
+            print(f"[{elapsed:5.1f} s] {one_line(step)} ...", file=sys.stderr, flush=True)

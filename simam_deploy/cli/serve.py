@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simam_deploy.cli.process import Steps, exit_code
+from simam_deploy.cli.options import add_options, count, port, positive, seconds
+from simam_deploy.cli.process import Steps, run
 from simam_deploy.errors import InputError, UsageError
+from simam_deploy.pipeline.options import ComparisonOptions
+from simam_deploy.report.terminal import one_line
 
 if TYPE_CHECKING:
     from simam_deploy.serve.settings import Settings
@@ -46,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
         help=".onnx, .engine, checkpoint, or a folder of them; the name is the file's stem",
     )  # fmt: skip
     p.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    p.add_argument("--http-port", type=_port, default=8000, help="(%(default)s; 0: any)")
-    p.add_argument("--grpc-port", type=_port, default=8001, help="(%(default)s; 0: any)")
+    p.add_argument("--http-port", type=port, default=8000, help="(%(default)s; 0: any)")
+    p.add_argument("--grpc-port", type=port, default=8001, help="(%(default)s; 0: any)")
     p.add_argument("--no-grpc", action="store_true", help="HTTP alone")
     _computing_options(p)
     _limit_options(p)
@@ -64,16 +67,16 @@ def _computing_options(p: argparse.ArgumentParser) -> None:
         help="ONNX Runtime's provider (auto: cuda where there is, else cpu)",
     )  # fmt: skip
     group.add_argument(
-        "--instances", type=_positive, default=1, help="copies of each model (%(default)s)"
+        "--instances", type=positive, default=1, help="copies of each model (%(default)s)"
     )
     group.add_argument(
-        "--threads", type=_positive, default=1, help="threads of a copy (%(default)s)"
+        "--threads", type=positive, default=1, help="threads of a copy (%(default)s)"
     )
     group.add_argument(
-        "--max-batch-size", type=_positive, default=8, help="rows in a batch (%(default)s)"
+        "--max-batch-size", type=positive, default=8, help="rows in a batch (%(default)s)"
     )
     group.add_argument(
-        "--max-delay-us", type=_count, default=500, metavar="US",
+        "--max-delay-us", type=count, default=500, metavar="US",
         help="how long a request waits for others to share its batch (%(default)s)",
     )  # fmt: skip
 
@@ -81,25 +84,25 @@ def _computing_options(p: argparse.ArgumentParser) -> None:
 def _limit_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("limits")
     group.add_argument(
-        "--max-queue", type=_positive, default=64,
+        "--max-queue", type=positive, default=64,
         help="requests that wait for a model; more are answered 503 (%(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--max-connections", type=_positive, default=512, help="HTTP connections (%(default)s)"
+        "--max-connections", type=positive, default=512, help="HTTP connections (%(default)s)"
     )
     group.add_argument(
-        "--max-body-mb", type=_positive, default=64, metavar="MB", help="of a request (%(default)s)"
+        "--max-body-mb", type=positive, default=64, metavar="MB", help="of a request (%(default)s)"
     )
     group.add_argument(
-        "--timeout", type=_seconds, default=60.0, metavar="S",
+        "--timeout", type=seconds, default=60.0, metavar="S",
         help="for a request, from its arrival; then 504 (%(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--drain-delay", type=_seconds, default=0.0, metavar="S",
+        "--drain-delay", type=seconds, default=0.0, metavar="S",
         help="after SIGTERM, serve on as \"not ready\" for a load balancer to see (%(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--drain-timeout", type=_seconds, default=30.0, metavar="S",
+        "--drain-timeout", type=seconds, default=30.0, metavar="S",
         help="then for what is in flight (%(default)s)",
     )  # fmt: skip
 
@@ -109,10 +112,7 @@ def _security_options(p: argparse.ArgumentParser) -> None:
     group.add_argument("--token-file", metavar="FILE", help="holds the bearer token to ask for")
     group.add_argument("--certificate", metavar="PEM", help="TLS certificate chain")
     group.add_argument("--private-key", metavar="PEM", help="its key")
-    group.add_argument(
-        "--trust-engine", action="store_true",
-        help="load a plan without its manifest's word: a plan can run code",
-    )  # fmt: skip
+    add_options(group, ComparisonOptions, "trust_engine")
 
 
 def _ray_options(p: argparse.ArgumentParser) -> None:
@@ -123,46 +123,15 @@ def _ray_options(p: argparse.ArgumentParser) -> None:
         help="the cluster's head node (default: a new cluster on this machine)",
     )  # fmt: skip
     group.add_argument(
-        "--min-replicas", type=_positive, default=1, help="always there (%(default)s)"
+        "--min-replicas", type=positive, default=1, help="always there (%(default)s)"
     )
-    group.add_argument("--max-replicas", type=_positive, default=4, help="at most (%(default)s)")
+    group.add_argument("--max-replicas", type=positive, default=4, help="at most (%(default)s)")
     group.add_argument("--replica-gpus", type=float, default=0.0, help="of each (%(default)g)")
-
-
-def _positive(text: str) -> int:
-    number = _count(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"not a count: {text!r}")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    number = _count(text)
-    if number > 65535:
-        raise argparse.ArgumentTypeError(f"not a port: {text}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"not seconds from 0 to 86400: {text!r}")
-    return seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: _serve(args))
+    return run(parser(), _serve, argv)
 
 
 def _serve(args: argparse.Namespace) -> None:
@@ -199,7 +168,7 @@ def _serve_on_ray(args: argparse.Namespace, settings: Settings) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"simam-serve: {line}", file=sys.stderr, flush=True)
+    print(f"simam-serve: {one_line(line)}", file=sys.stderr, flush=True)
 
 
 def _silent(line: str) -> None:

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simam_deploy.cli.process import Steps, exit_code, return_freed_memory
+from simam_deploy.cli.options import add_options, read_options
+from simam_deploy.cli.process import Steps, return_freed_memory, run
 from simam_deploy.core.files import PLANS
 from simam_deploy.errors import UsageError, ValidationError
+from simam_deploy.pipeline.options import ComparisonOptions
+from simam_deploy.source.options import NetworkOptions, SampleOptions
 
 if TYPE_CHECKING:
     from simam_deploy.verify.report import ComparisonReport
@@ -31,6 +34,10 @@ A failed --bisect candidate stays failed, whatever file was written.
 Exit codes: 0 passed, 1 a file cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
 
+_OF_THE_REFERENCE = ("arch", "model", "e_lambda", "input_shape", "trust_pickle")
+"""What is free, and the names, are the candidate's."""
+
+
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     p = argparse.ArgumentParser(
@@ -41,75 +48,20 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("reference", help="checkpoint, .pt2, TorchScript archive or float32 .onnx")
     p.add_argument("candidate", help=".onnx in float32, float16, bfloat16 or int8, or .engine")
-    _reference_options(p)
-    _data_options(p)
-    p.add_argument(
-        "--trust-engine", action="store_true",
-        help="load a plan without its manifest's word: a plan can run code",
-    )  # fmt: skip
-    p.add_argument(
-        "--bisect", action="store_true",
-        help="where a half candidate's outputs fail, find the nodes that must stay in float32",
-    )  # fmt: skip
-    p.add_argument("-o", "--output", type=Path, help="with --bisect: write the file that passes")
+    reference = p.add_argument_group("the reference, as simam-export takes it")
+    add_options(reference, NetworkOptions, *_OF_THE_REFERENCE)
+    data = p.add_argument_group("real data: top-1 and top-5 where it is labelled, and agreement")
+    add_options(data, SampleOptions)
+    add_options(p, ComparisonOptions)
     p.add_argument("--plot", type=Path, metavar="FILE.html", help="draw every site's gates")
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     return p
 
 
-def _reference_options(p: argparse.ArgumentParser) -> None:
-    group = p.add_argument_group("the reference, as simam-export takes it")
-    group.add_argument("--arch", help="its name, where the keys show no SimAM")
-    group.add_argument("--model", metavar="PLACE:FACTORY", help="a network of your own")
-    group.add_argument("--lambda", dest="e_lambda", type=float, metavar="L", help="SimAM's lambda")
-    group.add_argument(
-        "--input-shape", type=_shape, metavar="SHAPE", help="for what the candidate leaves free"
-    )
-    group.add_argument(
-        "--trust-pickle", action="store_true",
-        help="let the file run code while it loads: only for files you made yourself",
-    )  # fmt: skip
-
-
-def _data_options(p: argparse.ArgumentParser) -> None:
-    group = p.add_argument_group("real data")
-    group.add_argument(
-        "--data", type=Path, metavar="D",
-        help="folder with a subfolder a class, or .npz with labels: top-1, top-5 and agreement; "
-        "gates are judged on it too",
-    )  # fmt: skip
-    group.add_argument("--limit", type=int, metavar="N", help="the most samples")
-    group.add_argument(
-        "--min-agreement", type=_share, metavar="F",
-        help="the least share of samples ranked alike "
-        "(default: fp32 0.9999, fp16 0.999, bf16 0.992, int8 0.98)",
-    )  # fmt: skip
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    """Read `1x3x224x224`; commas do as well."""
-    try:
-        return tuple(int(n) for n in text.lower().replace(",", "x").split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a shape like 1x3x224x224: {text!r}") from None
-
-
-def _share(text: str) -> float:
-    """Read a number from 0 to 1."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"not a fraction from 0 to 1: {text!r}")
-    return share
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: _validate(args))
+    return run(parser(), _validate, argv)
 
 
 def _validate(args: argparse.Namespace) -> None:
@@ -117,21 +69,14 @@ def _validate(args: argparse.Namespace) -> None:
     return_freed_memory()
     from simam_deploy.pipeline.validate import validate_models
     from simam_deploy.report.validate_text import validate_table
-    from simam_deploy.verify.classes import Data
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         report = validate_models(
             args.reference,
             args.candidate,
-            arch=args.arch,
-            model=args.model,
-            e_lambda=args.e_lambda,
-            input_shape=args.input_shape,
-            trust_pickle=args.trust_pickle,
-            trust_engine=args.trust_engine,
-            data=Data(args.data, args.limit, args.min_agreement) if args.data else None,
-            find_hazards=args.bisect,
-            output=args.output,
+            read_options(NetworkOptions, args),
+            read_options(SampleOptions, args),
+            read_options(ComparisonOptions, args),
             progress=Steps(args.quiet),
         )
     if args.plot:
@@ -144,7 +89,7 @@ def _validate(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what cannot be, before any work."""
-    if args.output and not args.bisect:
+    if args.output and not args.find_hazards:
         raise UsageError("--output is where --bisect writes: give both")
     if args.output and args.output.suffix != ".onnx":
         raise UsageError(f"the output must be named .onnx, got {args.output}")
@@ -154,8 +99,6 @@ def _check(args: argparse.Namespace) -> None:
     for written in (args.output, args.plot):
         if written and written.resolve() in places:
             raise UsageError(f"{written} would be overwritten: name another file")
-    if not args.data and (args.limit is not None or args.min_agreement is not None):
-        raise UsageError("--limit and --min-agreement are about --data: give it too")
 
 
 def _plot(report: ComparisonReport, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a model takes and gives, and where its SimAM stands: frozen, without torch."""
+"""Precisions, element types, what a model takes and gives, and where its SimAM stands."""
 
 from __future__ import annotations
 
@@ -6,8 +6,66 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+
+@dataclass(frozen=True)
+class ElementType:
+    """An element type, by every name that is given to it.
+
+    Attributes:
+        name: NumPy's and torch's, and ours.
+        onnx: ONNX's and ONNX Runtime's.
+        protocol: The inference protocol's; Triton's behind TYPE_.
+        tensorrt: TensorRT's, "" where it has none.
+    """
+
+    name: str
+    onnx: str
+    protocol: str
+    tensorrt: str = ""
+
+
+ELEMENTS = (
+    ElementType("bool", "bool", "BOOL", "BOOL"),
+    ElementType("uint8", "uint8", "UINT8", "UINT8"),
+    ElementType("uint16", "uint16", "UINT16"),
+    ElementType("uint32", "uint32", "UINT32"),
+    ElementType("uint64", "uint64", "UINT64"),
+    ElementType("int8", "int8", "INT8", "INT8"),
+    ElementType("int16", "int16", "INT16"),
+    ElementType("int32", "int32", "INT32", "INT32"),
+    ElementType("int64", "int64", "INT64", "INT64"),
+    ElementType("float16", "float16", "FP16", "HALF"),
+    ElementType("bfloat16", "bfloat16", "BF16", "BF16"),
+    ElementType("float32", "float", "FP32", "FLOAT"),
+    ElementType("float64", "double", "FP64"),
+)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What a model may be in.
+
+    Attributes:
+        floats: The element type of what it computes in floats; int8 is dequantised to float32.
+        words: What TensorRT calls a kernel's tensors that are in it, lower case.
+    """
+
+    floats: str
+    words: tuple[str, ...]
+
+
+PRECISIONS: Mapping[str, Precision] = {
+    "fp32": Precision("float32", ("float", "fp32")),
+    "fp16": Precision("float16", ("half", "fp16")),
+    "bf16": Precision("bfloat16", ("bfloat16", "bf16")),
+    "int8": Precision("float32", ("int8",)),
+}
 """What a model's weights and activations may be in."""
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """Write a shape as `1x3x224x224`."""
+    return "x".join(map(str, shape))
 
 
 @dataclass(frozen=True)
@@ -50,6 +108,11 @@ class ShapeRange:
 
 Profile = tuple[ShapeRange, ...]
 """One range per engine input."""
+
+
+def numpy_name(onnx: str) -> str:
+    """Give the name of an element type by ONNX's, that itself where it is none of `ELEMENTS`."""
+    return next((element.name for element in ELEMENTS if element.onnx == onnx), onnx)
 
 
 def specs_json(specs: tuple[TensorSpec, ...]) -> list[dict[str, Any]]:

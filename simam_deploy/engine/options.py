@@ -1,21 +1,63 @@
-"""What a user may ask of an engine."""
+"""What a user may ask of an engine, and the command that says it."""
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-from simam_deploy.engine.profiles import Shapes
+from simam_deploy.core.conversion import ConversionOptions
+from simam_deploy.core.options import FILE, POSITIVE, Form, option, read_shape, words
+from simam_deploy.core.specs import shape_text
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Full shapes by input name."""
+
+_SHAPE = re.compile(r"(?P<name>.+):(?P<shape>[^:]*)", re.DOTALL)
+_NEXT = re.compile(r",(?=[^,]+:)")
+_TARGET = re.compile(r"current|sm\d{2,3}")
+
+
+def _read_shapes(text: str) -> dict[str, tuple[int, ...]]:
+    """Read `x:1x3x224x224,y:1x10`."""
+    found = {}
+    for part in _NEXT.split(text):
+        match = _SHAPE.fullmatch(part)
+        if match is None:
+            raise ValueError(f"not NAME:SHAPE like x:1x3x224x224: {part!r}")
+        found[match["name"]] = read_shape(match["shape"])
+    return found
+
+
+def _shapes_text(shapes: Shapes) -> str:
+    return ",".join(f"{name}:{shape_text(shape)}" for name, shape in shapes.items())
+
+
+def _read_targets(text: str) -> tuple[str, ...]:
+    targets = tuple(text.lower().replace("sm_", "sm").split(","))
+    for target in targets:
+        if not _TARGET.fullmatch(target):
+            raise ValueError(f"not a target like sm89 or current: {target!r}")
+    if len(set(targets)) < len(targets) or ("current" in targets and len(targets) > 1):
+        raise ValueError(f"a target stands twice, or beside current: {text!r}")
+    return targets
+
+
+_SHAPES = Form(_read_shapes, _shapes_text)
+
+
+def _shapes(help: str) -> Any:
+    return option((), help, _SHAPES, metavar="SHAPES", several=True)
 
 
 @dataclass(frozen=True)
-class EngineOptions:
-    """What a user may ask of an engine.
+class EngineOptions(ConversionOptions):
+    """What is asked of an engine.
 
     Attributes:
-        precision: One of `PRECISIONS`; None for the graph's own.
-        keep_io: Whether inputs and outputs stay float32 when a float32 graph becomes half.
-        calibration_data: Samples for "int8" of a float32 source, as `export_onnx` takes them.
         backend: "auto", "tensorrt" or "rtx".
         targets: Compute capabilities as sm89, or "current"; none leaves it to the library.
         min_shapes: Least shapes by input, one mapping a profile; none is as `opt_shapes`.
@@ -29,16 +71,36 @@ class EngineOptions:
         cache: Whether a plan that was built before is taken, and this one kept.
     """
 
-    precision: str | None = None
-    keep_io: bool = True
-    calibration_data: Path | None = None
-    backend: str = "auto"
-    targets: tuple[str, ...] = ()
-    min_shapes: tuple[Shapes, ...] = ()
-    opt_shapes: tuple[Shapes, ...] = ()
-    max_shapes: tuple[Shapes, ...] = ()
-    workspace: int | None = None
-    timing_cache: Path | None = None
-    plugin: str = "auto"
-    tf32: bool = False
-    cache: bool = True
+    backend: str = option(
+        "auto",
+        "TensorRT where it is installed and a GPU is there, else TensorRT-RTX (auto)",
+        choices=("auto", "tensorrt", "rtx"),
+    )
+    targets: tuple[str, ...] = option(
+        (),
+        "GPUs to build for: sm80,sm86,sm89,sm120 or current (default: the library's choice)",
+        Form(_read_targets, ",".join),
+        said="target",
+        metavar="SM,SM",
+    )
+    min_shapes: tuple[Shapes, ...] = _shapes("least")
+    opt_shapes: tuple[Shapes, ...] = _shapes("tuned for")
+    max_shapes: tuple[Shapes, ...] = _shapes("largest")
+    workspace: int | None = option(None, "scratch memory allowed", POSITIVE, metavar="MIB")
+    timing_cache: str | os.PathLike[str] | None = option(
+        None, "timings to reuse (TensorRT alone)", FILE, metavar="FILE"
+    )
+    plugin: str = option(
+        "auto",
+        "the SimAM plugin: keep it if that is faster, leave it out, put only its kernels into the "
+        "plan (TensorRT alone), or take this one (auto)",
+        metavar="auto|never|aot|PATH",
+    )
+    tf32: bool = option(False, "let float32 products round to TF32")
+    cache: bool = option(True, "build anew and keep no copy")
+
+
+def build_command(source: str, output: str, *records: Any) -> str:
+    """Word the command that builds a plan: the files' names, and every option that is not left."""
+    said = [word for record in records for word in words(record)]
+    return shlex.join(["simam-build", source, "-o", output, *said])

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simam_deploy.core.specs import Profile, ShapeRange, TensorSpec
+from simam_deploy.engine.options import Shapes
 from simam_deploy.errors import UsageError
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""Full shapes by input name."""
 
 BATCHES = (1, 8, 32)
 """min, opt and max of a free batch."""
@@ -17,11 +15,6 @@ FRAMES = (50, 300, 3000)
 """The same of the frames of a speaker network: half a second, three seconds, thirty."""
 SIDES = (32, 224, 448)
 """The same of an image's height and width, where the model does not tell its smallest."""
-
-
-def shapes_text(shapes: Shapes) -> str:
-    """Write shapes as the options take them: `x:1x3x224x224,y:1x10`."""
-    return ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
 
 
 def default_profile(inputs: Sequence[TensorSpec], facts: Mapping[str, Any]) -> tuple[Profile, ...]:
@@ -73,7 +66,10 @@ def given_profiles(
         UsageError: They do not fit the inputs or each other.
     """
     if not opt or any(given and len(given) != len(opt) for given in (low, high)):
-        raise UsageError("--min-shapes and --max-shapes go with --opt-shapes, one each a profile")
+        raise UsageError(
+            "least and largest shapes go with shapes to tune for, one each a profile",
+            options=("min_shapes", "opt_shapes", "max_shapes"),
+        )
     _check_names(inputs, (*low, *opt, *high))
     return tuple(
         tuple(_range(spec, *shapes) for spec in inputs if _is_free(spec))
@@ -83,7 +79,9 @@ def given_profiles(
 
 def _range(spec: TensorSpec, low: Shapes, opt: Shapes, high: Shapes) -> ShapeRange:
     if spec.name not in opt:
-        raise UsageError(f"input {spec} is dynamic and has no --opt-shapes")
+        raise UsageError(
+            f"input {spec} is dynamic and has no shape to tune for", options=("opt_shapes",)
+        )
     best = opt[spec.name]
     found = ShapeRange(spec.name, low.get(spec.name, best), best, high.get(spec.name, best))
     for shape in (found.min, found.opt, found.max):

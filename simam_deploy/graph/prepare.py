@@ -1,22 +1,40 @@
-"""The orders that passes are run in."""
+"""The orders that passes are run in, all of them: no other place chooses one."""
 
 from __future__ import annotations
 
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
+from simam_deploy.graph.file.typed import with_shapes
 from simam_deploy.graph.lower import LOWERINGS
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
 from simam_deploy.graph.passes.opset import lower_opset
 from simam_deploy.graph.passes.simplify import simplify as run_onnxsim
 from simam_deploy.graph.passes.tidy import tidy
+from simam_deploy.graph.recognise import Findings, recognise, to_nodes
 
 
-def prepare(
+def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
+    """Make a node of every SimAM that stands in plain ops.
+
+    Args:
+        model: Anybody's graph; it is used up.
+
+    Returns:
+        The graph, and what was recognised in it.
+    """
+    model = with_shapes(model)  # n = H*W - 1 is proved by them
+    findings = recognise(model)
+    to_nodes(model, findings)
+    return model, findings
+
+
+def for_runtime(
     model: ir.Model, opset: int, simplify: bool = True, lowering: str = "portable"
 ) -> ir.Model:
-    """Turn a traced graph, one node per SimAM, into the one that is written.
+    """Turn a graph with one node per SimAM into the one that is written.
 
     Args:
         model: The traced graph; it is used up.
@@ -43,3 +61,28 @@ def prepare(
         ignore_unknown=True,  # our own domain, whose functions the opset below 18 keeps out
     )
     return model
+
+
+def for_engine(model: ir.Model, lowering: str | None) -> None:
+    """Turn a graph with one node per SimAM into the one that TensorRT builds, in place.
+
+    Args:
+        model: In the opset that it has.
+        lowering: A key of `LOWERINGS`; None where there is no SimAM.
+    """
+    fold_bn(model)
+    if lowering is not None:
+        LOWERINGS[lowering](model)
+    tidy(model)
+
+
+def plain(model: ir.Model) -> ir.Model:
+    """Turn any file's graph into one that can be looked into: plain ops, shapes and types known.
+
+    Args:
+        model: It is used up; SimAM nodes, whatever body they have, are written out.
+    """
+    LOWERINGS["portable"](model)
+    if model.functions:
+        model = InlinePass()(model).model
+    return with_shapes(model)

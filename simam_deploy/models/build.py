@@ -1,59 +1,16 @@
-"""Turn a zoo entry, or an identified checkpoint, into a module."""
+"""Turn an identified checkpoint into a module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from simam_deploy.errors import NetworkError
+from simam_deploy.models.create import create
 from simam_deploy.models.fit import show
 from simam_deploy.models.identify import Identity
-from simam_deploy.models.networks.cifar_mobilenetv2 import CifarMobileNetV2
-from simam_deploy.models.networks.cifar_preresnet import CifarPreResNet
-from simam_deploy.models.networks.cifar_resnet import CifarResNet
-from simam_deploy.models.networks.cifar_wideresnet import CifarWideResNet
-from simam_deploy.models.networks.mobilenet_v2 import MobileNetV2
-from simam_deploy.models.networks.resnet import Backbone, ResNet
-from simam_deploy.models.networks.wespeaker import WeSpeakerResNet
-from simam_deploy.models.zoo import Network
-
-
-def create(
-    network: Network,
-    e_lambda: float | None = None,
-    widths: Sequence[int] | None = None,
-    num_outputs: int | None = None,
-) -> nn.Module:
-    """Make a network with fresh weights, in training mode.
-
-    Args:
-        network: An entry of `zoo.NETWORKS`.
-        e_lambda: SimAM's lambda; the family's published one if None.
-        widths: Base widths, as many as `network.widths` has; those if None.
-        num_outputs: Classes or embedding size; the published number if None. A backbone has none.
-    """
-    lam = network.family.e_lambda if e_lambda is None else e_lambda
-    sizes = network.widths if widths is None else widths
-    if network.num_outputs is None:
-        return Backbone(network, sizes[0], lam)
-    outputs = network.num_outputs if num_outputs is None else num_outputs
-    match network.body:
-        case "resnet":
-            return ResNet(network, sizes[0], outputs, lam)
-        case "mobilenet_v2":
-            return MobileNetV2(sizes, outputs, lam)
-        case "cifar_resnet":
-            return CifarResNet(network, sizes[0], outputs, lam)
-        case "cifar_preresnet":
-            return CifarPreResNet(network, sizes[0], outputs, lam)
-        case "cifar_wideresnet":
-            return CifarWideResNet(network, sizes[0], outputs, lam)
-        case "cifar_mobilenetv2":
-            return CifarMobileNetV2(sizes, outputs, lam)
-        case "wespeaker":
-            return WeSpeakerResNet(network, sizes[0], outputs, lam)
 
 
 def build(identity: Identity, weights: Mapping[str, Tensor], e_lambda: float) -> nn.Module:

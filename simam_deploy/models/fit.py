@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from simam_deploy.models.layout import COUNTER, Rows, Shapes, expected_shapes
-from simam_deploy.models.sizes import shown_outputs, shown_widths
+from simam_deploy.models.sizes import HEADS, Shapes, shown_outputs, shown_widths
 from simam_deploy.models.spelling import SPELLINGS, Spelling
 from simam_deploy.models.zoo import Network
 
+COUNTER = "num_batches_tracked"
+"""Batch norm's training counter: files older than PyTorch 0.4.1 lack it, inference ignores it."""
 _NAMED_PER_KIND = 2
 
 
@@ -32,7 +34,7 @@ class Fit:
     widths: tuple[int, ...]
     num_outputs: int | None
     names: dict[str, str]
-    rows: Rows
+    rows: dict[str, tuple[int, ...]]
     distance: int
 
 
@@ -43,23 +45,32 @@ def closest_fit(shapes: Shapes, networks: Iterable[Network]) -> Fit:
         shapes: Key -> shape of the checkpoint, any prefix removed.
         networks: The networks to try, at least one; earlier ones win ties.
     """
-    best: Fit | None = None
-    for fit in _fits(shapes, tuple(networks)):
-        if best is None or fit.distance < best.distance:
-            best = fit
-        if not best.distance:
-            break
-    assert best is not None
-    return best
+    known = tuple(networks)
+    likely = sorted(known, key=lambda network: _unlikeliness(network, shapes))
+    exact = next((fit for fit in _fits(shapes, likely) if not fit.distance), None)
+    return exact or min(_fits(shapes, known), key=lambda fit: fit.distance)
 
 
-def _fits(shapes: Shapes, networks: tuple[Network, ...]) -> Iterator[Fit]:
+def _unlikeliness(network: Network, shapes: Shapes) -> tuple[bool, int]:
+    """Order networks by what a glance at the keys tells: making each on the way costs 2 s for all.
+
+    Nothing hangs on it but time: no two networks have the same keys and shapes.
+    """
+    head = f"{HEADS[network.body]}.weight"
+    has_head = any(spelling.respell(head) in shapes for spelling in SPELLINGS)
+    first_convolutions = sum(key.endswith("conv1.weight") for key in shapes)
+    stem_and_blocks = 1 + sum(network.blocks)
+    return has_head == (network.num_outputs is None), abs(stem_and_blocks - first_convolutions)
+
+
+def _fits(shapes: Shapes, networks: Sequence[Network]) -> Iterator[Fit]:
     for spelling in SPELLINGS:
         for network in networks:
             num_outputs = shown_outputs(network, shapes)
             # A damaged stem must not hide a network that is otherwise whole: try both sizes.
             for widths in dict.fromkeys((shown_widths(network, shapes), network.widths)):
-                yield _fit(shapes, network, spelling, widths, num_outputs)
+                with contextlib.suppress(ValueError):  # no network of such widths: a damaged stem
+                    yield _fit(shapes, network, spelling, widths, num_outputs)
 
 
 def _fit(
@@ -69,6 +80,8 @@ def _fit(
     widths: tuple[int, ...],
     num_outputs: int | None,
 ) -> Fit:
+    from simam_deploy.models.create import expected_shapes  # torch: late
+
     official = expected_shapes(network, widths, num_outputs)
     names = {spelling.respell(key): key for key in official}
     rows = {spelt: official[key] for spelt, key in names.items()}

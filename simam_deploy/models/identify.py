@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simam_deploy.errors import NetworkError, UsageError
 from simam_deploy.models.fit import Fit, closest_fit, describe_differences, show
-from simam_deploy.models.layout import Shapes
+from simam_deploy.models.sizes import Shapes
 from simam_deploy.models.zoo import BACKBONE, NETWORKS, Network, find_network
 
 BACKBONE_PREFIX = "backbone."
@@ -113,12 +113,15 @@ def _refuse_unusable(shapes: Shapes) -> None:
 def _check_asked(fit: Fit, asked: Network | None) -> None:
     name = fit.network.name
     if asked is not None and asked is not fit.network:
-        raise UsageError(f"--arch {asked.name} does not fit: the keys and shapes are {name}'s")
+        raise UsageError(
+            f"{asked.name} does not fit: the keys and shapes are {name}'s", options=("arch",)
+        )
     if asked is None and not fit.spelling.shows_simam:
         raise NetworkError(
             f"the keys are a plain {name}'s and show no SimAM: it may be a plain network, or one "
             "whose SimAM sits elsewhere and leaves no keys; if SimAM stands in the official place, "
-            f"say so with --arch {name}"
+            f"say that it is {name}",
+            options=("arch",),
         )
 
 
@@ -128,4 +131,4 @@ def _no_fit(shapes: Shapes, nearest: Fit, asked: Network | None) -> NetworkError
     if asked is None or asked is nearest.network:
         return NetworkError(f"{known}, where {describe_differences(nearest, shapes)}")
     wanted = describe_differences(closest_fit(shapes, [asked]), shapes)
-    return NetworkError(f"{known}, not --arch {asked.name}, where {wanted}")
+    return NetworkError(f"{known}, not {asked.name}, where {wanted}", options=("arch",))

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simam_deploy.models.layout import HEADS, Shapes
 from simam_deploy.models.spelling import SPELLINGS
 from simam_deploy.models.zoo import Body, Network
 
+Shapes = Mapping[str, tuple[int, ...]]
+
+HEADS: Mapping[Body, str] = {
+    "resnet": "fc",
+    "mobilenet_v2": "classifier.0",
+    "cifar_resnet": "linear",
+    "cifar_preresnet": "linear",
+    "cifar_wideresnet": "fc",
+    "cifar_mobilenetv2": "linear",
+    "wespeaker": "bottleneck",
+}
+"""The layer whose outputs are the network's, by body."""
 LARGEST_SIZE = 1 << 20
 """Widths and class counts above this are taken for damage: with the square of it times the
 widest multiple, 32 * 32 * 9, a tensor's size still fits 64 bits."""

@@ -53,7 +53,7 @@ class Network:
     """One entry of the zoo, at its published size.
 
     Attributes:
-        name: The name `--arch` takes.
+        name: What it is asked for by.
         family: Its family.
         body: The module and key layout it uses.
         blocks: Blocks in each stage of a residual network; empty for a MobileNet.
@@ -213,7 +213,7 @@ NETWORKS: Mapping[str, Network] = {network.name: network for network in _entries
 
 
 def find_network(name: str) -> Network:
-    """Look a network up by the name `--arch` takes.
+    """Look a network up by its name.
 
     Raises:
         UsageError: There is no network of that name; the message lists close ones.
@@ -221,5 +221,5 @@ def find_network(name: str) -> Network:
     if name in NETWORKS:
         return NETWORKS[name]
     close = difflib.get_close_matches(name, NETWORKS, n=4, cutoff=0.4)
-    hint = f"did you mean {', '.join(close)}?" if close else "--list prints the known ones"
-    raise UsageError(f"unknown network {name[:60]!r}: {hint}")
+    hint = f"did you mean {', '.join(close)}?" if close else "see the list of those known"
+    raise UsageError(f"unknown network {name[:60]!r}: {hint}", options=("arch", "list"))

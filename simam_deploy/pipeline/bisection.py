@@ -17,7 +17,6 @@ from simam_deploy.verify.bisect import bisect, convert
 from simam_deploy.verify.outputs import Recording, compare
 from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.report import Bisection
-from simam_deploy.verify.tolerance import CONVERTED
 
 
 def bisect_candidate(
@@ -28,11 +27,11 @@ def bisect_candidate(
     Raises:
         InputError: The reference's graph cannot be converted, or `output` not be written.
     """
-    dtype, precision = pair.candidate.dtype, pair.candidate.precision
+    dtype = pair.candidate.dtype
 
     def passes(model: ir.Model) -> bool:
         with run_graph(rounded(model)) as runner:
-            return compare(recording, runner, precision, CONVERTED).passed
+            return compare(recording, runner).passed
 
     found = bisect(pair.original, dtype, passes, progress)
     if output is None or found.reason:

@@ -6,20 +6,21 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.artifacts import EngineArtifact
+from simam_deploy.core.conversion import ConversionOptions
 from simam_deploy.core.files import parts, sha256_of
 from simam_deploy.core.manifest import tool_versions, write_manifest
+from simam_deploy.core.options import words
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.engine.build.build import build_engine
 from simam_deploy.engine.build.prepare import prepare_graph
 from simam_deploy.engine.flavours.choose import load_library
 from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.plan.audit import main_precision, products_of
 from simam_deploy.engine.plan.cache import cache_folder, cache_key, entry_lock, fetch, store
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
 from simam_deploy.engine.profiles import default_profile, given_profiles
@@ -28,10 +29,12 @@ from simam_deploy.engine.run.speed import compare_speed
 from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.types import precision_of
 from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
+from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.runtime.gpu import find_gpus
-from simam_deploy.source import Options
+from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.subject import file_facts
 from simam_deploy.verify.plan import prove
 
@@ -40,7 +43,7 @@ def build(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
     engine: EngineOptions | None = None,
-    network: Options | None = None,
+    network: NetworkOptions | None = None,
     *,
     progress: Progress = lambda step: None,
 ) -> EngineArtifact:
@@ -65,7 +68,8 @@ def build(
         ValidationError: The plan is other than asked, or does not compute what the graph does.
     """
     started = time.perf_counter()
-    job = decide(Path(source), output, engine or EngineOptions(), network or Options(), progress)
+    asked = engine or EngineOptions(), network or NetworkOptions()
+    job = decide(Path(source), output, *asked, progress)
     with staging_folder(job.target) as stage:
         plan = stage / "plan" / job.target.name
         plan.parent.mkdir()
@@ -95,6 +99,9 @@ def _through_cache(job: Job, plan: Path, make: Callable[[], None]) -> tuple[bool
             return False, (f"built without the cache {folder}: {error.strerror}",)
         with explained(job.target):
             if fetch(folder, key, plan):
+                # What was kept may have been built under another name.
+                document = read_manifest(plan)
+                write_manifest(plan, (plan,), {**document, "command": rebuild_command(job)})
                 return True, ()
         make()
         try:
@@ -116,8 +123,8 @@ def _key(job: Job) -> str | None:
         {
             "source": [sha256_of(part) for part in parts(job.source)],
             "place": str(job.source.resolve()),  # a folder's name may state lambda
-            "engine": {**asdict(job.engine), "timing_cache": str(job.engine.timing_cache)},
-            "network": asdict(job.network),
+            "asked": [*words(job.engine), *words(job.network)],
+            "classes": job.classes,
             "flavour": [job.flavour.name, load_library(job.flavour).__version__],
             "gpu": None if ahead else [gpus.cuda, *(asdict(d) for d in gpus.devices[:1])],
             "plugin": job.plugin and sha256_of(job.plugin),
@@ -145,35 +152,21 @@ def _build(job: Job, stage: Path, plan: Path) -> None:
 
 
 def _is_ready(job: Job) -> bool:
-    """Tell whether the source is an .onnx in the precision asked for."""
+    """Tell whether the source is an .onnx in the precision and opset asked for."""
     if job.source.suffix.lower() != ".onnx":
         return False
-    own = main_precision(products_of(read_model(job.source)))
-    return job.engine.precision in (None, own)
+    model, engine = read_model(job.source), job.engine
+    own = precision_of(model)
+    return engine.precision in (None, own) and engine.opset in (None, model.opset_imports[""])
 
 
 def _exported(job: Job, stage: Path) -> Path:
     """Export in the precision asked for, in plain ops, whose SimAM is lowered anew later."""
-    network, engine = job.network, job.engine
+    engine = job.engine
     file = stage / f"{job.target.stem}.onnx"
-    export_onnx(
-        job.source,
-        file,
-        arch=network.arch,
-        model=network.model,
-        e_lambda=network.e_lambda,
-        dynamic=network.dynamic,
-        input_shape=network.input_shape,
-        opset=network.opset,
-        input_names=network.input_names,
-        output_names=network.output_names,
-        precision=engine.precision,
-        keep_io=engine.keep_io,
-        calibration_data=engine.calibration_data,
-        lowering="portable",
-        trust_pickle=network.trust_pickle,
-        progress=job.progress,
-    )
+    asked = {f.name: getattr(engine, f.name) for f in fields(ConversionOptions)}
+    onnx = OnnxOptions(**asked, lowering="portable")
+    export_onnx(job.source, file, onnx, job.network, progress=job.progress)
     return file
 
 
@@ -189,6 +182,7 @@ def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineA
         job.progress,
         facts={
             **facts,
+            **({"classes": list(job.classes)} if job.classes else {}),
             "source": file_facts(job.source),
             "command": rebuild_command(job),
             "tools": tool_versions(),
@@ -206,6 +200,7 @@ def _request(
     model = read_model(graph)
     inputs, _ = interface(model)
     engine = job.engine
+    cache = engine.timing_cache
     given = engine.min_shapes, engine.opt_shapes, engine.max_shapes
     return BuildRequest(
         onnx=graph,
@@ -215,7 +210,7 @@ def _request(
         targets=engine.targets,
         profiles=given_profiles(inputs, *given) if any(given) else default_profile(inputs, facts),
         workspace=engine.workspace,
-        timing_cache=engine.timing_cache and engine.timing_cache.resolve(),
+        timing_cache=None if cache is None else Path(cache).resolve(),
         plugin=plugin,
         tf32=engine.tf32,
     )

@@ -5,32 +5,38 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.artifacts import OnnxArtifact
+from simam_deploy.core.conversion import check_precision
 from simam_deploy.core.files import parts
 from simam_deploy.core.labels import read_labels
 from simam_deploy.core.manifest import manifest_path, write_json
 from simam_deploy.core.place import failed_path, place_of
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.core.staging import explained, publish, staging_folder
-from simam_deploy.core.validation import ValidationReport
+from simam_deploy.core.validation import GateCheck, ValidationReport
 from simam_deploy.errors import UsageError, ValidationError
+from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.seal import seal
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower import choose_lowering
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime, plain
 from simam_deploy.graph.sites import check_sites
-from simam_deploy.graph.types import LEAST_OPSET
+from simam_deploy.graph.types import LEAST_OPSET, float_type
 from simam_deploy.pipeline.half import make_half
 from simam_deploy.pipeline.int8 import Calibration, make_int8
+from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source
-from simam_deploy.precision.int8 import SAMPLES
 from simam_deploy.precision.original import check_convertible
+from simam_deploy.precision.taps import record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner, require_onnxruntime
-from simam_deploy.source import Options, Subject, load_subject
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.subject import Opset, Subject
+from simam_deploy.verify.gates import check_gates
 from simam_deploy.verify.outputs import compare
 from simam_deploy.verify.report import describe_failure
 
@@ -40,23 +46,9 @@ OPSETS = range(13, 24)
 def export_onnx(
     source: str | os.PathLike[str],
     output: str | os.PathLike[str] | None = None,
+    onnx: OnnxOptions | None = None,
+    network: NetworkOptions | None = None,
     *,
-    arch: str | None = None,
-    model: str | None = None,
-    e_lambda: float | None = None,
-    dynamic: str | None = None,
-    input_shape: Sequence[int] | None = None,
-    opset: int | None = None,
-    input_names: Sequence[str] | None = None,
-    output_names: Sequence[str] | None = None,
-    lowering: str = "auto",
-    precision: str | None = None,
-    keep_io: bool = True,
-    calibration_data: str | os.PathLike[str] | None = None,
-    calibration_samples: int = SAMPLES,
-    labels: str | os.PathLike[str] | None = None,
-    simplify: bool = True,
-    trust_pickle: bool = False,
     progress: Progress = lambda step: None,
 ) -> OnnxArtifact:
     """Export a SimAM network to a validated ONNX file with its manifest.
@@ -66,29 +58,8 @@ def export_onnx(
             TorchScript archive, or an .onnx file that somebody exported.
         output: The .onnx to write; or a folder for it, which is there or whose name ends in a
             slash; by default beside the source.
-        arch: Network name, needed only where the keys show no SimAM.
-        model: "file.py:factory" or "package.module:factory", called without arguments, for a
-            checkpoint of a network of your own.
-        e_lambda: SimAM's lambda; by default what the file or its folder says, else the
-            family's published value.
-        dynamic: "none", "batch" or "hw" (batch, height and width, or frames); by default
-            "batch", and "hw" for audio.
-        input_shape: Full shape, or for a published network the shape without the batch; a
-            network of your own needs it.
-        opset: 13 to 23; by default 18 (22 for "bf16"), or an .onnx file's own.
-        input_names: Name of the graph's input, alone in a sequence.
-        output_names: Names of the graph's outputs.
-        lowering: What SimAM becomes: "auto", "portable", "flat", "function", "instancenorm" or
-            "plugin".
-        precision: "fp32", "fp16", "bf16" or "int8"; by default the source's own. Weights and
-            activations are in it; SimAM, and sums as fragile, compute in float32.
-        calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
-        calibration_samples: The most samples to take of them.
-        keep_io: Whether the inputs and outputs of a half-precision file are float32.
-        labels: File of the classes' names, a line each in the order of the scores, for the
-            manifest.
-        simplify: Whether onnx-simplifier runs.
-        trust_pickle: Whether the source may run code while it is loaded.
+        onnx: What is asked of the file.
+        network: What is said of the source; by default it speaks for itself.
         progress: Told each step.
 
     Returns:
@@ -101,39 +72,31 @@ def export_onnx(
             where the manifest would have been, and the file nowhere.
     """
     started = time.perf_counter()
-    options = Options(
-        arch=arch,
-        model=model,
-        e_lambda=e_lambda,
-        dynamic=dynamic,
-        input_shape=input_shape,
-        opset=opset,
-        least_opset=LEAST_OPSET.get(precision or "", 0),
-        input_names=input_names,
-        output_names=output_names,
-        trust_pickle=trust_pickle,
-    )
-    _check_precision(precision, calibration_data)
-    target = _target(Path(source), output, opset)
-    lowering = choose_lowering(lowering, opset)
-    classes = {} if labels is None else {"classes": list(read_labels(Path(labels)))}
+    onnx, network = onnx or OnnxOptions(), network or NetworkOptions()
+    _check(onnx)
+    target = _target(Path(source), output)
+    lowering = choose_lowering(onnx.lowering, onnx.opset)
+    classes = {} if onnx.labels is None else {"classes": list(read_labels(Path(onnx.labels)))}
     require_onnxruntime()
     with staging_folder(target) as stage:
         progress("reading the network")
-        subject = load_subject(Path(source), options)
+        least = LEAST_OPSET.get(onnx.precision or "", 0)
+        subject = load_subject(Path(source), network, Opset(onnx.opset, least))
         choose_lowering(lowering, subject.opset)  # an .onnx file may bring an older opset
-        if precision in (None, subject.precision):
-            step = Step(lowering, subject.precision, True, simplify, stage / target.name, progress)
-            written = _keep_precision(subject, step, target)
-        else:
-            check_convertible(Path(source).name, subject.precision, str(precision))
-            step = Step(lowering, str(precision), keep_io, simplify, stage / target.name, progress)
-            if calibration_data is None:
-                written = make_half(subject, step, target)
-            else:
-                given = Path(calibration_data), subject.facts.get("preprocessing")
-                calibration = Calibration(*given, calibration_samples)
-                written = make_int8(subject, calibration, step, target)
+        kept = onnx.precision in (None, subject.precision)
+        step = Step(
+            lowering=lowering,
+            precision=subject.precision if kept else str(onnx.precision),
+            keep_io=onnx.keep_io or kept,
+            simplify=onnx.simplify,
+            file=stage / target.name,
+            progress=progress,
+        )
+        written = (
+            _keep_precision(Path(source), subject, step, target)
+            if kept
+            else _converted(Path(source).name, subject, onnx, step, target)
+        )
         _reject_failed(written.report, target)
         with explained(target):
             facts = {**written.facts, **classes, "validation": written.report.summary()}
@@ -158,39 +121,39 @@ def export_onnx(
     )
 
 
-def _check_precision(precision: str | None, calibration_data: object) -> None:
-    """Check that the options about precision go together.
+def _check(onnx: OnnxOptions) -> None:
+    """Check what can be checked before any work.
 
     Raises:
-        UsageError: They do not.
+        UsageError: The opset is out of range, or what is said of the precision does not go
+            together.
     """
-    if precision is not None and precision not in PRECISIONS:
-        raise UsageError(f"--precision must be {', '.join(PRECISIONS)}; got {precision!r}")
-    if precision == "int8" and calibration_data is None:
-        raise UsageError("--precision int8 wants samples to measure ranges on: --calibration-data")
-    if precision != "int8" and calibration_data is not None:
-        raise UsageError("--calibration-data is for --precision int8 alone")
+    if onnx.opset is not None and onnx.opset not in OPSETS:
+        raise UsageError(
+            f"the opset must be {OPSETS[0]} to {OPSETS[-1]}, got {onnx.opset}", options=("opset",)
+        )
+    check_precision(onnx)
+    if onnx.precision == "int8" and onnx.calibration_data is None:
+        raise UsageError("int8 wants samples to measure ranges on", options=("calibration_data",))
 
 
-def _target(source: Path, output: str | os.PathLike[str] | None, opset: int | None) -> Path:
-    """Check what can be checked before any work and say where the file goes.
+def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
+    """Say where the file goes.
 
     Raises:
-        UsageError: The opset is out of range, or the output is not named .onnx or is the source.
+        UsageError: The output is not named .onnx or is the source.
     """
-    if opset is not None and opset not in OPSETS:
-        raise UsageError(f"--opset must be {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
     return place_of(source, output, (".onnx",))
 
 
-def _keep_precision(subject: Subject, step: Step, target: Path) -> Written:
+def _keep_precision(source: Path, subject: Subject, step: Step, target: Path) -> Written:
     """Write the graph in its own precision, and hold it against the source."""
     step.progress("computing reference outputs")
     recording = record_source(subject)
     step.progress("making the ONNX graph")
     traced = subject.graph()
     sites = check_sites(traced.model)
-    graph = prepare(traced.model, subject.opset, step.simplify, step.lowering)
+    graph = for_runtime(traced.model, subject.opset, step.simplify, step.lowering)
     with explained(target):
         write_model(graph, step.file)
     facts = facts_of(subject, traced.notes, sites, step)
@@ -199,8 +162,27 @@ def _keep_precision(subject: Subject, step: Step, target: Path) -> Written:
     gc.collect()
     step.progress("validating in ONNX Runtime")
     with OnnxRunner(step.file, as_written=True) as runner:
-        report = compare(recording, runner, step.precision)
+        report = compare(recording, runner)
+    if step.precision == "int8":  # whose bound on the outputs is wide; its SimAM is float32
+        feeds = next(c for c in recording.outputs if c.kind == "normal").feeds(runner.inputs)
+        report = replace(report, gates=_check_kept_gates(source, step.file, feeds))
     return Written(facts, sites, runner.inputs, runner.outputs, report)
+
+
+def _check_kept_gates(source: Path, file: Path, feeds: Feeds) -> tuple[GateCheck, ...]:
+    """Hold every gate of a file against the formula, on the maps that its source has there."""
+    candidate = plain(read_model(file))
+    samples = record_sites(plain(read_model(source)), feeds)
+    return check_gates(samples, candidate, float_type(candidate), feeds)
+
+
+def _converted(name: str, subject: Subject, onnx: OnnxOptions, step: Step, target: Path) -> Written:
+    """Write the graph in another precision than its own, and prove the conversion."""
+    check_convertible(name, subject.precision, step.precision)
+    if onnx.calibration_data is None:
+        return make_half(subject, step, target)
+    given = Path(onnx.calibration_data), subject.facts.get("preprocessing")
+    return make_int8(subject, Calibration(*given, onnx.calibration_samples), step, target)
 
 
 def _reject_failed(report: ValidationReport, target: Path) -> None:

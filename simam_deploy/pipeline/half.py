@@ -5,7 +5,7 @@ Three things are proved, all on the file that was written, with its rounding wri
 
     gates    every SimAM gate against the formula, on the map the float32 network has there
     layers   every layer against its float32 self, likewise
-    outputs  within `verify.tolerance.CONVERTED` times what that precision must cost this network,
+    outputs  within a small factor (`verify.rule`) of what that precision must cost this network,
              which is told from the float32 graph alone (`precision.half.cost`)
 """
 
@@ -18,10 +18,9 @@ from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.graph.file.readable import read_plain
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime, plain
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.types import HALF_TYPES
 from simam_deploy.pipeline.step import Step, Written, facts_of, workspace
@@ -32,12 +31,12 @@ from simam_deploy.precision.rounding import rounded
 from simam_deploy.precision.taps import SiteSample, record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.source import Subject
-from simam_deploy.verify.cases import Case, cases_for
+from simam_deploy.source.subject import Subject
+from simam_deploy.verify.cases import Case
 from simam_deploy.verify.gates import check_gates
 from simam_deploy.verify.layers import LayerMaps, check_layers, record_layers
 from simam_deploy.verify.outputs import Recording, compare, record
-from simam_deploy.verify.tolerance import CONVERTED
+from simam_deploy.verify.rule import rule_for
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ def record_half(
     graph = original.graph()
     round_layers(graph, HALF_TYPES[precision])
     cost = original.file.with_name("cost.onnx")
-    write_model(prepare(graph, original.opset, simplify=False), cost)
+    write_model(for_runtime(graph, original.opset, simplify=False), cost)
     with OnnxRunner(cost, as_written=True) as shaken:
-        recording = record(reference, shaken, cases)
+        recording = record(reference, shaken, cases, rule_for("fp32", precision))
     case = next(case for case in cases if case.kind == "normal")
     feeds = case.feeds(reference.inputs)
     sites = record_sites(original.plain(), feeds)
@@ -90,7 +89,7 @@ def convert_half(
         fuse_epilogue(graph)
     # A node that is kept computes in float32 inside: it needs no Casts around it.
     halved = to_half(graph, HALF_TYPES[precision], keep_io, simam_half=original.fused)
-    write_model(prepare(graph, original.opset, simplify, lowering), file)
+    write_model(for_runtime(graph, original.opset, simplify, lowering), file)
     return halved.notes
 
 
@@ -99,25 +98,23 @@ def judge_half(
 ) -> ValidationReport:
     """Hold a converted file against the reference: outputs, gates and layers."""
     dtype = HALF_TYPES[precision]
-    gates = check_gates(reference.sites, read_plain(file), dtype, reference.feeds)
-    layers = check_layers(reference.layers, original.plain(), read_plain(file), dtype)
-    report = _compare_rounded(reference.recording, file, precision, original.file.parent)
+    gates = check_gates(reference.sites, plain(read_model(file)), dtype, reference.feeds)
+    layers = check_layers(reference.layers, original.plain(), plain(read_model(file)), dtype)
+    report = _compare_rounded(reference.recording, file, original.file.parent)
     if precision == "fp16":  # ONNX Runtime has no bfloat16 convolution on the CPU
-        report = _joined(report, _compare_run(reference.recording, file, precision))
+        report = _joined(report, _compare_run(reference.recording, file))
     return replace(report, gates=gates, layers=layers)
 
 
-def _compare_run(recording: Recording, file: Path, precision: str) -> ValidationReport:
+def _compare_run(recording: Recording, file: Path) -> ValidationReport:
     with OnnxRunner(file, as_written=True) as runner:
-        return compare(recording, runner, precision, CONVERTED)
+        return compare(recording, runner)
 
 
-def _compare_rounded(
-    recording: Recording, file: Path, precision: str, folder: Path
-) -> ValidationReport:
+def _compare_rounded(recording: Recording, file: Path, folder: Path) -> ValidationReport:
     emulated = folder / "rounded.onnx"
-    write_model(rounded(read_plain(file)), emulated)
-    report = _compare_run(recording, emulated, precision)
+    write_model(rounded(plain(read_model(file))), emulated)
+    report = _compare_run(recording, emulated)
     results = (replace(r, case=f"{r.case}, every rounding shown") for r in report.results)
     return replace(report, results=tuple(results))
 
@@ -131,7 +128,7 @@ def make_half(subject: Subject, step: Step, target: Path) -> Written:
     step.progress("making the float32 graph")
     traced = subject.graph()
     sites = check_sites(traced.model)
-    cases = cases_for(subject.shapes, step.precision)
+    cases = rule_for("fp32", step.precision).cases(subject.shapes)
     with workspace(target, step.file.parent) as folder:
         original = keep_original(traced.model, subject.opset, step.lowering, folder)
         step.progress("computing what the precision must cost")

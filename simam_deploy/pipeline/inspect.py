@@ -12,6 +12,7 @@ from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.op import contract
+from simam_deploy.source.options import SampleOptions
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -21,25 +22,22 @@ if TYPE_CHECKING:
 
 def inspect_onnx(
     path: str | os.PathLike[str],
-    *,
     precision: str | None = None,
-    data: str | os.PathLike[str] | None = None,
-    limit: int | None = None,
+    samples: SampleOptions | None = None,
 ) -> InspectReport:
-    """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run without `data`.
+    """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run without samples.
 
     Args:
         path: The .onnx, opset 11 or newer; its external data lie in its folder.
         precision: "fp16" or "bf16": audits what each site needs of that type.
-        data: Samples to measure the sites' planes with, a folder of pictures, .npz or .npy.
-        limit: The most samples to take of them.
+        samples: Samples to measure the sites' planes with.
 
     Returns:
         The report.
 
     Raises:
         InputError: The file or the data cannot be used.
-        UsageError: There is data and no precision.
+        UsageError: There are samples and no precision.
     """
     from simam_deploy.graph.file.interface import interface
     from simam_deploy.graph.file.read import external_files, read_model
@@ -66,7 +64,7 @@ def inspect_onnx(
         sites=tuple(_site(site) for site in findings.sites),
         near_misses=tuple(NearMissFacts(m.name, m.shape, m.reason) for m in findings.near_misses),
         lint=lint(model, findings),
-        ranges=_ranges(model, path, inputs, precision, data, limit),
+        ranges=_ranges(model, path, inputs, precision, samples or SampleOptions()),
     )
 
 
@@ -75,13 +73,14 @@ def _ranges(
     path: Path,
     inputs: tuple[TensorSpec, ...],
     precision: str | None,
-    data: str | os.PathLike[str] | None,
-    limit: int | None,
+    samples: SampleOptions,
 ) -> tuple[RangeFinding, ...]:
     """Audit the sites against a half type, by their shapes and by what sample data does there."""
     if precision is None:
-        if data is not None:
-            raise UsageError("--data measures ranges for --precision fp16 or bf16: say which")
+        if samples.data is not None:
+            raise UsageError(
+                "samples measure ranges for fp16 or bf16: say which", options=("precision",)
+            )
         return ()
     from simam_deploy.graph.types import HALF_TYPES
     from simam_deploy.precision.half.audit import audit
@@ -89,11 +88,14 @@ def _ranges(
     from simam_deploy.source.samples import open_dataset
 
     if precision not in HALF_TYPES:
-        raise UsageError(f"--precision must be {' or '.join(HALF_TYPES)}; got {precision!r}")
-    if data is None:
+        raise UsageError(
+            f"the precision must be {' or '.join(HALF_TYPES)}; got {precision!r}",
+            options=("precision",),
+        )
+    if samples.data is None:
         return audit(model, HALF_TYPES[precision])
     stated = stated_facts(model.metadata_props).get("preprocessing")
-    dataset = open_dataset(Path(data), only_input(inputs), stated, limit=limit)
+    dataset = open_dataset(Path(samples.data), only_input(inputs), stated, limit=samples.limit)
     return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 
 
@@ -104,9 +106,9 @@ def _histogram(model: ir.Model) -> dict[str, int]:
 
 
 def _site(site: Site) -> SiteFacts:
-    from simam_deploy.graph.file.interface import dtype_name
     from simam_deploy.graph.hazards import area_of, fp16_std, hazards_of
     from simam_deploy.graph.passes.epilogue_behind import epilogue_behind
+    from simam_deploy.graph.types import dtype_name
 
     return SiteFacts(
         name=site.name,

@@ -6,7 +6,6 @@ file against the float32 one (`precision.int8.judge`), and its SimAM gates again
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,28 +15,24 @@ import onnx_ir as ir
 
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.core.validation import CaseResult, LayerCheck, ValidationReport
+from simam_deploy.core.validation import ValidationReport
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.interface import interface
-from simam_deploy.graph.file.readable import read_plain
+from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime, plain
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
-from simam_deploy.precision.int8 import SAMPLES, Quantised, Verdict, judge, quantise
+from simam_deploy.precision.int8 import Quantised, judge, quantise
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.source import Subject
 from simam_deploy.source.samples import Dataset, open_dataset
+from simam_deploy.source.subject import Subject
 from simam_deploy.verify.gates import check_gates
 from simam_deploy.verify.outputs import Recording, compare
 
 JUDGED = 12
 """Samples that the whole is judged on; the gates on the first."""
-_RULE = (
-    "int8: twice what noise of half a step on every quantised tensor costs, which is told from the "
-    "float32 graph; float32: {}"
-)
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Calibration:
 
     path: Path
     preprocessing: Mapping[str, Any] | None
-    samples: int = SAMPLES
+    samples: int
 
     def open(self, inputs: tuple[TensorSpec, ...], most: int | None = None) -> Dataset:
         """Open it for the model's only input, `most` samples spread over all or as many as stated.
@@ -98,26 +93,17 @@ def judge_int8(
     one = {spec.name: several[spec.name][: batch or 1]}
     # Too few samples say little about ranges: then the scales are held to what was measured.
     ranges = quantised.calibration["ranges"] if len(dataset) < JUDGED else None
-    verdict = judge(float32, file, several, ranges=ranges, kept=quantised.kept)
-    samples = record_sites(read_plain(float32), one)
-    gates = check_gates(samples, read_plain(file), ir.DataType.FLOAT, one)
+    judged = judge(float32, file, several, ranges=ranges, kept=quantised.kept)
+    samples = record_sites(plain(read_model(float32)), one)
+    gates = check_gates(samples, plain(read_model(file)), ir.DataType.FLOAT, one)
     return replace(
         report,
-        precision="int8",
-        rule=_RULE.format(report.rule),
-        results=(*_results(verdict), *report.results),
+        precision=judged.precision,
+        rule=f"{judged.rule}; float32: {report.rule}",
+        results=(*judged.results, *report.results),
         gates=gates,
-        layers=tuple(
-            LayerCheck(t.name, "tensor", t.error / t.allowed if t.allowed else 0.0, 1.0, t.reason)
-            for t in verdict.tensors
-        ),
+        layers=judged.layers,
     )
-
-
-def _results(verdict: Verdict) -> tuple[CaseResult, ...]:
-    """Word the outputs' cost as relative differences, RMS over RMS."""
-    case = f"int8, {verdict.samples} samples"
-    return tuple(CaseResult(case, o.output, math.nan, o.cost, o.allowed) for o in verdict.outputs)
 
 
 def make_int8(subject: Subject, calibration: Calibration, step: Step, target: Path) -> Written:
@@ -127,7 +113,7 @@ def make_int8(subject: Subject, calibration: Calibration, step: Step, target: Pa
     step.progress("making the float32 graph")
     traced = subject.graph()
     sites = check_sites(traced.model)
-    graph = prepare(traced.model, subject.opset, step.simplify, step.lowering)
+    graph = for_runtime(traced.model, subject.opset, step.simplify, step.lowering)
     inputs, outputs = interface(graph)
     dataset = calibration.open(inputs)
     with workspace(target, step.file.parent) as folder:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from simam_deploy.core.conversion import check_precision
 from simam_deploy.core.files import PLANS
+from simam_deploy.core.labels import read_labels
 from simam_deploy.core.place import place_of
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.engine.flavours.choose import Flavour, choose_flavour, load_library
-from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.profiles import shapes_text
+from simam_deploy.engine.options import EngineOptions, build_command
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.op.find import find_kernels, find_plugin, is_kernels
 from simam_deploy.runtime.gpu import find_gpus
-from simam_deploy.source import Options
+from simam_deploy.source.onnx_file import refuse_fixed
+from simam_deploy.source.options import NetworkOptions
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,10 @@ class Job:
     source: Path
     target: Path
     engine: EngineOptions
-    network: Options
+    network: NetworkOptions
     flavour: Flavour
     plugin: Path | None
+    classes: tuple[str, ...]
     progress: Progress
 
 
@@ -39,7 +39,7 @@ def decide(
     source: Path,
     output: str | os.PathLike[str] | None,
     engine: EngineOptions,
-    network: Options,
+    network: NetworkOptions,
     progress: Progress,
 ) -> Job:
     """Decide.
@@ -49,17 +49,25 @@ def decide(
         UsageError: The options contradict each other or the flavour.
     """
     target = place_of(source, output, PLANS)
-    if engine.precision not in (None, *PRECISIONS):
-        raise UsageError(f"--precision must be {', '.join(PRECISIONS)}; got {engine.precision!r}")
+    check_precision(engine)
+    if source.suffix.lower() == ".onnx":
+        refuse_fixed(source, network)
     if not source.exists():
         raise EngineError(f"cannot use {source}: no such file")
     flavour = choose_flavour(engine.backend, bool(find_gpus().devices))
     flavour.check(
-        BuildRequest(source, target, flavour.name, targets=engine.targets,
-                     timing_cache=engine.timing_cache)
-    )  # fmt: skip
+        BuildRequest(
+            source,
+            target,
+            flavour.name,
+            targets=engine.targets,
+            timing_cache=None if engine.timing_cache is None else Path(engine.timing_cache),
+        )
+    )
     load_library(flavour)
-    return Job(source, target, engine, network, flavour, _plugin(engine, flavour), progress)
+    classes = () if engine.labels is None else read_labels(Path(engine.labels))
+    plugin = _plugin(engine, flavour)
+    return Job(source, target, engine, network, flavour, plugin, classes, progress)
 
 
 def _plugin(engine: EngineOptions, flavour: Flavour) -> Path | None:
@@ -78,11 +86,12 @@ def _plugin(engine: EngineOptions, flavour: Flavour) -> Path | None:
         _check_ahead_of_time(flavour)
     if path is None:
         raise EngineError(
-            "there are no kernels for --plugin aot: make them by scripts/build_plugin"
+            "there are no kernels to put into a plan: make them by scripts/build_plugin",
+            options=("plugin",),
         )
     if not path.is_file():
         raise EngineError(
-            f"there is no plugin {path}; --plugin takes auto, never, aot or a library"
+            f"there is no plugin {path}: it is auto, never, aot or a library", options=("plugin",)
         )
     return path
 
@@ -95,35 +104,12 @@ def _check_ahead_of_time(flavour: Flavour) -> None:
     """
     if flavour.backend != "tensorrt":
         raise UsageError(
-            f"{flavour.title} has no ahead-of-time plugins: take --backend tensorrt, or "
-            "--plugin auto"
+            f"{flavour.title} has no ahead-of-time plugins: take TensorRT, or the plugin auto",
+            options=("backend", "plugin"),
         )
 
 
 def rebuild_command(job: Job) -> str:
     """Word the command that builds this plan again."""
-    engine, network = job.engine, job.network
-    values: dict[str, Any] = {
-        "-o": job.target.name,
-        "--precision": engine.precision,
-        "--calibration-data": engine.calibration_data,
-        "--backend": job.flavour.backend,
-        "--target": ",".join(engine.targets),
-        "--workspace": engine.workspace,
-        "--timing-cache": engine.timing_cache,
-        "--plugin": None if engine.plugin == "auto" else engine.plugin,
-        "--arch": network.arch,
-        "--model": network.model,
-        "--lambda": network.e_lambda,
-        "--dynamic": network.dynamic,
-        "--input-shape": network.input_shape and "x".join(map(str, network.input_shape)),
-    }
-    words = ["simam-build", job.source.name]
-    for flag, value in values.items():
-        words += [flag, str(value)] if value not in (None, "") else []
-    for flag, shapes in (("min", engine.min_shapes), ("opt", engine.opt_shapes),
-                         ("max", engine.max_shapes)):  # fmt: skip
-        words += [word for given in shapes for word in (f"--{flag}-shapes", shapes_text(given))]
-    switches = {"--tf32": engine.tf32, "--no-keep-io": not engine.keep_io,
-                "--trust-pickle": network.trust_pickle}  # fmt: skip
-    return shlex.join([*words, *(flag for flag, on in switches.items() if on)])
+    engine = replace(job.engine, backend=job.flavour.backend)
+    return build_command(job.source.name, job.target.name, engine, job.network)

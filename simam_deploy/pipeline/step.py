@@ -13,10 +13,10 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import SimamSite, TensorSpec
 from simam_deploy.core.staging import explained
 from simam_deploy.core.validation import ValidationReport
-from simam_deploy.source import Subject
 from simam_deploy.source.lambdas import Lambda
-from simam_deploy.verify.cases import cases_for
+from simam_deploy.source.subject import Subject
 from simam_deploy.verify.outputs import Recording, record
+from simam_deploy.verify.rule import rule_for
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ def workspace(target: Path, stage: Path) -> Iterator[Path]:
 
 def record_source(subject: Subject) -> Recording:
     """Run the source on every validation case, and once more with its rounding disturbed."""
-    cases = cases_for(subject.shapes, subject.precision)
+    rule = rule_for(subject.precision, subject.precision)
     with subject.reference() as reference, subject.shaken() as shaken:
-        return record(reference, shaken, cases)
+        return record(reference, shaken, rule.cases(subject.shapes), rule)
 
 
 def facts_of(

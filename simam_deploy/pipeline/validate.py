@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from simam_deploy.core.files import PLANS
@@ -13,10 +13,11 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.types import HALVES
 from simam_deploy.pipeline.bisection import bisect_candidate
+from simam_deploy.pipeline.options import ComparisonOptions
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
-from simam_deploy.source import Options
+from simam_deploy.source.options import NetworkOptions, SampleOptions
 from simam_deploy.verify.candidate import open_candidate
-from simam_deploy.verify.classes import Data, compare_classes, open_samples
+from simam_deploy.verify.classes import compare_classes, open_samples
 from simam_deploy.verify.inside import Inside, gate_inputs, look_inside
 from simam_deploy.verify.pair import open_pair
 from simam_deploy.verify.pair_outputs import compare_outputs, record_outputs
@@ -24,18 +25,12 @@ from simam_deploy.verify.report import ComparisonReport, Side
 
 
 def validate_models(
-    reference: str | Path,
-    candidate: str | Path,
+    reference: str | os.PathLike[str],
+    candidate: str | os.PathLike[str],
+    network: NetworkOptions | None = None,
+    samples: SampleOptions | None = None,
+    options: ComparisonOptions | None = None,
     *,
-    arch: str | None = None,
-    model: str | None = None,
-    e_lambda: float | None = None,
-    input_shape: Sequence[int] | None = None,
-    trust_pickle: bool = False,
-    trust_engine: bool = False,
-    data: Data | None = None,
-    find_hazards: bool = False,
-    output: Path | None = None,
     progress: Progress = lambda step: None,
 ) -> ComparisonReport:
     """Hold a candidate's outputs, SimAM gates and classes against a reference's.
@@ -44,16 +39,10 @@ def validate_models(
         reference: What `export_onnx` takes, in float32: it is right by definition.
         candidate: An .onnx in float32, float16, bfloat16 or int8; or a plan, whose gates cannot be
             read, so that its outputs and classes alone are judged.
-        arch: As for `export_onnx`, of the reference.
-        model: As for `export_onnx`, of the reference.
-        e_lambda: As for `export_onnx`, of the reference.
-        input_shape: Sizes for dimensions that the candidate leaves free.
-        trust_pickle: As for `export_onnx`, of the reference.
-        trust_engine: Whether a plan is loaded without its manifest's word: a plan can run code.
-        data: Samples, if there are any; gates are then judged on them.
-        find_hazards: Whether to find the nodes that must stay in float32, where a half candidate's
-            outputs fail.
-        output: Where to write the conversion that keeps them.
+        network: What is said of the reference; its shape is for what the candidate leaves free,
+            and its free dimensions are the candidate's.
+        samples: Samples to rank classes on; gates are then judged on them too.
+        options: How the candidate is judged.
         progress: Told each step.
 
     Returns:
@@ -65,32 +54,38 @@ def validate_models(
         ValidationError: The candidate cannot be run at all.
     """
     started = time.perf_counter()
+    network, samples = network or NetworkOptions(), samples or SampleOptions()
+    options = options or ComparisonOptions()
+    _check(network, samples, options, Path(candidate))
     require_onnxruntime()
-    if find_hazards and Path(candidate).suffix in PLANS:
-        raise UsageError(f"--bisect wants an .onnx: nodes of {candidate}, a plan, cannot be told")
-    if output is not None:
-        check_place(output)
+    if options.output is not None:
+        check_place(Path(options.output))
     progress("reading the candidate")
-    other = open_candidate(Path(candidate), trust_engine)
-    if find_hazards and other.dtype not in HALVES:
-        raise UsageError(f"--bisect is for fp16 and bf16 candidates, this one is {other.precision}")
+    other = open_candidate(Path(candidate), options.trust_engine)
+    if options.find_hazards and other.dtype not in HALVES:
+        raise UsageError(
+            f"hazards are found in fp16 and bf16 candidates, this one is {other.precision}",
+            options=("find_hazards",),
+        )
     progress("reading the reference")
-    options = Options(arch, model, e_lambda, input_shape=input_shape, trust_pickle=trust_pickle)
     with tempfile.TemporaryDirectory() as folder:
-        pair = open_pair(Path(reference), options, other, Path(folder))
+        pair = open_pair(Path(reference), network, other, Path(folder))
         progress("computing reference outputs")
         recording = record_outputs(pair)
-        samples = open_samples(data, pair) if data else None
+        dataset = open_samples(samples, pair)
         progress("comparing outputs")
         validation, side, notes = compare_outputs(pair, recording)
         inside = Inside()
         if other.graph is not None:
             progress("checking gates")
-            feeds = list(gate_inputs(pair, recording, samples))
+            feeds = list(gate_inputs(pair, recording, dataset))
             inside = look_inside(pair, other.graph, feeds, validation)
-        accuracy = compare_classes(pair, samples, data, progress) if samples and data else None
+        accuracy = None
+        if dataset is not None:
+            accuracy = compare_classes(pair, dataset, options.min_agreement, progress)
         found = None
-        if find_hazards and not validation.passed:
+        if options.find_hazards and not validation.passed:
+            output = None if options.output is None else Path(options.output)
             found = bisect_candidate(pair, recording, output, progress)
     return ComparisonReport(
         reference=Side(
@@ -99,7 +94,7 @@ def validate_models(
         candidate=side,
         validation=validation,
         gates=inside.gates,
-        gate_inputs=f"{data.path.name}" if data else "drawn inputs",
+        gate_inputs=dataset.name if dataset else "drawn inputs",
         layers=inside.layers,
         departure=inside.departure,
         accuracy=accuracy,
@@ -109,8 +104,30 @@ def validate_models(
             *other.notes,
             *notes,
             *inside.notes,
-            *(samples.notes if samples else ()),
+            *(dataset.notes if dataset else ()),
         ),
         seconds=time.perf_counter() - started,
         gates_shown=other.graph is not None,
     )
+
+
+def _check(
+    network: NetworkOptions, samples: SampleOptions, options: ComparisonOptions, candidate: Path
+) -> None:
+    """Refuse what cannot be, before any work.
+
+    Raises:
+        UsageError: Options contradict each other or the candidate.
+    """
+    if options.find_hazards and candidate.suffix in PLANS:
+        raise UsageError(
+            f"hazards are nodes of an .onnx: those of {candidate}, a plan, cannot be told",
+            options=("find_hazards",),
+        )
+    if network.dynamic is not None:
+        raise UsageError(f"what is free is said by {candidate}, not by the reference")
+    if samples.data is None and (samples.limit, options.min_agreement) != (None, None):
+        raise UsageError(
+            "the most samples and their least agreement are about sample data: give some",
+            options=("limit", "min_agreement", "data"),
+        )

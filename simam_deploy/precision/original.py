@@ -15,7 +15,7 @@ from simam_deploy.graph.lower import WITH_FUNCTIONS
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
 from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import plain
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Original:
         graph = self.graph()
         if self.fused:
             fuse_epilogue(graph)
-        return typed(prepare(graph, self.opset, simplify=False))
+        return plain(graph)
 
 
 def keep_original(model: ir.Model, opset: int, lowering: str, folder: Path) -> Original:
@@ -61,5 +61,6 @@ def check_convertible(name: str, own: str, wanted: str) -> None:
     """
     if own != "fp32":
         raise InputError(
-            f"{name} is {own} already, --precision {wanted} starts from float32: take its original"
+            f"{name} is {own} already, and {wanted} is made of float32: take its original",
+            options=("precision",),
         )

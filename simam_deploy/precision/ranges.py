@@ -9,7 +9,8 @@ from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.inspection import PlaneRange
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
-from simam_deploy.graph.file.readable import read_plain
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.prepare import plain
 from simam_deploy.precision.half.audit import measure
 from simam_deploy.precision.taps import SiteRecorder
 from simam_deploy.source.samples import Dataset
@@ -32,7 +33,7 @@ def measure_ranges(path: Path, dataset: Dataset) -> dict[str, PlaneRange]:
         InputError: The file or a sample cannot be used.
     """
     found: dict[str, PlaneRange] = {}
-    with SiteRecorder(read_plain(path)) as recorder:
+    with SiteRecorder(plain(read_model(path))) as recorder:
         for feeds in _feeds(recorder.inputs, dataset):
             for sample in recorder.record(feeds):
                 found[sample.name] = _widest(found.get(sample.name), measure(sample.x))

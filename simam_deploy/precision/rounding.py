@@ -16,7 +16,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from simam_deploy.graph.file.typed import typed
-from simam_deploy.graph.types import HALVES
+from simam_deploy.graph.types import HALVES, float_type
 
 
 def rounded(model: ir.Model) -> ir.Model:
@@ -31,6 +31,8 @@ def rounded(model: ir.Model) -> ir.Model:
     Raises:
         InputError: ONNX cannot tell the type of a value.
     """
+    if float_type(model) not in HALVES:
+        return model
     model = typed(model)
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     graph = model.graph

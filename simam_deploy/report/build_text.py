@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from simam_deploy.core.artifacts import EngineArtifact, PlanAudit
-from simam_deploy.core.specs import Profile
+from simam_deploy.core.specs import Profile, shape_text
+from simam_deploy.report.terminal import one_line
 from simam_deploy.report.text import rows
 
 _SHOWN = 3
@@ -15,7 +16,7 @@ _SHOWN = 3
 def build_table(artifact: EngineArtifact) -> str:
     """Sum up a build: what it is, what was asked, what was found in it."""
     audit = artifact.audit
-    return f"{artifact.path}\n" + rows(
+    return f"{one_line(str(artifact.path))}\n" + rows(
         [
             ("built by", f"{artifact.flavour} {artifact.version}"),
             ("runs on", ", ".join(artifact.targets)),
@@ -58,11 +59,8 @@ def _known(count: int | None) -> str:
 
 def _profile(profile: Profile) -> str:
     """Render as `x 1x3x224x224 / 8x3x224x224 / 32x3x224x224` (min, opt, max)."""
-    return "; ".join(f"{r.name} {_x(r.min)} / {_x(r.opt)} / {_x(r.max)}" for r in profile)
-
-
-def _x(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
+    each = ((r.name, map(shape_text, (r.min, r.opt, r.max))) for r in profile)
+    return "; ".join(f"{name} {' / '.join(shapes)}" for name, shapes in each)
 
 
 def _validation(facts: Mapping[str, object]) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from simam_deploy.report.terminal import one_line
+
 WIDTH = 100
 _SHORTEST_NAME = 14
 
 
 def columns(table: Sequence[Sequence[str]]) -> list[str]:
     """Align the cells of all rows, two spaces apart; the first column gives way."""
+    table = [[one_line(cell) for cell in row] for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     widths[0] = min(widths[0], max(WIDTH - sum(widths[1:]) - 2 * len(widths), _SHORTEST_NAME))
     rows = [(short(row[0], widths[0]), *row[1:]) for row in table]

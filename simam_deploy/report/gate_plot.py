@@ -7,12 +7,13 @@ axis whose line at 1 is the bound. What failed is red, has a cross, and says why
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator
-from html import escape
 
 from simam_deploy.core.validation import GateCheck
 from simam_deploy.report.columns import short
+from simam_deploy.report.terminal import one_line
 from simam_deploy.verify.report import ComparisonReport
 
 _ROW, _TOP, _BOTTOM = 26, 44, 14
@@ -59,21 +60,26 @@ def gate_plot(report: ComparisonReport) -> str:
     failed = sum(not check.passed for check in report.gates)
     unit = "fp32" if report.candidate.precision == "int8" else report.candidate.precision
     lines = [
-        f"<p>{len(report.gates)} SimAM sites on {escape(report.gate_inputs)}, {failed} failed; "
+        f"<p>{len(report.gates)} SimAM sites on {_shown(report.gate_inputs)}, {failed} failed; "
         f"errors in units in the last place of {unit}</p>",
-        *(f'<p class="bad">{escape(failure)}</p>' for failure in report.failures),
+        *(f'<p class="bad">{_shown(failure)}</p>' for failure in report.failures),
     ]
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{escape(title)}: {verdict}</h1>",
+            f"<title>{_shown(title)}</title><style>{_STYLE}</style></head><body>",
+            f"<h1>{_shown(title)}: {verdict}</h1>",
             *lines,
             _drawing(report.gates),
             "</body></html>\n",
         ]
     )
+
+
+def _shown(text: str) -> str:
+    """Show a text as it is: no markup, and nothing that turns the direction of writing."""
+    return html.escape(one_line(text))
 
 
 def _drawing(gates: tuple[GateCheck, ...]) -> str:
@@ -113,7 +119,7 @@ def _row(check: GateCheck, top: int, odd: bool) -> Iterator[str]:
     shade = "band" if check.passed else "tint"
     if odd or not check.passed:
         yield f'{_BACKGROUND} class="{shade}" y="{top}" width="{_WIDTH}" height="{_ROW}"/>'
-    yield f"<g><title>{escape(_explanation(check))}</title>"
+    yield f"<g><title>{_shown(_explanation(check))}</title>"
     kind = "name" if check.passed else "name bad"
     yield _text(8, middle + 4, short(check.name, _NAME_WIDTH), kind)
     if math.isfinite(check.error_ulps):
@@ -177,5 +183,5 @@ def _placed(share: float, span: tuple[int, int]) -> float:
 
 def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
     return (
-        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{_shown(text)}</text>'
     )

@@ -11,6 +11,7 @@ from simam_deploy.core.inspection import InspectReport, LintFinding, RangeFindin
 from simam_deploy.core.onnx_metadata import split_metadata
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.report.columns import WIDTH, columns, short
+from simam_deploy.report.terminal import one_line
 
 _PLACES = 3
 _TIED = "\N{NO-BREAK SPACE}"
@@ -25,7 +26,7 @@ def inspect_table(report: InspectReport) -> str:
     misses = [(m.name, _shape(m.shape), m.reason) for m in report.near_misses]
     notes = _notes(report)
     sections = [
-        f"{report.path}\n{_rows(_facts(report))}",
+        f"{one_line(str(report.path))}\n{_rows(_facts(report))}",
         *([f"as exported by simam-deploy\n{_rows(notes)}"] if notes else []),
         _section("SimAM sites", len(report.sites), _sites(report.sites)),
         _section("near misses", len(misses), "\n".join(_near_misses(misses))),
@@ -91,7 +92,9 @@ def _section(title: str, count: int, body: str) -> str:
 def _sites(sites: Sequence[SiteFacts]) -> str:
     names = ("name", "shape", "lambda", "written as", "epilogue", "fp16 to std")
     header, *lines = columns([names, *map(_row, sites)])
-    hazards = ["".join(f"\n{_INDENT}! {hazard}" for hazard in site.hazards) for site in sites]
+    hazards = [
+        "".join(f"\n{_INDENT}! {one_line(hazard)}" for hazard in site.hazards) for site in sites
+    ]
     legend = [_LEGEND] if any(site.fp16_std is not None for site in sites) else []
     return "\n".join([header, *map("".join, zip(lines, hazards, strict=True)), *legend])
 
@@ -113,7 +116,7 @@ def _ranges(findings: Sequence[RangeFinding]) -> str:
     table = columns([names, *map(_range, findings)])
     lines = [table[0]]
     for line, finding in zip(table[1:], findings, strict=True):
-        reason = f"\n{_INDENT}{'!' if finding.level == 'error' else '-'} {finding.reason}"
+        reason = f"\n{_INDENT}{'!' if finding.level == 'error' else '-'} {one_line(finding.reason)}"
         lines.append(line + (reason if finding.reason else ""))
     counts = Counter(finding.level for finding in findings)
     said = ", ".join(f"{counts[level]} {level}" for level in ("ok", "warning", "error"))

@@ -8,19 +8,20 @@ from typing import Any
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.specs import SimamSite
 from simam_deploy.models.zoo import NETWORKS
+from simam_deploy.report.terminal import one_line
 
 
 def rows(pairs: Sequence[tuple[str, str]]) -> str:
     """Align labels and values in two columns."""
     width = max(len(label) for label, _ in pairs)
-    return "\n".join(f"  {label:{width}}  {value}" for label, value in pairs)
+    return "\n".join(f"  {label:{width}}  {one_line(value)}" for label, value in pairs)
 
 
 def export_table(artifact: OnnxArtifact) -> str:
     """Sum up an export: what it is, what was assumed, how far it is off."""
     v = artifact.validation.summary()
     outputs = "; ".join(map(str, artifact.outputs))
-    return f"{artifact.path}\n" + rows(
+    return f"{one_line(str(artifact.path))}\n" + rows(
         [
             ("network", artifact.arch),
             ("SimAM sites", f"{len(artifact.sites)}: {_names(artifact.sites)}"),

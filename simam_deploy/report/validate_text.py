@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport
 from simam_deploy.report.columns import WIDTH, columns
+from simam_deploy.report.terminal import one_line
 from simam_deploy.verify.report import Accuracy, Bisection, ComparisonReport, Side
 
 _INDENT = " " * 6
@@ -17,7 +18,8 @@ _TIED = "\N{NO-BREAK SPACE}"
 def validate_table(report: ComparisonReport) -> str:
     """Lay out a report: the verdict, both models, what was held against what, every site."""
     verdict = "passed" if report.passed else "FAILED"
-    head = f"{report.candidate.file} against {report.reference.file}: {verdict}"
+    files = f"{report.candidate.file} against {report.reference.file}"
+    head = f"{one_line(files)}: {verdict}"
     sections = [
         "\n".join([head, *(_bullet(line) for line in report.failures), _rows(_facts(report))]),
         *([_gates(report)] if report.gates_shown else []),
@@ -123,7 +125,7 @@ def _number(value: float, form: str) -> str:
 def _bisection(found: Bisection) -> str:
     trials = f"{found.trials} conversions tried"
     if found.reason:
-        return f"bisection: {found.reason} ({trials})"
+        return f"bisection: {one_line(found.reason)} ({trials})"
     if not found.kept:
         head = "bisection: a fresh conversion of the reference passes with no node kept"
         return f"{head}: convert it anew ({trials})"
@@ -131,10 +133,10 @@ def _bisection(found: Bisection) -> str:
     lines = [
         f"bisection: {len(found.kept)} of {found.of} nodes must stay float32 ({trials}{shown})"
     ]
-    lines += [f"  {name}" for name in found.kept[:_KEPT]]
+    lines += [f"  {one_line(name)}" for name in found.kept[:_KEPT]]
     if len(found.kept) > _KEPT:
         lines.append(f"  and {len(found.kept) - _KEPT} more")
-    return "\n".join([*lines, *([f"written: {found.written}"] if found.written else [])])
+    return "\n".join([*lines, *([f"written: {one_line(found.written)}"] if found.written else [])])
 
 
 def _rows(facts: Sequence[tuple[str, str]]) -> str:

@@ -12,12 +12,13 @@ from simam_deploy.graph.file.write import write_model
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 
 
-def run_graph(model: ir.Model, name: str = "graph") -> OnnxRunner:
+def run_graph(model: ir.Model, name: str = "graph", threads: int | None = None) -> OnnxRunner:
     """Open a graph in ONNX Runtime, as it is written; the file that this takes is gone again.
 
     Args:
         model: The graph.
         name: What an error calls it.
+        threads: As for `OnnxRunner`.
 
     Raises:
         InputError: ONNX Runtime does not take it.
@@ -25,7 +26,7 @@ def run_graph(model: ir.Model, name: str = "graph") -> OnnxRunner:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"{Path(name).stem}.onnx"
         write_model(model, file)
-        return OnnxRunner(file, as_written=True)
+        return OnnxRunner(file, as_written=True, threads=threads)
 
 
 def run_model(model: ir.Model, feeds: Feeds) -> list[Array]:

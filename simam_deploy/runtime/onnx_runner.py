@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import TensorSpec, numpy_name
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Closing
-
-_NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
 def require_onnxruntime() -> None:
@@ -65,7 +63,8 @@ class OnnxRunner(Closing):
 
         _check_provider(providers[0], ort.get_available_providers())
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        # Nothing but its end: what fails is raised too, and the log shows names as they stand.
+        options.log_severity_level = 4
         if as_written:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
             options.enable_cpu_mem_arena = False
@@ -118,7 +117,7 @@ def _spec(arg: Any) -> TensorSpec:
     """Read a session's input or output; an unnamed dynamic dimension becomes `?`."""
     element = arg.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple("?" if dim is None else dim for dim in arg.shape)
-    return TensorSpec(arg.name, _NUMPY_NAMES.get(element, element), shape)
+    return TensorSpec(arg.name, numpy_name(element), shape)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,18 +1,22 @@
 """The embedded inference server: KServe V2 (Open Inference Protocol) over HTTP and gRPC.
 
-    connection    guards a TCP connection: caps, header and body timeouts, refusals
-    app           what every HTTP request passes, and the lean path of /infer
-    routes        every other HTTP route, on Starlette
-    grpc_service  the same over gRPC
-    http_codec, grpc_codec    requests to arrays and answers to bytes
-    check         a request's tensors against the model's
-    profiles      the shapes that an engine takes
-    warm_up       the first runs: does it work, does it keep rows apart
-    batcher       the queue, its bounds, and the threads that run the model
-    model         one loaded version of a model, with its batcher
-    repository    the models by name: load, reload without a gap, unload
-    pictures, attention       classify a JPEG or PNG; SimAM's gates as heatmaps
-    server        start, signals, drain
+    protocol   requests and answers, whatever carries them
+      exchange, datatypes   a request that was read; the names of element types
+      check, profiles       its tensors against the model's, and against an engine's shapes
+      refusals, token       why there is no result; who may ask
+    models     what is served
+      repository            the models by name: load, reload without a gap, unload
+      model, open_runner    one loaded version, with its batcher and its runners
+      warm_up               the first runs: does it work, does it keep rows apart
+      batcher, batch        the queue, its bounds and threads; requests put together and apart
+      pictures, attention   classify a JPEG or PNG; SimAM's gates as heatmaps
+    describe   what the server and its models say of themselves
+    http       connection (caps, time-outs), app (every request, /infer), codec, routes, metrics
+    grpc       the same over gRPC: service, codec
+    server     start, signals, drain
+    ray        the same models on several machines
+    deploy     files for servers that are not ours: Triton, KServe
+    load       the other end of the wire: load on one's own server
 
 Everything runs in one event loop but the models, which have a thread an instance.
 """

@@ -52,6 +52,7 @@ class Server:
         self._stop = asyncio.Event()
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
+        self._reloading: asyncio.Task[None] | None = None
 
     def _http_config(self) -> uvicorn.Config:
         s = self._settings
@@ -128,6 +129,8 @@ class Server:
     async def _drain(self) -> None:
         """Say "not ready", then stop listening, then answer what is in flight, then end."""
         self.repository.draining = True
+        if self._reloading is not None:
+            self._reloading.cancel()
         if self._stop.is_set():
             await asyncio.sleep(self._settings.drain_delay)
         if self._grpc is not None:

@@ -4,48 +4,58 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from simam_deploy.errors import NetworkError
-from simam_deploy.source.subject import Options, Subject, Traced
+from simam_deploy.source.options import NetworkOptions
 
-__all__ = ["Options", "Subject", "Traced", "load_subject"]
+if TYPE_CHECKING:
+    from simam_deploy.source.subject import Opset, Subject
 
 
-def load_subject(source: Path, options: Options) -> Subject:
+def load_subject(source: Path, options: NetworkOptions, opset: Opset | None = None) -> Subject:
     """Open whatever `source` is.
+
+    Args:
+        source: The file.
+        options: What is said of it.
+        opset: What is asked of its graph; by default nothing.
 
     Raises:
         InputError: It cannot be used.
         UsageError: An option does not fit it.
     """
+    from simam_deploy.source.subject import Opset
+
+    opset = opset or Opset()
     kind = _kind(source)
     if kind == "onnx":
         from simam_deploy.source.onnx_file import load_onnx
 
-        return load_onnx(source, options)
+        return load_onnx(source, options, opset)
     if kind in ("program", "script"):
         from simam_deploy.source.program import load_program, load_script
 
-        return (load_program if kind == "program" else load_script)(source, options)
+        return (load_program if kind == "program" else load_script)(source, options, opset)
     if options.model is not None:
         from simam_deploy.source.module import load_factory
 
-        return load_factory(source, options)
-    return _load_checkpoint(source, options)
+        return load_factory(source, options, opset)
+    return _load_checkpoint(source, options, opset)
 
 
-def _load_checkpoint(source: Path, options: Options) -> Subject:
+def _load_checkpoint(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """Take a published network, or else the module that a trusted pickle holds."""
     from simam_deploy.source.zoo import load_zoo
 
     try:
-        return load_zoo(source, options)
+        return load_zoo(source, options, opset)
     except NetworkError:
         if not options.trust_pickle or options.arch:
             raise
         from simam_deploy.source.module import load_pickled
 
-        subject = load_pickled(source, options)
+        subject = load_pickled(source, options, opset)
         if subject is None:
             raise
         return subject

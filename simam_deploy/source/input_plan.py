@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import UsageError
 from simam_deploy.models.zoo import Family
-
-if TYPE_CHECKING:
-    pass
-
-
-DYNAMIC = ("none", "batch", "hw")
-
+from simam_deploy.source.options import DYNAMIC
 
 _TRACE_BATCH, _ODD_BATCH = 2, 3
 
@@ -74,12 +67,15 @@ def plan_input(
         audio = any(name == "frames" for _, name in family.dynamic_axes)
         dynamic = "hw" if audio else "batch"
     if dynamic not in DYNAMIC:
-        raise UsageError(f"dynamic must be one of {', '.join(DYNAMIC)}, got {dynamic!r}")
+        raise UsageError(
+            f"the free dimensions must be {', '.join(DYNAMIC)}, got {dynamic!r}",
+            options=("dynamic",),
+        )
     free = {0: "batch"} if dynamic != "none" else {}
     if dynamic == "hw":
         free |= dict(family.dynamic_axes)
     full = _full_shape(family, shape)
-    (name,) = fit_names(names, (family.input_name,), "--input-names")
+    name = _fit_input(names, family.input_name)
     dims: tuple[int | str, ...] = tuple(free.get(i, n) for i, n in enumerate(full))
     spatial = tuple(axis for axis, _ in family.dynamic_axes)
     return InputPlan(TensorSpec(name, "float32", dims), full, tuple(free), spatial)
@@ -100,33 +96,48 @@ def plan_free_input(
         UsageError: No shape is given, or the names are not one.
     """
     if shape is None:
-        raise UsageError("this network does not say what it takes: give --input-shape 1x3x640x640")
+        raise UsageError(
+            "this network does not say what it takes: give the input's shape, like 1x3x640x640",
+            options=("input_shape",),
+        )
     if dynamic == "hw" and len(shape) != 4:
-        raise UsageError(f"--dynamic hw wants an input N x C x H x W, got {shape_text(shape)}")
+        raise UsageError(
+            f"free height and width want an input N x C x H x W, got {shape_text(shape)}",
+            options=("dynamic", "input_shape"),
+        )
     free = {0: "batch"} if dynamic != "none" else {}
     if dynamic == "hw":
         free |= {2: "height", 3: "width"}
-    (name,) = fit_names(names, ("input",), "--input-names")
+    name = _fit_input(names, "input")
     dims: tuple[int | str, ...] = tuple(free.get(i, n) for i, n in enumerate(shape))
     spatial = (2, 3) if len(shape) == 4 else ()
     spec = TensorSpec(name, "float32", dims)
     return InputPlan(spec, tuple(shape), tuple(free), spatial, step=32)
 
 
-def shape_text(shape: Sequence[int]) -> str:
-    """Write a shape as `1x3x224x224`."""
-    return "x".join(map(str, shape))
-
-
-def fit_names(option: Sequence[str] | None, default: tuple[str, ...], flag: str) -> tuple[str, ...]:
-    """Take the option's names where there are any.
+def fit_outputs(option: Sequence[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Take the option's names of the outputs where there are any.
 
     Raises:
         UsageError: They are not as many as the default's, or not distinct.
     """
+    return _fit_names(option, default, "output_names")
+
+
+def _fit_input(option: Sequence[str] | None, default: str) -> str:
+    (name,) = _fit_names(option, (default,), "input_names")
+    return name
+
+
+def _fit_names(
+    option: Sequence[str] | None, default: tuple[str, ...], field: str
+) -> tuple[str, ...]:
     names = default if option is None else tuple(option)
     if len(names) != len(default) or len(set(names)) != len(names) or not all(names):
-        raise UsageError(f"{flag} wants {len(default)} distinct name(s), got {', '.join(names)}")
+        what, got = field.replace("_", " "), ", ".join(names)
+        raise UsageError(
+            f"the {what} must be {len(default)}, and distinct, got {got}", options=(field,)
+        )
     return names
 
 
@@ -141,5 +152,8 @@ def _full_shape(family: Family, shape: Sequence[int] | None) -> tuple[int, ...]:
     if not fits or any(full[i] != n for i, n in enumerate(default) if i not in free):
         wanted = "x".join("N" if i in free else str(n) for i, n in enumerate(default))
         got = shape_text(shape)
-        raise UsageError(f"--input-shape {got} does not fit {family.title}: wanted {wanted}")
+        raise UsageError(
+            f"an input of {got} does not fit {family.title}: wanted {wanted}",
+            options=("input_shape",),
+        )
     return full

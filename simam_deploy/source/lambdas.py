@@ -29,8 +29,10 @@ def choose_lambda(option: float | None, checkpoint: Checkpoint, family: Family) 
     """
     if option is not None:
         if not (math.isfinite(option) and option >= 0):
-            raise UsageError(f"--lambda must be a finite number >= 0, got {option}")
-        return Lambda(option, "--lambda")
+            raise UsageError(
+                f"lambda must be a finite number >= 0, got {option}", options=("e_lambda",)
+            )
+        return Lambda(option, "given")
     if checkpoint.e_lambda is not None:
         return Lambda(checkpoint.e_lambda, checkpoint.e_lambda_source or "file")
     return Lambda(family.e_lambda, f"assumed: the value published for {family.title}")

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ from typing import Any
 import torch
 from torch import nn
 
+from simam_deploy.core.specs import shape_text
 from simam_deploy.errors import InputError, NetworkError, UsageError
 from simam_deploy.runtime.torch_runner import ULP, TorchRunner, flatten
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
-from simam_deploy.source.input_plan import InputPlan, fit_names, plan_free_input
-from simam_deploy.source.subject import Options, Subject, Traced, file_facts, take_sites
+from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_free_input
+from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 from simam_deploy.source.zoo import origin
 
 
-def load_factory(source: Path, options: Options) -> Subject:
+def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """Build `options.model`, "file.py:factory" or "package.module:factory", with a checkpoint.
 
     The factory is called without arguments and returns an nn.Module.
@@ -36,10 +39,13 @@ def load_factory(source: Path, options: Options) -> Subject:
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle, seek_lambda=False)
     model = _call(options.model)
     _fill(model, checkpoint, options.model)
-    return _subject(model, options, f"model:{options.model}", origin(checkpoint), checkpoint.notes)
+    return replace(
+        _subject(model, options, opset, f"model:{options.model}", origin(checkpoint)),
+        notes=checkpoint.notes,
+    )
 
 
-def load_pickled(source: Path, options: Options) -> Subject | None:
+def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject | None:
     """Take the nn.Module that a trusted pickle holds, itself or under `model` or `ema`.
 
     Returns:
@@ -54,7 +60,8 @@ def load_pickled(source: Path, options: Options) -> Subject | None:
     module = next((value for value in held if isinstance(value, nn.Module)), None)
     if module is None:
         return None
-    return _subject(module, options, f"module:{type(module).__name__}", file_facts(source), ())
+    name = f"module:{type(module).__name__}"
+    return _subject(module, options, opset, name, file_facts(source))
 
 
 def _call(reference: str) -> nn.Module:
@@ -62,15 +69,16 @@ def _call(reference: str) -> nn.Module:
     place, _, name = reference.rpartition(":")
     if not place or not name:
         raise UsageError(
-            f"--model wants file.py:factory or package.module:factory, got {reference}"
+            f"a network is named file.py:factory or package.module:factory, got {reference}",
+            options=("model",),
         )
     try:
         factory = getattr(_import(place), name)
         model = factory()
     except Exception as error:  # the user's own code may raise anything
-        raise InputError(f"--model {reference} failed: {type(error).__name__}: {error}") from error
+        raise InputError(f"{reference} failed: {type(error).__name__}: {error}") from error
     if not isinstance(model, nn.Module):
-        raise InputError(f"--model {reference} returned a {type(model).__name__}, no nn.Module")
+        raise InputError(f"{reference} returned a {type(model).__name__}, no nn.Module")
     return model
 
 
@@ -115,30 +123,30 @@ def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> None:
 
 def _subject(
     model: nn.Module,
-    options: Options,
+    options: NetworkOptions,
+    opset: Opset,
     arch: str,
     source: dict[str, Any],
-    notes: tuple[str, ...],
 ) -> Subject:
     """Prepare a module whose SimAM sites are found in its graph."""
     model = model.eval().float().requires_grad_(False)
     plan = plan_free_input(options.dynamic, options.input_shape, options.input_names)
     defaults = _output_names(model, plan)
-    names = fit_names(options.output_names, defaults, "--output-names")
+    names = fit_outputs(options.output_names, defaults)
     runner = partial(TorchRunner, model, (plan.spec,), names)
-    opset = options.choose_opset(DEFAULT_OPSET)
+    version = opset.choose(DEFAULT_OPSET)
 
     def graph() -> Traced:
-        traced = trace(model, (plan.spec,), names, plan.trace_sizes, opset)
+        traced = trace(model, (plan.spec,), names, plan.trace_sizes, version)
         return take_sites(traced, arch)
 
     return Subject(
         facts={"arch": arch, "source": source},
         e_lambda=None,
-        notes=notes,
+        notes=(),
         shapes=tuple((shape,) for shape in plan.validation_shapes(None)),
         precision="fp32",
-        opset=opset,
+        opset=version,
         reference=runner,
         shaken=partial(runner, rounding_noise=ULP),
         graph=graph,
@@ -155,7 +163,8 @@ def _output_names(model: nn.Module, plan: InputPlan) -> tuple[str, ...]:
         with torch.inference_mode():
             outputs = flatten(model(torch.zeros(plan.shape)))
     except Exception as error:  # the user's own code may raise anything
-        shape = "x".join(map(str, plan.shape))
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"the model fails on an input of {shape}: {first}") from error
+        raise InputError(
+            f"the model fails on an input of {shape_text(plan.shape)}: {first}"
+        ) from error
     return ("output",) if len(outputs) == 1 else tuple(f"output{i}" for i in range(len(outputs)))

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.onnx_metadata import stated_facts
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import UsageError
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.runtime.shaken import Shaken
-from simam_deploy.source.input_plan import shape_text
-from simam_deploy.source.subject import Options, Shapes, Subject, Traced, file_facts, take_sites
+from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.subject import Opset, Shapes, Subject, Traced, file_facts, take_sites
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 ASSUMED_SIZE = 224
 """For a free dimension that nobody states: a multiple of 32, which detectors want."""
 _ODD_BATCH = 3
-_EPSILON = {"fp32": 2**-23, "fp16": 2**-10, "bf16": 2**-7}
 
 
-def load_onnx(source: Path, options: Options) -> Subject:
+def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """Read an ONNX file whose SimAM sites are to be found and lowered anew.
 
     Raises:
@@ -34,17 +33,18 @@ def load_onnx(source: Path, options: Options) -> Subject:
     """
     from simam_deploy.graph.file.read import read_model
     from simam_deploy.graph.passes.opset import convert_opset
+    from simam_deploy.graph.types import EPSILON, float_type, precision_of
 
-    _refuse_fixed(source, options)
+    refuse_fixed(source, options)
     model = read_model(source)
-    precision = _precision(model)
-    opset = options.choose_opset(model.opset_imports[""])
+    precision, epsilon = precision_of(model), EPSILON[float_type(model)]
+    version = opset.choose(model.opset_imports[""])
 
     def shaken() -> Runner:
-        return Shaken(OnnxRunner(source), _EPSILON[precision])
+        return Shaken(OnnxRunner(source), epsilon)
 
     def graph() -> Traced:
-        return take_sites(convert_opset(model, opset), source.name)
+        return take_sites(convert_opset(model, version), source.name)
 
     reference = partial(OnnxRunner, source, as_written=True)
     with reference() as runner:
@@ -55,7 +55,7 @@ def load_onnx(source: Path, options: Options) -> Subject:
         notes=(),
         shapes=tuple(_shapes(inputs, options)),
         precision=precision,
-        opset=opset,
+        opset=version,
         reference=reference,
         shaken=shaken,
         graph=graph,
@@ -68,31 +68,31 @@ def _stated(model: ir.Model) -> dict[str, Any]:
     return {key: stated[key] for key in ("preprocessing", "classes") if stated.get(key)}
 
 
-def _refuse_fixed(source: Path, options: Options) -> None:
-    """An ONNX file has names, free dimensions and weights of its own."""
-    given = {
-        "--arch": options.arch,
-        "--model": options.model,
-        "--lambda": options.e_lambda,
-        "--dynamic": options.dynamic,
-        "--input-names": options.input_names,
-        "--output-names": options.output_names,
-    }
-    for flag, value in given.items():
-        if value is not None:
-            raise UsageError(f"{flag} does not apply to {source.name}: an ONNX file states its own")
+_FIXED = {
+    "arch": "network",
+    "model": "network",
+    "e_lambda": "lambda",
+    "dynamic": "free dimensions",
+    "input_names": "input names",
+    "output_names": "output names",
+}
 
 
-def _precision(model: ir.Model) -> str:
-    """Tell a half-precision file by its weights and inputs."""
-    values = (*model.graph.initializers.values(), *model.graph.inputs)
-    kinds = {value.dtype.name for value in values if value.dtype is not None}
-    return next(
-        (p for p, kind in (("fp16", "FLOAT16"), ("bf16", "BFLOAT16")) if kind in kinds), "fp32"
-    )
+def refuse_fixed(source: Path, options: NetworkOptions) -> None:
+    """Refuse to change what an ONNX file has of its own.
+
+    Raises:
+        UsageError: An option says it.
+    """
+    for field, what in _FIXED.items():
+        if getattr(options, field) is not None:
+            raise UsageError(
+                f"{source.name} states its own {what}, as an ONNX file does: leave it out",
+                options=(field,),
+            )
 
 
-def _shapes(inputs: tuple[TensorSpec, ...], options: Options) -> Iterable[Shapes]:
+def _shapes(inputs: tuple[TensorSpec, ...], options: NetworkOptions) -> Iterable[Shapes]:
     """List the shapes to validate: batches 1 and 3, other free dimensions as given or assumed.
 
     Raises:
@@ -102,7 +102,9 @@ def _shapes(inputs: tuple[TensorSpec, ...], options: Options) -> Iterable[Shapes
     given = tuple(options.input_shape or ())
     fixed = [isinstance(d, int) and d != g for d, g in zip(first.shape, given, strict=False)]
     if given and (len(given) != len(first.shape) or any(fixed)):
-        raise UsageError(f"--input-shape {shape_text(given)} does not fit input {first}")
+        raise UsageError(
+            f"a shape of {shape_text(given)} does not fit input {first}", options=("input_shape",)
+        )
     shapes = [given or _concrete(first, 1), *(_concrete(spec, 1) for spec in others)]
     yield tuple(shapes)
     if all(spec.shape and isinstance(spec.shape[0], str) for spec in inputs):

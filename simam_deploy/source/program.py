@@ -14,15 +14,16 @@ from simam_deploy.errors import CheckpointError, InputError, UsageError
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.runtime.shaken import Shaken
 from simam_deploy.runtime.torch_runner import ULP, TorchRunner, flatten
-from simam_deploy.source.input_plan import fit_names, plan_free_input
-from simam_deploy.source.subject import Options, Subject, file_facts, take_sites
+from simam_deploy.source.input_plan import fit_outputs, plan_free_input
+from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.subject import Opset, Subject, file_facts, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace_program, trace_script
 
 SCRIPT_HIGHEST = 20
 """torch's TorchScript exporter, which it keeps but no longer develops, ends there."""
 
 
-def load_program(source: Path, options: Options) -> Subject:
+def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """Load a .pt2 file; its input shapes and free dimensions are its own.
 
     Raises:
@@ -31,24 +32,27 @@ def load_program(source: Path, options: Options) -> Subject:
     """
     _require_trust(source, options)
     if options.dynamic or options.input_shape:
-        raise UsageError(f"{source.name} fixes its own shapes: leave out --dynamic, --input-shape")
+        raise UsageError(
+            f"{source.name} fixes its own shapes and free dimensions: leave them out",
+            options=("dynamic", "input_shape"),
+        )
     program = _open(source, torch.export.load)
     example = tuple(program.example_inputs[0])
     taken = program.graph_signature.user_inputs
     inputs = tuple(_spec(node) for node in program.graph.nodes if node.name in taken)
     model = program.module()
     names = _names(model, example, options)
-    opset = options.choose_opset(DEFAULT_OPSET)
+    version = opset.choose(DEFAULT_OPSET)
     return _subject(
         source,
         partial(TorchRunner, model, inputs, names),
         (tuple(tuple(t.shape) for t in example),),
-        opset,
-        lambda: take_sites(trace_program(program, names, opset), source.name),
+        version,
+        lambda: take_sites(trace_program(program, names, version), source.name),
     )
 
 
-def load_script(source: Path, options: Options) -> Subject:
+def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """Load a TorchScript archive.
 
     Raises:
@@ -56,9 +60,12 @@ def load_script(source: Path, options: Options) -> Subject:
         UsageError: No input shape is given, or the opset is beyond TorchScript's exporter.
     """
     _require_trust(source, options)
-    opset = options.choose_opset(DEFAULT_OPSET)
-    if opset > SCRIPT_HIGHEST:
-        raise UsageError(f"a TorchScript archive exports up to --opset {SCRIPT_HIGHEST}")
+    version = opset.choose(DEFAULT_OPSET)
+    if version > SCRIPT_HIGHEST:
+        raise UsageError(
+            f"a TorchScript archive exports up to opset {SCRIPT_HIGHEST}, not {version}",
+            options=("opset",),
+        )
     model = _open(source, partial(torch.jit.load, map_location="cpu")).eval()
     plan = plan_free_input(options.dynamic, options.input_shape, options.input_names)
     names = _names(model, (torch.zeros(plan.shape),), options)
@@ -66,18 +73,20 @@ def load_script(source: Path, options: Options) -> Subject:
         source,
         partial(TorchRunner, model, (plan.spec,), names),
         tuple((shape,) for shape in plan.validation_shapes(None)),
-        opset,
+        version,
         lambda: take_sites(
-            trace_script(model, plan.spec, names, plan.trace_sizes, opset), source.name
+            trace_script(model, plan.spec, names, plan.trace_sizes, version), source.name
         ),
     )
 
 
-def _require_trust(source: Path, options: Options) -> None:
+def _require_trust(source: Path, options: NetworkOptions) -> None:
     if not options.trust_pickle:
         raise CheckpointError(
             f"{source.name} is a program, code and weights in one, and loading it may run that "
-            "code: if you made it yourself, say --trust-pickle; otherwise ask for its state_dict"
+            "code: if you made it yourself, say that you trust it; otherwise ask for its "
+            "state_dict",
+            options=("trust_pickle",),
         )
 
 
@@ -99,7 +108,9 @@ def _spec(placeholder: torch.fx.Node) -> TensorSpec:
     return TensorSpec(placeholder.name, str(value.dtype).removeprefix("torch."), dims)
 
 
-def _names(model: Any, example: tuple[torch.Tensor, ...], options: Options) -> tuple[str, ...]:
+def _names(
+    model: Any, example: tuple[torch.Tensor, ...], options: NetworkOptions
+) -> tuple[str, ...]:
     """Run the model once to see how many tensors it returns."""
     try:
         with torch.inference_mode():
@@ -108,7 +119,7 @@ def _names(model: Any, example: tuple[torch.Tensor, ...], options: Options) -> t
         last = str(error).strip().splitlines()[-1]
         raise InputError(f"the model fails on the input shape given: {last}") from error
     default = ("output",) if count == 1 else tuple(f"output{i}" for i in range(count))
-    return fit_names(options.output_names, default, "--output-names")
+    return fit_outputs(options.output_names, default)
 
 
 def _subject(source: Path, runner: Any, shapes: Any, opset: int, graph: Any) -> Subject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,26 +22,20 @@ Shapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a user may say of the source; None leaves it to the source.
+class Opset:
+    """What is asked of the opset of a graph.
 
-    `least_opset` is what the result's precision needs where `opset` leaves it open.
+    Attributes:
+        asked: The opset; None leaves it open.
+        least: What the result's precision needs where it is open.
     """
 
-    arch: str | None = None
-    model: str | None = None
-    e_lambda: float | None = None
-    dynamic: str | None = None
-    input_shape: Sequence[int] | None = None
-    opset: int | None = None
-    least_opset: int = 0
-    input_names: Sequence[str] | None = None
-    output_names: Sequence[str] | None = None
-    trust_pickle: bool = False
+    asked: int | None = None
+    least: int = 0
 
-    def choose_opset(self, default: int) -> int:
-        """Give the opset of the graph: what was asked for, else the source's own or a newer one."""
-        return self.opset or max(default, self.least_opset)
+    def choose(self, own: int) -> int:
+        """Give the one that was asked for, else the source's own or a newer one."""
+        return self.asked or max(own, self.least)
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Subject:
         e_lambda: The lambda it was built with; None where each site of the graph has its own.
         notes: What was stripped, converted or left out on the way.
         shapes: The full input shapes to validate at.
-        precision: Key of `simam_deploy.verify.tolerance.TOLERANCES`.
+        precision: Of the graph, by `graph.types.precision_of`.
         opset: The opset its graph is to have.
         reference: Opens the runner that is right by definition.
         shaken: Opens the same with its rounding disturbed.
@@ -95,16 +89,10 @@ def take_sites(model: ir.Model, where: str) -> Traced:
     Raises:
         InputError: No SimAM was found; names what comes near, with the reason.
     """
-    import onnx
-
-    from simam_deploy.graph.file.weights import without_weights
-    from simam_deploy.graph.recognise import recognise, to_nodes
+    from simam_deploy.graph.prepare import with_sites
     from simam_deploy.graph.sites import simam_nodes
 
-    # Old exporters leave inner shapes out, which n = H*W - 1 is proved and folded by.
-    model = without_weights(model, onnx.shape_inference.infer_shapes)
-    findings = recognise(model)
-    to_nodes(model, findings)
+    model, findings = with_sites(model)
     notes = tuple(_remarks(findings))
     if not simam_nodes(model):
         near = "; ".join(notes[:3]) or "nothing comes near it"

@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simam_deploy.core.specs import shape_text
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.torch_runner import ULP, TorchRunner
-from simam_deploy.source.input_plan import InputPlan, fit_names, plan_input, shape_text
+from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
 from simam_deploy.source.lambdas import choose_lambda
-from simam_deploy.source.subject import Options, Subject, Traced
+from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.subject import Opset, Subject, Traced
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from simam_deploy.source.checkpoint import Checkpoint
 
 
-def load_zoo(source: Path, options: Options) -> Subject:
+def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """Read, identify and build.
 
     Raises:
@@ -41,9 +43,9 @@ def load_zoo(source: Path, options: Options) -> Subject:
     plan = plan_input(family, options.dynamic, options.input_shape, options.input_names)
     model = build(identity, checkpoint.weights, e_lambda.value)
     smallest = _smallest_workable(model, plan)
-    names = fit_names(options.output_names, family.output_names, "--output-names")
+    names = fit_outputs(options.output_names, family.output_names)
     runner = partial(TorchRunner, model, (plan.spec,), names)
-    opset = options.choose_opset(DEFAULT_OPSET)
+    version = opset.choose(DEFAULT_OPSET)
     return Subject(
         facts={
             "arch": identity.network.name,
@@ -56,10 +58,10 @@ def load_zoo(source: Path, options: Options) -> Subject:
         notes=_notes(checkpoint, identity),
         shapes=tuple((shape,) for shape in plan.validation_shapes(smallest)),
         precision="fp32",
-        opset=opset,
+        opset=version,
         reference=runner,
         shaken=partial(runner, rounding_noise=ULP),
-        graph=lambda: Traced(trace(model, (plan.spec,), names, plan.trace_sizes, opset)),
+        graph=lambda: Traced(trace(model, (plan.spec,), names, plan.trace_sizes, version)),
     )
 
 

@@ -58,7 +58,9 @@ def measure_accuracy(
         UsageError: The model takes more than one input.
     """
     if len(reference.inputs) != 1:
-        raise UsageError(f"--data serves one input, the model takes {len(reference.inputs)}")
+        raise UsageError(
+            f"samples serve one input, the model takes {len(reference.inputs)}", options=("data",)
+        )
     agreed = samples = 0
     hits = np.zeros((2, 2), np.int64)
     labelled = False

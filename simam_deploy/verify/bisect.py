@@ -17,7 +17,8 @@ import onnx_ir as ir
 from simam_deploy.core.progress import Progress
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.graph.passes.opset import convert_opset
-from simam_deploy.precision.half.half import BFLOAT16_SINCE, half_nodes, to_half
+from simam_deploy.graph.types import LEAST_OPSET, precision_name
+from simam_deploy.precision.half.half import half_nodes, to_half
 from simam_deploy.verify.report import Bisection
 
 TRIALS = 128
@@ -118,8 +119,7 @@ def convert(model: ir.Model, dtype: ir.DataType, keep: Collection[str]) -> ir.Mo
 
 def prepared(model: ir.Model, dtype: ir.DataType) -> ir.Model:
     """Give every value a type, every node a name of its own, and bfloat16 the opset it needs."""
-    if dtype == ir.DataType.BFLOAT16:
-        model = convert_opset(model, BFLOAT16_SINCE)
+    model = convert_opset(model, LEAST_OPSET.get(precision_name(dtype), 0))
     model = typed(model)
     names: set[str] = set()
     for node in model.graph:

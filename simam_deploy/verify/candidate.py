@@ -8,29 +8,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.onnx_metadata import stated_facts
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import PRECISIONS, TensorSpec
 from simam_deploy.errors import EngineError, GraphError, InputError, ValidationError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.graph.file.weights import without_weights
-from simam_deploy.graph.lower.portable import lower_portable
+from simam_deploy.graph.prepare import plain
 from simam_deploy.graph.sites import simam_nodes
-from simam_deploy.graph.types import EPSILON, HALVES
+from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES, precision_of
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
-
-_QUANTISERS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
-_NAMES = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16"}
-DTYPES = {"fp32": ir.DataType.FLOAT, "int8": ir.DataType.FLOAT} | {v: k for k, v in _NAMES.items()}
-"""What a file of each precision computes SimAM's result in; int8 is dequantised in front of it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +56,7 @@ class Candidate:
     @property
     def dtype(self) -> ir.DataType:
         """The type in whose units its gates are judged."""
-        return DTYPES[self.precision]
+        return FLOAT_TYPES[self.precision]
 
     @property
     def unit(self) -> float:
@@ -98,7 +91,7 @@ def _open_onnx(path: Path) -> Candidate:
         precision=precision,
         inputs=inputs,
         runner=partial(_open, path, precision),
-        graph=partial(_plain, path),
+        graph=lambda: plain(read_model(path)),
         shapes=(),
         preprocessing=stated_facts(model.metadata_props).get("preprocessing"),
         notes=(FUSED_NOTE,) if fused else (),
@@ -122,8 +115,8 @@ def _open_plan(path: Path, trust: bool) -> Candidate:
     with TensorRTRunner(path, trust=trust) as first:
         facts, profiles = first.facts, first.profiles
     precision = facts.get("precision", "fp32")
-    if precision not in DTYPES:
-        raise EngineError(f"{path.name} is {precision}: only {', '.join(DTYPES)} can be judged")
+    if precision not in PRECISIONS:
+        raise EngineError(f"{path.name} is {precision}: only {', '.join(PRECISIONS)} can be judged")
     return Candidate(
         path=path,
         precision=precision,
@@ -142,17 +135,6 @@ PLAN_NOTE = "a plan does not show its SimAM gates: its outputs alone cover them"
 UNSTATED_NOTE = "no manifest states the plan's precision: it is judged as fp32"
 
 
-def precision_of(model: ir.Model) -> str:
-    """Tell a model's precision: int8 by its quantisers, half by any weight, input or Cast."""
-    nodes = list(model.graph.all_nodes())
-    if any(node.op_type in _QUANTISERS for node in nodes):
-        return "int8"
-    values = (*model.graph.initializers.values(), *model.graph.inputs)
-    kinds = {value.dtype for value in values}
-    kinds |= {ir.DataType(n.attributes["to"].as_int()) for n in nodes if n.op_type == "Cast"}
-    return next((_NAMES[half] for half in HALVES if half in kinds), "fp32")
-
-
 def _open(path: Path, precision: str) -> Runner:
     """Open a file.
 
@@ -160,7 +142,7 @@ def _open(path: Path, precision: str) -> Runner:
         ValidationError: ONNX Runtime does not take it.
     """
     try:
-        if DTYPES[precision] not in HALVES:
+        if precision not in HALF_TYPES:
             return OnnxRunner(path, as_written=True)
         return run_graph(rounded(_inlined(read_model(path))), path.name)
     except InputError as error:
@@ -169,10 +151,3 @@ def _open(path: Path, precision: str) -> Runner:
 
 def _inlined(model: ir.Model) -> ir.Model:
     return InlinePass()(model).model if model.functions else model
-
-
-def _plain(path: Path) -> ir.Model:
-    """Read a file as plain ops with inner shapes, which n = H*W - 1 is proved by."""
-    model = read_model(path)
-    lower_portable(model)
-    return without_weights(_inlined(model), onnx.shape_inference.infer_shapes)

@@ -28,7 +28,7 @@ import onnx_ir as ir
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import GateCheck
 from simam_deploy.errors import InputError
-from simam_deploy.graph.file.typed import typed
+from simam_deploy.graph.file.typed import with_types
 from simam_deploy.graph.recognise import Site
 from simam_deploy.graph.types import EPSILON, HALVES, SMALLEST_NORMAL
 from simam_deploy.op import contract
@@ -58,7 +58,7 @@ class GateChecker(Closing):
     """
 
     def __init__(self, candidate: ir.Model, dtype: ir.DataType) -> None:
-        candidate = typed(candidate)
+        candidate = with_types(candidate)
         self._dtype = dtype
         self._sites = cut_islands(candidate)
         self._given = {v.name: v.dtype for v in candidate.graph.inputs}

@@ -21,8 +21,9 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import LayerCheck
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.graph.types import EPSILON, HALVES, SMALLEST_NORMAL
-from simam_deploy.precision.half.layers import cut_layers, majorise, tap_layers
+from simam_deploy.precision.half.layers import cut_layers, layers, majorise
 from simam_deploy.precision.rounding import rounded
+from simam_deploy.precision.taps import Taps
 from simam_deploy.runtime.graph_runner import run_model
 
 ALLOWED_ULPS = 1.1
@@ -47,8 +48,12 @@ def record_layers(model: ir.Model, feeds: Feeds) -> LayerMaps:
         InputError: ONNX Runtime does not take it.
     """
     model = typed(model)
-    read = tap_layers(model)
-    return LayerMaps(tuple(run_model(model, feeds)) if read else (), read)
+    given = [x for node in layers(model) if (x := node.inputs[0]) is not None]
+    if not given:
+        return LayerMaps((), ())
+    once = list(dict.fromkeys(given))
+    with Taps(model, once) as taps:
+        return LayerMaps(tuple(taps.read(feeds)), tuple(map(once.index, given)))
 
 
 def check_layers(

@@ -11,28 +11,31 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import CaseResult, ValidationReport
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.cases import Case
-from simam_deploy.verify.tolerance import TOLERANCES, Tolerance
+from simam_deploy.verify.rule import Rule
 
 
 @dataclass(frozen=True)
 class Recording:
     """A reference runner's outputs, kept so that its model can be freed before the next loads.
 
-    `spread` is, by output, the largest relative change over all cases that rounding makes.
+    `spread` is, by output, the largest relative change over all cases that rounding makes, and
+    `rule` what candidates are judged by.
     """
 
+    rule: Rule
     reference: str
     outputs: Mapping[Case, Feeds]
     spread: Mapping[str, float]
 
 
-def record(reference: Runner, shaken: Runner, cases: Iterable[Case]) -> Recording:
+def record(reference: Runner, shaken: Runner, cases: Iterable[Case], rule: Rule) -> Recording:
     """Run every case in the reference, and in the same model with its rounding disturbed.
 
     Args:
         reference: The model that is right by definition.
         shaken: The same model, its layers' outputs each off by up to a unit in the last place.
-        cases: The inputs.
+        cases: The inputs; the rule's own, or some of them.
+        rule: What candidates will be judged by.
     """
     outputs: dict[Case, Feeds] = {}
     spread: dict[str, float] = {}
@@ -42,35 +45,28 @@ def record(reference: Runner, shaken: Runner, cases: Iterable[Case]) -> Recordin
         for name, moved in shaken.run(feeds).items():
             _, change = difference(outputs[case][name], moved)
             spread[name] = max(spread.get(name, 0.0), change)
-    return Recording(reference.name, outputs, spread)
+    return Recording(rule, reference.name, outputs, spread)
 
 
-def compare(
-    recording: Recording,
-    runner: Runner,
-    precision: str = "fp32",
-    tolerances: Mapping[str, Tolerance] = TOLERANCES,
-) -> ValidationReport:
+def compare(recording: Recording, runner: Runner) -> ValidationReport:
     """Run every recorded case in `runner` and compare each output.
 
     Args:
         recording: The reference.
         runner: The candidate; its inputs and outputs bear the reference's names.
-        precision: Key of `tolerances`.
-        tolerances: `TOLERANCES`, or `CONVERTED` where the reference is float32.
 
     Returns:
         The report; it fails on any NaN or infinity, missing output, shape or bound.
     """
-    tolerance = tolerances[precision]
+    rule = recording.rule
     results = []
     for case, expected in recording.outputs.items():
         got = runner.run(case.feeds(runner.inputs))
         for name, array in expected.items():
-            allowed = tolerance.allowed(recording.spread[name])
+            allowed = rule.tolerance.allowed(recording.spread[name])
             results.append(_compare_output(case.name, name, array, got.get(name), allowed))
     names = recording.reference, runner.name
-    return ValidationReport(*names, precision, str(tolerance), tuple(results))
+    return ValidationReport(*names, rule.precision, str(rule.tolerance), tuple(results))
 
 
 def difference(expected: Array, got: Array) -> tuple[float, float]:

@@ -14,11 +14,14 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError, ValidationError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime
+from simam_deploy.graph.types import precision_of
 from simam_deploy.runtime.protocol import Closing, Runner
 from simam_deploy.runtime.renamed import Renamed
-from simam_deploy.source import Options, Subject, load_subject
-from simam_deploy.verify.candidate import Candidate, precision_of
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.subject import Subject
+from simam_deploy.verify.candidate import Candidate
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Pair:
         return fixed if isinstance(fixed, int) else wanted
 
 
-def open_pair(reference: Path, options: Options, candidate: Candidate, folder: Path) -> Pair:
+def open_pair(reference: Path, options: NetworkOptions, candidate: Candidate, folder: Path) -> Pair:
     """Open the reference at the sizes that the candidate takes, and write its graph to `folder`.
 
     Raises:
@@ -73,11 +76,11 @@ def open_pair(reference: Path, options: Options, candidate: Candidate, folder: P
     wanted = [_fitted(each, inputs) for each in candidate.shapes] or subject.shapes
     shapes = dict.fromkeys(_fitted(each, candidate.inputs) for each in wanted)
     file = folder / "reference.onnx"
-    write_model(prepare(subject.graph().model, subject.opset, simplify=False), file)
+    write_model(for_runtime(subject.graph().model, subject.opset, simplify=False), file)
     return Pair(subject, candidate, inputs, outputs, tuple(shapes), lambda: read_model(file))
 
 
-def load_reference(path: Path, options: Options, candidate: Candidate) -> Subject:
+def load_reference(path: Path, options: NetworkOptions, candidate: Candidate) -> Subject:
     """Open a reference at the sizes that the candidate takes.
 
     Raises:
@@ -99,7 +102,8 @@ def load_reference(path: Path, options: Options, candidate: Candidate) -> Subjec
     try:
         return load_subject(path, replace(options, dynamic=dynamic, input_shape=shape))
     except UsageError as error:
-        raise UsageError(f"{candidate.path.name} takes {spec}; for {path.name}, {error}") from error
+        line = f"{candidate.path.name} takes {spec}; for {path.name}, {error}"
+        raise error.reworded(line) from error
 
 
 def _check_float32(path: Path, candidate: Candidate) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.graph.file.typed import typed
@@ -10,18 +10,17 @@ from simam_deploy.graph.types import HALVES
 from simam_deploy.precision.half.cost import round_layers
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.verify.cases import cases_for
 from simam_deploy.verify.outputs import Recording, compare, record
 from simam_deploy.verify.pair import Pair, at_fault, under_names
 from simam_deploy.verify.report import Side
-from simam_deploy.verify.tolerance import CONVERTED, TOLERANCES, Tolerance
+from simam_deploy.verify.rule import rule_for
 
 
 def record_outputs(pair: Pair) -> Recording:
     """Run the reference on every case, and once more as the precision disturbs it."""
-    cases = cases_for(pair.shapes, pair.candidate.precision)
+    rule = rule_for("fp32", pair.candidate.precision)
     with pair.subject.reference() as reference, _disturbed(pair) as shaken:
-        return record(reference, shaken, cases)
+        return record(reference, shaken, rule.cases(pair.shapes), rule)
 
 
 def _disturbed(pair: Pair) -> Runner:
@@ -42,14 +41,10 @@ def compare_outputs(pair: Pair, recording: Recording) -> tuple[ValidationReport,
     candidate = pair.candidate
     with candidate.runner() as runner, at_fault(candidate.path):
         named = under_names(runner, pair.inputs, pair.outputs)
-        validation = compare(recording, named, candidate.precision, _bounds(candidate.precision))
+        validation = compare(recording, named)
         outputs = tuple(spec.name for spec in runner.outputs)
     side = Side(candidate.path.name, runner.name, candidate.precision, candidate.inputs, outputs)
     return validation, side, list(_remarks(pair, side))
-
-
-def _bounds(precision: str) -> Mapping[str, Tolerance]:
-    return CONVERTED if precision in CONVERTED else TOLERANCES
 
 
 def _remarks(pair: Pair, side: Side) -> Iterator[str]:

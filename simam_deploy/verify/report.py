@@ -221,5 +221,7 @@ def describe_failure(report: ValidationReport) -> str:
 
 
 def _local(check: GateCheck | LayerCheck) -> str:
-    found = check.reason or f"off by {check.error_ulps:.3g} units of rounding"
+    if check.reason:
+        return f"{check.name}: {check.reason}"
+    found = f"off by {check.error_ulps:.3g} units of rounding"
     return f"{check.name} is {found} (allowed {check.allowed_ulps:g})"

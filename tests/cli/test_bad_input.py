@@ -3,7 +3,6 @@
 import pickle
 import resource
 import signal
-import subprocess
 import sys
 import time
 from collections import OrderedDict
@@ -14,7 +13,7 @@ import pytest
 import torch
 
 from simam_deploy.cli.export import main
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 
 
@@ -83,7 +82,7 @@ def write(folder: Path, name: str) -> Path:
         ("directory", "directory"),
         ("bare pickle", "a plain pickle that torch.save did not write"),
         ("legacy file with code", "asks for builtins.print"),
-        ("zip with code", "or pass --trust-pickle"),
+        ("zip with code", "(--trust-pickle)"),
         ("expanded tensor", "expanded tensor.pth"),
         ("plain ResNet", "--arch"),
         ("SE", "SE"),
@@ -129,17 +128,19 @@ def test_an_output_that_is_a_folder_of_that_name(digits, tmp_path, capsys):
     assert "is a directory" in capsys.readouterr().err
 
 
-def export(digits, output, **options):
-    command = [sys.executable, "-m", "simam_deploy", "export", str(digits), "-o", str(output)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **pipes, **options)
+@pytest.fixture
+def export(launch, digits):
+    def export(output, **options):
+        command = [sys.executable, "-m", "simam_deploy", "export", str(digits), "-o", str(output)]
+        return launch(command, **options)
+
+    return export
 
 
-def test_a_full_disk(digits, tmp_path):
+def test_a_full_disk(export, tmp_path):
     """A limit of 500 kB a file: the 1.1 MB model fails in the middle of being written."""
     limit = (500_000, 500_000)
     child = export(
-        digits,
         tmp_path / "m.onnx",
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )
@@ -159,8 +160,8 @@ def test_an_unwritable_folder(digits, tmp_path, capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["reading", "making"])
-def test_interrupted_in_the_middle(number, step, digits, tmp_path):
-    child = export(digits, tmp_path / "new" / "m.onnx")
+def test_interrupted_in_the_middle(number, step, export, tmp_path):
+    child = export(tmp_path / "new" / "m.onnx")
     for line in child.stderr:
         if step in line:
             break

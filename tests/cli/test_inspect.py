@@ -93,13 +93,12 @@ def test_json_is_the_only_thing_on_stdout(file):
     assert document["inputs"] == [{"name": "x", "dtype": "float32", "shape": ["n", 4, 56, 56]}]
 
 
-def test_a_reader_that_has_seen_enough(file):
+def test_a_reader_that_has_seen_enough(file, launch):
     command = [sys.executable, "-m", "simam_deploy", "inspect", str(file)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = launch(command)
     child.stdout.close()
     assert child.stderr.read() == ""
     assert child.wait(timeout=60) == 0
-    child.stderr.close()
 
 
 def test_without_any_simam(tmp_path, capsys):

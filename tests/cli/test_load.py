@@ -50,9 +50,9 @@ def test_json_is_the_only_thing_on_stdout(url):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_prints_what_was_measured(number, url):
+def test_an_interruption_prints_what_was_measured(number, url, launch):
     command = [*COMMAND, url, "--seconds", "60", "--json"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = launch(command)
     assert "requests/s" in child.stderr.readline()
     child.send_signal(number)
     started = time.perf_counter()
@@ -73,7 +73,7 @@ def test_an_interruption_prints_what_was_measured(number, url):
         (["http://127.0.0.1:9", "--model", "m"], 1, "not connected"),
         (["--seconds", "1e9"], 2, "at most 600"),
         (["--rate", "1e9"], 2, "at most 20000"),
-        (["--clients", "0"], 2, "--clients must be above 0"),
+        (["--clients", "0"], 2, "clients must be above 0 and at most 1000, got 0 (--clients)"),
         (["--token-file", "/nowhere"], 1, "cannot read the token"),
         (["--token-file", "/dev/null"], 1, "holds no token"),
     ],
@@ -91,4 +91,4 @@ def test_a_shape_that_is_none(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--shape", "input=1xax3"])
     assert caught.value.code == 2
-    assert "not like input=1x3x224x224" in capsys.readouterr().err
+    assert "not a shape like 1x3x224x224" in capsys.readouterr().err

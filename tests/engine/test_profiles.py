@@ -51,7 +51,7 @@ def test_a_static_input_needs_no_range():
 
 def test_every_dynamic_input_needs_one():
     inputs = [spec("n", 3), spec("n", 2, name="other")]
-    with pytest.raises(UsageError, match="input other .* is dynamic and has no --opt-shapes"):
+    with pytest.raises(UsageError, match="input other .* is dynamic and has no shape to tune for"):
         given_profiles(inputs, [], [{"x": (4, 3)}], [])
 
 

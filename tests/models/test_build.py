@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from simam_deploy.errors import NetworkError
 from simam_deploy.models.attention.simam import SimAM
-from simam_deploy.models.build import build, create
+from simam_deploy.models.build import build
+from simam_deploy.models.create import create, expected_shapes
 from simam_deploy.models.identify import Identity, identify
-from simam_deploy.models.layout import expected_shapes
 from simam_deploy.models.networks.wespeaker import AttentivePooling
 from simam_deploy.models.spelling import TORCHVISION
 from simam_deploy.models.zoo import NETWORKS

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS, Network
 
 SHAPE_ARITHMETIC = {"Shape", "Gather", "Size", "Slice", "Squeeze", "Expand", "Range", "Cast"}

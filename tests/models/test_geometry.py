@@ -8,7 +8,7 @@ from torch import nn
 
 from simam_deploy.errors import UsageError
 from simam_deploy.models.attention.simam import SimAM
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.models.geometry import simam_shapes, smallest_input
 from simam_deploy.models.zoo import NETWORKS
 

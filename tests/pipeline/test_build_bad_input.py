@@ -19,10 +19,13 @@ pytest.importorskip(
 )
 
 
-def start(source, output, *options, **settings):
-    command = [sys.executable, "-m", "simam_deploy", "build", str(source), "-o", str(output)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*command, "--backend", "rtx", *options], **pipes, **settings)
+@pytest.fixture
+def start(launch):
+    def start(source, output, *options, **settings):
+        command = [sys.executable, "-m", "simam_deploy", "build", str(source), "-o", str(output)]
+        return launch([*command, "--backend", "rtx", *options], **settings)
+
+    return start
 
 
 def ended(child):
@@ -37,7 +40,7 @@ def names(folder):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", ["preparing", "Optimizing graph"])
-def test_interrupted_in_the_middle(number, step, digits_onnx, tmp_path, cache):
+def test_interrupted_in_the_middle(number, step, digits_onnx, tmp_path, cache, start):
     child = start(digits_onnx, tmp_path / "new" / "d.engine")
     for line in child.stderr:
         if step in line:
@@ -57,7 +60,7 @@ def running(folder):
     return str(folder) in listed
 
 
-def test_an_interrupted_builder_is_ended_not_waited_for(tmp_path, fakes):
+def test_an_interrupted_builder_is_ended_not_waited_for(tmp_path, fakes, start):
     fakes.setenv("FAKE_BUILD", "slow")
     fakes.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     child = start(write_onnx(tmp_path / "m.onnx"), tmp_path / "m.engine", "--backend", "tensorrt")
@@ -70,7 +73,7 @@ def test_an_interrupted_builder_is_ended_not_waited_for(tmp_path, fakes):
     assert not running(tmp_path)
 
 
-def test_ctrl_c_reaches_the_building_process_too(digits_onnx, tmp_path):
+def test_ctrl_c_reaches_the_building_process_too(digits_onnx, tmp_path, start):
     child = start(digits_onnx, tmp_path / "d.engine", start_new_session=True)
     for line in child.stderr:
         if "Optimizing" in line:
@@ -82,7 +85,7 @@ def test_ctrl_c_reaches_the_building_process_too(digits_onnx, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_a_builder_whose_parent_is_gone_ends(digits_onnx, tmp_path):
+def test_a_builder_whose_parent_is_gone_ends(digits_onnx, tmp_path, start):
     child = start(digits_onnx, tmp_path / "d.engine")
     for line in child.stderr:
         if "building" in line:
@@ -95,7 +98,7 @@ def test_a_builder_whose_parent_is_gone_ends(digits_onnx, tmp_path):
     assert not running(tmp_path)
 
 
-def test_a_full_disk(digits_onnx, tmp_path):
+def test_a_full_disk(digits_onnx, tmp_path, start):
     """A limit of 2 MB a file: the graph of 1.1 MB fits, the plan of 3.5 MB does not."""
     limit = (2_000_000, 2_000_000)
     child = start(
@@ -115,14 +118,14 @@ def test_an_unwritable_folder(tmp_path, capsys):
     assert "simam: error: cannot write /proc/m.engine" in capsys.readouterr().err
 
 
-def test_two_at_once_build_one_plan(digits_onnx, tmp_path):
+def test_two_at_once_build_one_plan(digits_onnx, tmp_path, start):
     children = [start(digits_onnx, tmp_path / f"{n}.engine", "--json") for n in "ab"]
     documents = [json.loads(ended(child)[0]) for child in children]
     assert sorted(d["cached"] for d in documents) == [False, True]
     assert sha256_of(tmp_path / "a.engine") == sha256_of(tmp_path / "b.engine")
 
 
-def test_two_at_once_of_one_name_leave_a_plan_with_its_own_manifest(digits_onnx, tmp_path):
+def test_two_at_once_of_one_name_leave_a_plan_with_its_own_manifest(digits_onnx, tmp_path, start):
     """Two builds of a dynamic network differ in their bytes."""
     output = tmp_path / "d.engine"
     children = [start(digits_onnx, output, "--no-cache", "--target", t) for t in ("sm86", "sm89")]
@@ -164,7 +167,7 @@ def test_bad_files_are_one_line_and_exit_1(content, says, tmp_path, capsys):
         (["--target", "sm89,sm89"], "a target stands twice"),
         (["--target", "current,sm89"], "beside current"),
         (["--opt-shapes", "1x3"], "not NAME:SHAPE"),
-        (["--workspace", "0"], "not a number above 0"),
+        (["--workspace", "0"], "not a whole number above 0"),
         (["--precision", "fp8"], "invalid choice"),
         (["--backend", "trt"], "invalid choice"),
     ],

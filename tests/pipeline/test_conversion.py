@@ -9,16 +9,18 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from simam_deploy import NETWORKS, InputError, UsageError, ValidationError, export_onnx
+from simam_deploy import NETWORKS, InputError, OnnxOptions, UsageError, ValidationError, export_onnx
 from simam_deploy.core.validation import ValidationReport
-from simam_deploy.graph.file.readable import read_plain
-from simam_deploy.models.build import create
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.prepare import plain
+from simam_deploy.models.create import create
 from simam_deploy.pipeline import half
 from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_model
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.source import Options, load_subject
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
 from simam_deploy.verify.cases import Case
 from simam_deploy.verify.report import describe_failure
 from train_digits import split
@@ -38,11 +40,11 @@ def float32(digits, tmp_path_factory):
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_digits_are_classified_alike(precision, digits, float32, labelled, tmp_path):
     images, labels = labelled
-    artifact = export_onnx(digits, tmp_path / "half.onnx", precision=precision)
+    artifact = export_onnx(digits, tmp_path / "half.onnx", onnx=OnnxOptions(precision=precision))
     with OnnxRunner(float32.path) as runner:
         expected = runner.run({"input": images})["logits"].argmax(1)
     # Every rounding written out, as a GPU would do it: ONNX Runtime's CPU provider hides it.
-    (logits,) = run_model(rounded(read_plain(artifact.path)), {"input": images})
+    (logits,) = run_model(rounded(plain(read_model(artifact.path))), {"input": images})
     agreement = float((logits.argmax(1) == expected).mean())
     assert agreement == 1.0 if precision == "fp16" else agreement >= 0.995
     assert float((logits.argmax(1) == labels).mean()) >= 0.99
@@ -50,7 +52,7 @@ def test_digits_are_classified_alike(precision, digits, float32, labelled, tmp_p
 
 
 def test_the_artifact_says_what_was_done(digits, tmp_path):
-    artifact = export_onnx(digits, tmp_path / "m.onnx", precision="fp16")
+    artifact = export_onnx(digits, tmp_path / "m.onnx", onnx=OnnxOptions(precision="fp16"))
     assert artifact.precision == artifact.to_json()["precision"] == "fp16"
     manifest = json.loads(artifact.manifest_path.read_text())
     assert manifest["precision"] == "fp16"
@@ -65,7 +67,10 @@ def test_the_artifact_says_what_was_done(digits, tmp_path):
 @pytest.mark.parametrize("lowering", ["flat", "function", "plugin", "instancenorm"])
 def test_every_lowering_in_half_with_half_io(lowering, digits, tmp_path):
     artifact = export_onnx(
-        digits, tmp_path, precision="fp16", lowering=lowering, keep_io=False, dynamic="batch"
+        digits,
+        tmp_path,
+        onnx=OnnxOptions(precision="fp16", lowering=lowering, keep_io=False),
+        network=NetworkOptions(dynamic="batch"),
     )
     assert {artifact.inputs[0].dtype, artifact.outputs[0].dtype} == {"float16"}
     assert len(artifact.validation.gates) == 9
@@ -73,18 +78,21 @@ def test_every_lowering_in_half_with_half_io(lowering, digits, tmp_path):
 
 
 def test_bfloat16_takes_the_opset_that_defines_it(digits, tmp_path):
-    assert export_onnx(digits, tmp_path / "a.onnx", precision="bf16").opset == 22
-    assert export_onnx(digits, tmp_path / "b.onnx", precision="bf16", opset=23).opset == 23
-    with pytest.raises(UsageError, match="--opset 22"):
-        export_onnx(digits, tmp_path / "c.onnx", precision="bf16", opset=18)
+    assert export_onnx(digits, tmp_path / "a.onnx", onnx=OnnxOptions(precision="bf16")).opset == 22
+    assert (
+        export_onnx(digits, tmp_path / "b.onnx", onnx=OnnxOptions(precision="bf16", opset=23)).opset
+        == 23
+    )
+    with pytest.raises(UsageError, match="take 22 or newer"):
+        export_onnx(digits, tmp_path / "c.onnx", onnx=OnnxOptions(precision="bf16", opset=18))
 
 
 def test_an_onnx_file_is_converted_once(float32, tmp_path):
-    half = export_onnx(float32.path, tmp_path / "half.onnx", precision="fp16")
+    half = export_onnx(float32.path, tmp_path / "half.onnx", onnx=OnnxOptions(precision="fp16"))
     assert half.validation.passed
     for precision in ("bf16", "fp32"):
-        with pytest.raises(InputError, match=f"half.onnx is fp16 already, --precision {precision}"):
-            export_onnx(half.path, tmp_path / "again.onnx", precision=precision)
+        with pytest.raises(InputError, match=f"half.onnx is fp16 already, and {precision} is made"):
+            export_onnx(half.path, tmp_path / "again.onnx", onnx=OnnxOptions(precision=precision))
 
 
 def test_digits_in_int8(digits, float32, labelled, tmp_path):
@@ -95,8 +103,7 @@ def test_digits_in_int8(digits, float32, labelled, tmp_path):
     artifact = export_onnx(
         digits,
         tmp_path / "int8.onnx",
-        precision="int8",
-        calibration_data=tmp_path / "train.npz",
+        onnx=OnnxOptions(precision="int8", calibration_data=tmp_path / "train.npz"),
     )
     accuracies = []
     for path in (float32.path, artifact.path):
@@ -118,12 +125,12 @@ def test_digits_in_int8(digits, float32, labelled, tmp_path):
     ("options", "says"),
     [
         ({"precision": "int8"}, "wants samples"),
-        ({"precision": "fp16", "calibration_data": "x"}, "for --precision int8 alone"),
+        ({"precision": "fp16", "calibration_data": "x"}, "for int8 alone"),
     ],
 )
 def test_calibration_goes_with_int8(options, says, digits, tmp_path):
     with pytest.raises(UsageError, match=says):
-        export_onnx(digits, tmp_path / "m.onnx", **options)
+        export_onnx(digits, tmp_path / "m.onnx", OnnxOptions(**options))
 
 
 @pytest.mark.parametrize(
@@ -141,8 +148,7 @@ def test_samples_that_will_not_do_leave_nothing(samples, says, digits, tmp_path)
         export_onnx(
             digits,
             tmp_path / "m.onnx",
-            precision="int8",
-            calibration_data=tmp_path / "bad.npz",
+            onnx=OnnxOptions(precision="int8", calibration_data=tmp_path / "bad.npz"),
         )
     assert [p.name for p in tmp_path.iterdir()] == ["bad.npz"]
 
@@ -151,20 +157,22 @@ def test_an_empty_folder_has_no_samples(digits, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="none"):
         export_onnx(
-            digits, tmp_path / "m.onnx", precision="int8", calibration_data=tmp_path / "none"
+            digits,
+            tmp_path / "m.onnx",
+            onnx=OnnxOptions(precision="int8", calibration_data=tmp_path / "none"),
         )
 
 
 def test_an_unknown_precision_is_a_usage_error(digits, tmp_path):
     with pytest.raises(UsageError, match="fp32, fp16, bf16, int8.*'fp8'"):
-        export_onnx(digits, tmp_path / "m.onnx", precision="fp8")
+        export_onnx(digits, tmp_path / "m.onnx", onnx=OnnxOptions(precision="fp8"))
 
 
 class Converted:
     """The digits network in float16 and all that is needed to judge a file of it."""
 
     def __init__(self, source: Path, folder: Path) -> None:
-        subject = load_subject(source, Options())
+        subject = load_subject(source, NetworkOptions())
         self.original = keep_original(subject.graph().model, subject.opset, "portable", folder)
         cases = tuple(Case("normal", shapes) for shapes in subject.shapes)
         with subject.reference() as runner:
@@ -258,7 +266,7 @@ def cast_dropped(proto: onnx.ModelProto) -> None:
     [
         (zero_a_weight, "layer node_Conv"),
         (swap_two_channels, "layer node_Conv"),
-        (lambda_tenfold, "gate of SimAM layer1.0.conv2.1 is lambda is 0.001"),
+        (lambda_tenfold, "gate of SimAM layer1.0.conv2.1: lambda is 0.001"),
         (island_in_half, "gate of SimAM layer1.0.conv2.1 is off by"),
     ],
 )
@@ -293,7 +301,7 @@ def test_a_failed_conversion_leaves_a_report_and_no_file(digits, tmp_path, monke
 
     monkeypatch.setattr(half, "to_half", forgetful)
     with pytest.raises(ValidationError, match=r"m\.onnx was not written: the gate of SimAM layer1"):
-        export_onnx(digits, tmp_path / "m.onnx", precision="fp16")
+        export_onnx(digits, tmp_path / "m.onnx", onnx=OnnxOptions(precision="fp16"))
     assert [p.name for p in tmp_path.iterdir()] == ["m.failed.json"]
     report = json.loads((tmp_path / "m.failed.json").read_text())
     assert report["passed"] is False
@@ -329,7 +337,11 @@ def lively(name: str, shape: tuple[int, ...]) -> torch.nn.Module:
 def test_clean_conversions_pass(name, precision, tmp_path):
     shape = next(shape for kind, shape in SMALL.items() if name.startswith(kind))
     torch.save(lively(name, shape).state_dict(), tmp_path / "m.pth")
-    artifact = export_onnx(tmp_path / "m.pth", arch=name, precision=precision, input_shape=shape)
+    artifact = export_onnx(
+        tmp_path / "m.pth",
+        onnx=OnnxOptions(precision=precision),
+        network=NetworkOptions(arch=name, input_shape=shape),
+    )
     assert artifact.validation.passed
     assert artifact.validation.gates
     assert artifact.validation.layers

@@ -8,10 +8,17 @@ import pytest
 import torch
 
 import simam_deploy
-from simam_deploy import CheckpointError, UsageError, ValidationError, export_onnx
+from simam_deploy import (
+    CheckpointError,
+    NetworkOptions,
+    OnnxOptions,
+    UsageError,
+    ValidationError,
+    export_onnx,
+)
 from simam_deploy.core.files import sha256_of
 from simam_deploy.graph.lower import WITH_FUNCTIONS, expand, portable
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from train_digits import accuracy, split
 
@@ -118,7 +125,9 @@ def test_an_older_export_survives_a_failure(digits, exported, tmp_path, monkeypa
 
 @pytest.mark.parametrize("opset", [13, 15, 17, 20, 23])
 def test_every_opset(opset, digits, tmp_path):
-    artifact = export_onnx(digits, tmp_path, opset=opset, dynamic="hw")
+    artifact = export_onnx(
+        digits, tmp_path, onnx=OnnxOptions(opset=opset), network=NetworkOptions(dynamic="hw")
+    )
     model = onnx.load(artifact.path)
     assert [(o.domain, o.version) for o in model.opset_import] == [("", opset)]
     onnx.checker.check_model(model, full_check=True)
@@ -136,11 +145,13 @@ def test_dynamic_axes_and_names(dynamic, shape, digits, tmp_path):
     artifact = export_onnx(
         digits,
         tmp_path,
-        dynamic=dynamic,
-        input_shape=(2, 3, 32, 48),
-        input_names=["image"],
-        output_names=["scores"],
-        simplify=False,
+        onnx=OnnxOptions(simplify=False),
+        network=NetworkOptions(
+            dynamic=dynamic,
+            input_shape=(2, 3, 32, 48),
+            input_names=["image"],
+            output_names=["scores"],
+        ),
     )
     assert artifact.inputs[0].shape == shape
     assert (artifact.inputs[0].name, artifact.outputs[0].name) == ("image", "scores")
@@ -161,7 +172,12 @@ LOWERED_TO = {
     [("flat", "batch"), ("function", "hw"), ("instancenorm", "batch"), ("plugin", "hw")],
 )
 def test_every_lowering_validates_and_is_named(lowering, dynamic, digits, tmp_path):
-    artifact = export_onnx(digits, tmp_path, lowering=lowering, dynamic=dynamic)
+    artifact = export_onnx(
+        digits,
+        tmp_path,
+        onnx=OnnxOptions(lowering=lowering),
+        network=NetworkOptions(dynamic=dynamic),
+    )
     assert artifact.lowering == artifact.to_json()["lowering"] == lowering
     model = onnx.load(artifact.path)
     onnx.checker.check_model(model, full_check=True)
@@ -181,13 +197,18 @@ def test_a_lowering_that_cannot_be_leaves_nothing(digits, tmp_path):
     with pytest.raises(
         UsageError, match=r"wants fixed sizes, but SimAM layer1\.0.* height x width"
     ):
-        export_onnx(digits, tmp_path / "m.onnx", lowering="instancenorm", dynamic="hw")
+        export_onnx(
+            digits,
+            tmp_path / "m.onnx",
+            onnx=OnnxOptions(lowering="instancenorm"),
+            network=NetworkOptions(dynamic="hw"),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_lambda_on_the_command_line_wins(digits, tmp_path):
-    artifact = export_onnx(digits, tmp_path, e_lambda=0.5)
-    assert (artifact.e_lambda, artifact.e_lambda_source) == (0.5, "--lambda")
+    artifact = export_onnx(digits, tmp_path, network=NetworkOptions(e_lambda=0.5))
+    assert (artifact.e_lambda, artifact.e_lambda_source) == (0.5, "given")
 
 
 def test_an_unstated_lambda_is_called_assumed(digits, tmp_path):
@@ -202,6 +223,6 @@ def test_the_option_settles_a_dispute(digits, tmp_path):
     folder.mkdir()
     file = torch.load(digits, weights_only=True) | {"e_lambda": 0.1}
     torch.save(file, folder / "m.pth")
-    with pytest.raises(CheckpointError, match="0.1, file.*0.5, folder.*--lambda"):
+    with pytest.raises(CheckpointError, match="0.1, file.*0.5, folder.*say which"):
         export_onnx(folder / "m.pth")
-    assert export_onnx(folder / "m.pth", e_lambda=0.1).e_lambda == 0.1
+    assert export_onnx(folder / "m.pth", network=NetworkOptions(e_lambda=0.1)).e_lambda == 0.1

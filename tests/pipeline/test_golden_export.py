@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from simam_deploy import export_onnx
+from simam_deploy import NetworkOptions, export_onnx
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.golden import CASES, Golden, golden
 
@@ -31,7 +31,9 @@ def official_file(case: Golden, folder: Path) -> Path:
 def test_the_exported_file_agrees_with_the_authors(name, tmp_path):
     case = golden(name)
     size = case.runs[0].input.shape[1:]
-    artifact = export_onnx(official_file(case, tmp_path), tmp_path / "m.onnx", input_shape=size)
+    artifact = export_onnx(
+        official_file(case, tmp_path), tmp_path / "m.onnx", network=NetworkOptions(input_shape=size)
+    )
     assert artifact.arch == case.name
     assert artifact.e_lambda == case.e_lambda
     with OnnxRunner(artifact.path) as runner:

@@ -12,7 +12,8 @@ from simam_deploy.graph.tape import Tape
 from simam_deploy.precision.half.audit import audit, measure
 from simam_deploy.precision.half.half import to_half
 from simam_deploy.precision.taps import record_sites
-from simam_deploy.source import Options, load_subject
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
 from simam_deploy.verify.gates import check_gates
 from tests.golden import golden
 from tests.pipeline.test_golden_export import official_file
@@ -52,7 +53,7 @@ def in_half_throughout(graph: ir.Model) -> ir.Model:
 @pytest.mark.slow
 def test_ours_passes_and_naive_float16_fails(tmp_path):
     case = golden("wespeaker_simam_resnet34_asp")
-    options = Options(input_shape=(FRAMES, 80), dynamic="none")
+    options = NetworkOptions(input_shape=(FRAMES, 80), dynamic="none")
     file = official_file(case, tmp_path)
     x = np.random.default_rng(0).normal(0, 3, (1, FRAMES, 80)).astype(np.float32)
 

@@ -9,7 +9,14 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import InputError, UsageError, ValidationError, export_onnx
+from simam_deploy import (
+    InputError,
+    NetworkOptions,
+    OnnxOptions,
+    UsageError,
+    ValidationError,
+    export_onnx,
+)
 from simam_deploy.cli.validate import main
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import typed
@@ -19,9 +26,8 @@ from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.pipeline.validate import validate_models
 from simam_deploy.precision.half.half import to_half
 from simam_deploy.source.subject import take_sites
-from simam_deploy.verify import pair_outputs as outputs
 from simam_deploy.verify.bisect import convert
-from simam_deploy.verify.tolerance import Tolerance
+from simam_deploy.verify.tolerance import CONVERTED, Tolerance
 from tests.graph.onnx_text import model
 from tests.precision.half.graphs import BF16, FP16
 
@@ -68,7 +74,7 @@ def test_a_conversion_against_its_original(dtype, float32, tmp_path):
 
 
 def test_fused_nodes_are_judged_by_the_published_ops(digits, float32, tmp_path):
-    fused = export_onnx(digits, tmp_path / "fused.onnx", lowering="function").path
+    fused = export_onnx(digits, tmp_path / "fused.onnx", onnx=OnnxOptions(lowering="function")).path
     report = validate_models(float32, fused)
     assert report.passed, report.failures
     assert len(report.gates) == 9
@@ -167,8 +173,7 @@ def test_a_fault_between_sites_names_the_layer(float32, tmp_path):
 
 def test_rounding_that_grows_is_no_departure(float32, tmp_path, monkeypatch):
     """Outputs that fail for their bound alone are blamed on no place."""
-    strict = {"fp16": Tolerance(factor=0, floor=1e-5, cap=1e-5)}
-    monkeypatch.setattr(outputs, "CONVERTED", strict)
+    monkeypatch.setitem(CONVERTED, "fp16", Tolerance(factor=0, floor=1e-5, cap=1e-5))
     report = validate_models(float32, halved(float32, tmp_path / "half.onnx"))
     assert not report.validation.passed
     assert report.departure is None
@@ -261,7 +266,9 @@ def test_an_output_that_is_missing_or_of_another_shape_fails(float32, tmp_path):
 
 
 def test_another_input_is_refused(digits, float32, tmp_path):
-    small = export_onnx(digits, tmp_path / "small.onnx", input_shape=(3, 16, 16)).path
+    small = export_onnx(
+        digits, tmp_path / "small.onnx", network=NetworkOptions(input_shape=(3, 16, 16))
+    ).path
     with pytest.raises(InputError, match=r"do not take the same input: .* 32 .* against .* 16"):
         validate_models(float32, small)
     assert validate_models(digits, small).passed

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from simam_deploy import NETWORKS, export_onnx
+from simam_deploy import NETWORKS, NetworkOptions, OnnxOptions, export_onnx
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.models.build import create
+from simam_deploy.models.create import create
 from simam_deploy.pipeline.validate import validate_models
 from simam_deploy.verify.bisect import convert
 from tests.precision.half.graphs import BF16, FP16
@@ -63,8 +63,9 @@ def checkpoints(tmp_path_factory):
         if small.name not in made:
             source = folder / f"{small.name}.pth"
             torch.save({"arch": small.name, "state_dict": fresh(small).state_dict()}, source)
-            options = {"arch": small.name, "input_shape": small.shape, "simplify": False}
-            made[small.name] = (source, export_onnx(source, **options).path)
+            network = NetworkOptions(arch=small.name, input_shape=small.shape)
+            exported = export_onnx(source, onnx=OnnxOptions(simplify=False), network=network)
+            made[small.name] = (source, exported.path)
         return made[small.name]
 
     return make
@@ -89,6 +90,6 @@ def test_a_correct_conversion_passes(small, dtype, checkpoints, tmp_path):
 @pytest.mark.parametrize("small", SMALL, ids=lambda small: small.name)
 def test_an_export_passes_against_its_checkpoint(small, checkpoints):
     source, float32 = checkpoints(small)
-    report = validate_models(source, float32, arch=small.name)
+    report = validate_models(source, float32, network=NetworkOptions(arch=small.name))
     assert report.passed, report.failures
     assert len(report.gates) == small.sites

@@ -7,17 +7,17 @@ import numpy as np
 import onnx
 import pytest
 
+from simam_deploy import ComparisonOptions, SampleOptions
 from simam_deploy.cli.validate import main
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.core.specs import ShapeRange
 from simam_deploy.engine.build.build import build_engine
-from simam_deploy.core.manifest import manifest_path
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, UsageError, ValidationError
 from simam_deploy.pipeline.validate import validate_models
 from simam_deploy.report.validate_text import validate_table
 from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.verify.classes import Data
 from tests.report.reports import report as made_up
 
 PROFILE = (ShapeRange("x", (2, 4, 8, 8), (4, 4, 8, 8), (6, 4, 8, 8)),)
@@ -109,13 +109,13 @@ def test_it_is_judged_by_its_precision(precision, passes, plan, tmp_path):
 
 def test_a_precision_that_has_no_bounds(original, plan):
     restate(plan, precision="fp4")
-    with pytest.raises(EngineError, match=r"m\.engine is fp4: only fp32, int8, fp16, bf16 can"):
+    with pytest.raises(EngineError, match=r"m\.engine is fp4: only fp32, fp16, bf16, int8 can"):
         validate_models(original, plan)
 
 
 def test_without_a_manifest_it_wants_trust_and_is_judged_as_float32(original, plan, capsys):
     manifest_path(plan).unlink()
-    with pytest.raises(EngineError, match="--trust-engine"):
+    with pytest.raises(EngineError, match="or trust it"):
         validate_models(original, plan)
     assert main([str(original), str(plan), "-q", "--trust-engine", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -129,18 +129,18 @@ def test_classes_are_compared_on_data(gpu, tmp_path):
     images = np.random.default_rng(0).standard_normal((8, 4, 8, 8)).astype(np.float32)
     labels = images.reshape(8, -1)[:, :10].argmax(1)
     np.savez(tmp_path / "d.npz", images=images, labels=labels)
-    data = Data(tmp_path / "d.npz")
-    found = validate_models(original, plan, data=data).accuracy
+    data = SampleOptions(tmp_path / "d.npz")
+    found = validate_models(original, plan, samples=data).accuracy
     assert (found.samples, found.agreement, found.candidate.top1) == (8, 1.0, 1.0)
-    report = validate_models(write_simam(tmp_path / "o.onnx", -2.0, 10), plan, data=data)
+    report = validate_models(write_simam(tmp_path / "o.onnx", -2.0, 10), plan, samples=data)
     assert report.accuracy.agreement < 0.5
     assert "agreement" in report.failures[-1]
 
 
 def test_bisect_and_plot_are_refused(original, tmp_path, capsys):
     plan = str(tmp_path / "m.engine")
-    with pytest.raises(UsageError, match=r"--bisect wants an \.onnx"):
-        validate_models(original, plan, find_hazards=True)
+    with pytest.raises(UsageError, match=r"nodes of an \.onnx"):
+        validate_models(original, plan, options=ComparisonOptions(find_hazards=True))
     for options in (["--bisect"], ["--plot", str(tmp_path / "p.html")]):
         assert main([str(original), plan, *options, "-q"]) == 2
         assert capsys.readouterr().err.count("\n") == 1

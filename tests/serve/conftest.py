@@ -3,7 +3,10 @@
 import pytest
 
 from tests.serve import graphs
+from tests.serve.gated import gate
 from tests.serve.running import Running, serving
+
+__all__ = ["gate"]
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,11 @@
 """Tiny models, written down as ONNX text."""
 
+import json
 from pathlib import Path
 
 import onnx
+
+from simam_deploy.core.files import sha256_of
 
 TYPES = {
     "FP32": "float",
@@ -68,6 +71,35 @@ def mixes_rows(folder: Path) -> Path:
     return write(folder, "mixes", """
         g (float[batch, 2] x) => (float[batch, 2] y)
         <int64[1] axes = {0}> { m = ReduceMean(x, axes)  y = Sub(x, m) }""")  # fmt: skip
+
+
+def leans(folder: Path) -> Path:
+    """Moves every row a tenth of the way to the mean of the batch; alone, a row stays."""
+    return write(folder, "leans", """
+        g (float[batch, 4] x) => (float[batch, 4] y)
+        <int64[1] axes = {0}, float tenth = {0.1}>
+        { m = ReduceMean(x, axes)  d = Sub(m, x)  t = Mul(d, tenth)  y = Add(x, t)
+        }""")  # fmt: skip
+
+
+def attentive(folder: Path) -> Path:
+    """One SimAM site on a picture of 8 x 8, and the mean of every channel as its class's score."""
+    path = write(folder, "attentive", """
+        g (float[batch, 3, 8, 8] x) => (float[batch, 3] y)
+        <int64[2] axes = {2, 3}, float lam = {0.0001}, float four = {4}, float half = {0.5},
+         float n = {63}>
+        {
+          mean = ReduceMean(x, axes)  d = Sub(x, mean)  d2 = Mul(d, d)  s = ReduceSum(d2, axes)
+          v = Div(s, n)  vl = Add(v, lam)  q = Mul(vl, four)  e = Div(d2, q)  g_ = Add(e, half)
+          gate = Sigmoid(g_)  a = Mul(x, gate)  p = GlobalAveragePool(a)  y = Flatten(p)
+        }""")  # fmt: skip
+    seen = {"kind": "image", "resize": 8, "scale": 1 / 255, "mean": [0.5] * 3, "std": [0.5] * 3}
+    files = [
+        {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)},
+    ]
+    manifest = {"schema": 1, "kind": "onnx", "files": files, "preprocessing": seen}
+    path.with_suffix(".json").write_text(json.dumps(manifest))
+    return path
 
 
 def fixed_batch(folder: Path) -> Path:

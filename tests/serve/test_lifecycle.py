@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import Counter
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 from simam_deploy.errors import InputError
 from tests.serve import graphs
+from tests.serve.gated import held
 from tests.serve.running import serving, until
 
 X = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
@@ -78,6 +80,14 @@ def process(*arguments):
         child.stderr.close()
 
 
+def waiting(port, model):
+    """Count the requests in a model's queue, as another process sees it."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as reply:
+        said = reply.read().decode()
+    (line,) = (x for x in said.splitlines() if f'request_count{{model="{model}"' in x)
+    return float(line.split()[-1])
+
+
 def test_sigterm_answers_what_is_in_flight(tmp_path):
     """Eight requests of 0.2 s each wait for one thread when the signal comes."""
     graphs.slow(tmp_path)
@@ -97,7 +107,7 @@ def test_sigterm_answers_what_is_in_flight(tmp_path):
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
-        time.sleep(0.15)
+        until(lambda: waiting(port, "slow") == 7)  # and one is being computed
         child.send_signal(signal.SIGTERM)
         for thread in threads:
             thread.join(30)
@@ -107,10 +117,10 @@ def test_sigterm_answers_what_is_in_flight(tmp_path):
 
 def test_ready_goes_before_the_end_and_live_stays(tmp_path):
     graphs.double(tmp_path)
-    with serving({"double": tmp_path / "double.onnx"}, drain_delay=0.5) as running:
+    with serving({"double": tmp_path / "double.onnx"}, drain_delay=2.0) as running:
         asked = [running.request("GET", f"/v2/health/{kind}")[0] for kind in ("live", "ready")]
         running.stop()
-        time.sleep(0.1)
+        until(lambda: not running.server.repository.ready)
         late = [running.request("GET", f"/v2/health/{kind}")[0] for kind in ("live", "ready")]
         answered, _, headers = running.request("POST", "/v2/models/double/infer", body_of(X))
     assert asked == [200, 200]
@@ -151,25 +161,24 @@ def test_reload_under_load_fails_no_request(tmp_path):
     assert load.values.keys() == {2.0, 3.0}
 
 
-def test_the_new_version_serves_while_the_old_one_still_computes(tmp_path):
-    """The old version has a second of work left when the new one is warm."""
-    path, statuses = "/v2/models/slow/infer", []
+def test_the_new_version_serves_while_the_old_one_still_computes(gate, tmp_path):
+    statuses = []
 
-    def ask(rounds):
-        body = body_of(np.array([rounds]), "rounds", "INT64")
-        status, said, _ = running.request("POST", path, body)
+    def ask():
+        status, said, _ = running.request("POST", "/v2/models/double/infer", body_of(X))
         statuses.append((status, said["model_version"]))
 
-    with serving({"slow": graphs.slow(tmp_path)}) as running:
-        old = threading.Thread(target=ask, args=(150,))
-        old.start()
-        until(lambda: running.in_flight)
-        load = "POST", "/v2/repository/models/slow/load"
-        loading = threading.Thread(target=running.request, args=load)
-        loading.start()
-        until(lambda: running.server.repository.get("slow").version == "2")
-        ask(1)
-        assert old.is_alive()
+    with serving({"double": graphs.double(tmp_path)}) as running:
+        with held(gate.opened[0]) as begun:
+            old = threading.Thread(target=ask)
+            old.start()
+            until(begun)
+            load = "POST", "/v2/repository/models/double/load"
+            loading = threading.Thread(target=running.request, args=load)
+            loading.start()
+            until(lambda: running.server.repository.get("double").version == "2")
+            ask()
+            assert old.is_alive()
         old.join(30)
         loading.join(30)
     assert statuses == [(200, "2"), (200, "1")]
@@ -231,38 +240,38 @@ def test_sighup_reloads(tmp_path):
         connection.close()
 
 
-def test_a_slow_model_does_not_hold_up_another(tmp_path):
-    sources = {"slow": graphs.slow(tmp_path), "double": graphs.double(tmp_path)}
+def test_a_slow_model_does_not_hold_up_another(gate, tmp_path):
+    sources = {name: graphs.double(tmp_path, name) for name in ("slow", "double")}
     with serving(sources) as running:
-        slow = threading.Thread(
-            target=running.request,
-            args=("POST", "/v2/models/slow/infer", body_of(np.array([100]), "rounds", "INT64")),
-        )
-        slow.start()
-        time.sleep(0.1)
-        ask = "POST", "/v2/models/double/infer", body_of(X)
-        answers = [running.request(*ask)[0] for _ in range(5)]
-        assert slow.is_alive()
+        with held(gate.opened[0]) as begun:
+            ask = "POST", "/v2/models/slow/infer", body_of(X)
+            slow = threading.Thread(target=running.request, args=ask)
+            slow.start()
+            until(begun)
+            ask = "POST", "/v2/models/double/infer", body_of(X)
+            answers = [running.request(*ask)[0] for _ in range(5)]
+            assert slow.is_alive()
         slow.join(30)
     assert answers == [200] * 5
 
 
-def test_a_client_that_goes_away_takes_its_request_along(tmp_path):
-    """The request is queued behind a slow one; it is never computed."""
-    with serving({"slow": graphs.slow(tmp_path)}) as running:
-        ask = "POST", "/v2/models/slow/infer", body_of(np.array([60]), "rounds", "INT64")
-        first = threading.Thread(target=running.request, args=ask)
-        first.start()
-        time.sleep(0.1)
-        connection = http.client.HTTPConnection("127.0.0.1", running.server.http_port)
-        connection.request(*ask)
-        batcher = running.server.repository.get("slow").batcher
-        until(lambda: batcher.queued)
-        connection.close()
-        until(lambda: not batcher.queued)
-        assert first.is_alive()  # else the queue is empty because its turn came
+def test_a_client_that_goes_away_takes_its_request_along(gate, tmp_path):
+    """The request is queued behind one that is computed; it never is."""
+    with serving({"double": graphs.double(tmp_path)}) as running:
+        batcher = running.server.repository.get("double").batcher
+        ask = "POST", "/v2/models/double/infer", body_of(X)
+        with held(gate.opened[0]) as begun:
+            first = threading.Thread(target=running.request, args=ask)
+            first.start()
+            until(begun)
+            connection = http.client.HTTPConnection("127.0.0.1", running.server.http_port)
+            with contextlib.closing(connection):
+                connection.request(*ask)
+                until(lambda: batcher.queued)
+            until(lambda: not batcher.queued)
+            assert first.is_alive()  # else the queue is empty because its turn came
         first.join(30)
-        stats = running.request("GET", "/v2/models/slow/stats")[1]["model_stats"][0]
+        stats = running.request("GET", "/v2/models/double/stats")[1]["model_stats"][0]
         assert stats["execution_count"] == 1
         until(lambda: not running.in_flight)
 

@@ -7,7 +7,15 @@ import onnx
 import pytest
 import torch
 
-from simam_deploy import CheckpointError, InputError, NetworkError, UsageError, export_onnx
+from simam_deploy import (
+    CheckpointError,
+    InputError,
+    NetworkError,
+    NetworkOptions,
+    OnnxOptions,
+    UsageError,
+    export_onnx,
+)
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.source import detector
 
@@ -24,7 +32,9 @@ def weights(tmp_path):
 @pytest.mark.parametrize("dynamic", ["none", "batch", "hw"])
 def test_a_factory_in_a_file(dynamic, weights):
     artifact = export_onnx(
-        weights, model=f"{PLACE}:make", input_shape=SHAPE, dynamic=dynamic, opset=17
+        weights,
+        onnx=OnnxOptions(opset=17),
+        network=NetworkOptions(model=f"{PLACE}:make", input_shape=SHAPE, dynamic=dynamic),
     )
     assert [(s.name, s.e_lambda) for s in artifact.sites] == [("attention", 1e-4), ("by_var", 0.1)]
     assert artifact.e_lambda is None
@@ -40,16 +50,20 @@ def test_a_factory_in_a_file(dynamic, weights):
 
 
 def test_a_factory_in_a_package(weights):
-    artifact = export_onnx(weights, model="tests.source.detector:make", input_shape=SHAPE)
+    artifact = export_onnx(
+        weights, network=NetworkOptions(model="tests.source.detector:make", input_shape=SHAPE)
+    )
     assert len(artifact.sites) == 2
     assert artifact.arch == "model:tests.source.detector:make"
 
 
 def test_a_pickled_module_needs_trust(tmp_path):
     torch.save(detector.make(), tmp_path / "whole.pt")
-    with pytest.raises(CheckpointError, match="--trust-pickle"):
-        export_onnx(tmp_path / "whole.pt", input_shape=SHAPE)
-    artifact = export_onnx(tmp_path / "whole.pt", input_shape=SHAPE, trust_pickle=True)
+    with pytest.raises(CheckpointError, match="or trust it"):
+        export_onnx(tmp_path / "whole.pt", network=NetworkOptions(input_shape=SHAPE))
+    artifact = export_onnx(
+        tmp_path / "whole.pt", network=NetworkOptions(input_shape=SHAPE, trust_pickle=True)
+    )
     assert artifact.arch == "module:Net"
     assert len(artifact.sites) == 2
 
@@ -68,27 +82,35 @@ def test_a_pickled_module_needs_trust(tmp_path):
 )
 def test_what_is_wrong_with_a_factory_is_one_line(model, error, says, weights):
     with pytest.raises(error, match=says):
-        export_onnx(weights, model=model, input_shape=SHAPE)
+        export_onnx(weights, network=NetworkOptions(model=model, input_shape=SHAPE))
     assert [p.name for p in weights.parent.iterdir()] == ["w.pth"]
 
 
 def test_the_input_shape_is_asked_for(weights):
-    with pytest.raises(UsageError, match="--input-shape"):
-        export_onnx(weights, model=f"{PLACE}:make")
+    with pytest.raises(UsageError, match="give the input's shape"):
+        export_onnx(weights, network=NetworkOptions(model=f"{PLACE}:make"))
 
 
 def test_a_shape_that_the_network_refuses(weights):
     with pytest.raises(InputError, match="fails on an input of 1x4x64x64"):
-        export_onnx(weights, model=f"{PLACE}:make", input_shape=(1, 4, 64, 64))
+        export_onnx(
+            weights, network=NetworkOptions(model=f"{PLACE}:make", input_shape=(1, 4, 64, 64))
+        )
 
 
 def test_what_only_comes_near_is_named(tmp_path):
     torch.save(detector.make_almost().state_dict(), tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"holds no SimAM: .*biased variance"):
-        export_onnx(tmp_path / "w.pth", model=f"{PLACE}:make_almost", input_shape=SHAPE)
+        export_onnx(
+            tmp_path / "w.pth",
+            network=NetworkOptions(model=f"{PLACE}:make_almost", input_shape=SHAPE),
+        )
 
 
 def test_a_map_of_one_pixel_is_refused(tmp_path):
     torch.save(detector.make_one_site().state_dict(), tmp_path / "w.pth")
     with pytest.raises(InputError, match="holds no SimAM: 1 is no SimAM: H.W = 1"):
-        export_onnx(tmp_path / "w.pth", model=f"{PLACE}:make_one_site", input_shape=(1, 3, 2, 2))
+        export_onnx(
+            tmp_path / "w.pth",
+            network=NetworkOptions(model=f"{PLACE}:make_one_site", input_shape=(1, 3, 2, 2)),
+        )

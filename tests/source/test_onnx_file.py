@@ -7,7 +7,14 @@ import onnx
 import pytest
 import torch
 
-from simam_deploy import InputError, UsageError, export_onnx, inspect_onnx
+from simam_deploy import (
+    InputError,
+    NetworkOptions,
+    OnnxOptions,
+    UsageError,
+    export_onnx,
+    inspect_onnx,
+)
 from simam_deploy.cli.export import main
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.source import detector
@@ -35,7 +42,7 @@ def outputs(path, x):
 
 @pytest.mark.parametrize("opset", [None, 17, 18, 20])
 def test_lowered_anew_and_the_same(opset, theirs, tmp_path):
-    artifact = export_onnx(theirs, tmp_path, opset=opset)
+    artifact = export_onnx(theirs, tmp_path, onnx=OnnxOptions(opset=opset))
     assert len(artifact.sites) == 2
     assert artifact.opset == (opset or 13)
     for size in ((64, 64), (96, 160)):
@@ -69,14 +76,14 @@ def test_it_never_overwrites_its_source(theirs):
 )
 def test_what_the_file_states_cannot_be_asked_for(option, theirs, tmp_path):
     with pytest.raises(UsageError, match="states its own"):
-        export_onnx(theirs, tmp_path, **option)
+        export_onnx(theirs, tmp_path, network=NetworkOptions(**option))
 
 
 def test_a_shape_for_validation(theirs, tmp_path):
-    artifact = export_onnx(theirs, tmp_path, input_shape=(1, 3, 32, 64))
+    artifact = export_onnx(theirs, tmp_path, network=NetworkOptions(input_shape=(1, 3, 32, 64)))
     assert {r.case for r in artifact.validation.results} >= {"normal 1x3x32x64"}
     with pytest.raises(UsageError, match="does not fit input"):
-        export_onnx(theirs, tmp_path, input_shape=(1, 4, 32, 64))
+        export_onnx(theirs, tmp_path, network=NetworkOptions(input_shape=(1, 4, 32, 64)))
 
 
 def test_a_file_without_simam(tmp_path):
@@ -100,7 +107,7 @@ def test_truncated_is_one_line(twentieths, theirs, tmp_path, capsys):
 
 
 def test_fused_nodes_are_sites_and_can_be_lowered_again(digits, tmp_path):
-    fused = export_onnx(digits, tmp_path / "fused.onnx", lowering="function")
+    fused = export_onnx(digits, tmp_path / "fused.onnx", onnx=OnnxOptions(lowering="function"))
     seen = inspect_onnx(fused.path)
     assert [site.written_as for site in seen.sites] == ["simam::SimAMResidualEpilogue"] * 9
     assert {site.e_lambda for site in seen.sites} == {1e-4}

@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from simam_deploy import CheckpointError, UsageError, export_onnx
+from simam_deploy import CheckpointError, NetworkOptions, OnnxOptions, UsageError, export_onnx
 from tests.source import detector
 
 X = torch.zeros(2, 3, 64, 96)
@@ -40,7 +40,7 @@ def script(tmp_path_factory):
 
 
 def test_a_torch_export_program(pt2):
-    artifact = export_onnx(pt2, trust_pickle=True)
+    artifact = export_onnx(pt2, network=NetworkOptions(trust_pickle=True))
     assert [site.e_lambda for site in artifact.sites] == [1e-4, 0.1]
     assert artifact.inputs[0].shape[1:] == (3, 64, 96)
     assert isinstance(artifact.inputs[0].shape[0], str)
@@ -51,7 +51,10 @@ def test_a_torch_export_program(pt2):
 @pytest.mark.parametrize("opset", [13, 18])
 def test_a_torchscript_archive(dynamic, opset, script, tmp_path):
     artifact = export_onnx(
-        script, tmp_path, trust_pickle=True, input_shape=X.shape, dynamic=dynamic, opset=opset
+        script,
+        tmp_path,
+        onnx=OnnxOptions(opset=opset),
+        network=NetworkOptions(trust_pickle=True, input_shape=X.shape, dynamic=dynamic),
     )
     assert [site.e_lambda for site in artifact.sites] == [1e-4, 0.1]
     assert artifact.opset == opset
@@ -59,18 +62,22 @@ def test_a_torchscript_archive(dynamic, opset, script, tmp_path):
 
 def test_both_are_programs_and_need_trust(pt2, script):
     for path in (pt2, script):
-        with pytest.raises(CheckpointError, match="--trust-pickle"):
+        with pytest.raises(CheckpointError, match="say that you trust it"):
             export_onnx(path)
 
 
 def test_a_program_has_its_own_shapes(pt2):
     with pytest.raises(UsageError, match="fixes its own shapes"):
-        export_onnx(pt2, trust_pickle=True, input_shape=(1, 3, 32, 32))
+        export_onnx(pt2, network=NetworkOptions(trust_pickle=True, input_shape=(1, 3, 32, 32)))
 
 
 def test_torchscript_ends_at_opset_20(script):
-    with pytest.raises(UsageError, match="up to --opset 20"):
-        export_onnx(script, trust_pickle=True, input_shape=X.shape, opset=21)
+    with pytest.raises(UsageError, match="up to opset 20"):
+        export_onnx(
+            script,
+            onnx=OnnxOptions(opset=21),
+            network=NetworkOptions(trust_pickle=True, input_shape=X.shape),
+        )
 
 
 @pytest.mark.parametrize("tenths", range(1, 10))
@@ -80,5 +87,5 @@ def test_truncated(tenths, pt2, script, tmp_path):
         cut = tmp_path / path.name
         cut.write_bytes(whole[: len(whole) * tenths // 10])
         with pytest.raises(CheckpointError):
-            export_onnx(cut, trust_pickle=True, input_shape=X.shape)
+            export_onnx(cut, network=NetworkOptions(trust_pickle=True, input_shape=X.shape))
     assert not list(tmp_path.glob("*.onnx"))

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import InputError, UsageError, export_onnx
+from simam_deploy import InputError, SampleOptions, UsageError, export_onnx
 from simam_deploy.cli.validate import main
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.graph.file.read import read_model
@@ -13,7 +13,6 @@ from simam_deploy.pipeline.validate import validate_models
 from simam_deploy.source.samples import Batch
 from simam_deploy.verify.accuracy import AGREEMENT, measure_accuracy
 from simam_deploy.verify.bisect import convert
-from simam_deploy.verify.classes import Data
 from tests.precision.half.graphs import BF16, FP16
 from train_digits import split
 
@@ -112,7 +111,7 @@ def float32(digits, tmp_path_factory):
 )
 def test_digits_by_precision(precision, dtype, digits, float32, held_out, tmp_path):
     write_model(convert(read_model(float32), dtype, ()), tmp_path / "half.onnx")
-    report = validate_models(digits, tmp_path / "half.onnx", data=Data(held_out))
+    report = validate_models(digits, tmp_path / "half.onnx", samples=SampleOptions(held_out))
     assert report.passed, report.failures
     found = report.accuracy
     assert found.samples == 360
@@ -130,7 +129,7 @@ def test_one_class_lost_fails_though_labels_would_not_show_much(float32, held_ou
     spoilt[3] -= 100
     bias.const_value = ir.tensor(spoilt, name=bias.name)
     write_model(graph, tmp_path / "bad.onnx")
-    report = validate_models(float32, tmp_path / "bad.onnx", data=Data(held_out))
+    report = validate_models(float32, tmp_path / "bad.onnx", samples=SampleOptions(held_out))
     assert 0.8 < report.accuracy.agreement < 0.95
     assert "agreement" in report.failures[-1]
 
@@ -144,7 +143,7 @@ def test_the_bound_can_be_given(float32, held_out, capsys):
 
 
 def test_more_samples_than_there_are_is_all(float32, held_out):
-    report = validate_models(float32, float32, data=Data(held_out, limit=10_000))
+    report = validate_models(float32, float32, samples=SampleOptions(held_out, limit=10_000))
     assert report.accuracy.samples == 360
 
 
@@ -155,4 +154,4 @@ def test_a_broken_sample_is_not_the_candidates_fault(digits, tmp_path):
     samples[35] = np.nan
     np.save(tmp_path / "x.npy", samples)
     with pytest.raises(InputError, match=r"x\.npy\[35\] holds 3072 NaN"):
-        validate_models(file, file, data=Data(tmp_path / "x.npy"))
+        validate_models(file, file, samples=SampleOptions(tmp_path / "x.npy"))

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import UsageError
+from simam_deploy import ComparisonOptions, UsageError
 from simam_deploy.cli.validate import main
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import typed
@@ -72,7 +72,7 @@ def test_the_hazard_is_found_and_mended(pair, tmp_path, capsys):
 
 
 def test_the_candidate_itself_stays_failed(pair):
-    report = validate_models(*pair, find_hazards=True)
+    report = validate_models(*pair, options=ComparisonOptions(find_hazards=True))
     assert not report.passed
     assert "NaN or infinite" in report.failures[0]
     assert report.bisection.kept == tuple(HAZARD)
@@ -105,7 +105,11 @@ def test_a_wrong_file_whose_conversion_would_be_right(tmp_path):
     conv = next(n for n in spoilt.graph if n.op_type == "Conv")
     conv.inputs[1].const_value = ir.tensor(2 * conv.inputs[1].const_value.numpy())
     write_model(spoilt, tmp_path / "spoilt.onnx")
-    report = validate_models(tmp_path / "plain.onnx", tmp_path / "spoilt.onnx", find_hazards=True)
+    report = validate_models(
+        tmp_path / "plain.onnx",
+        tmp_path / "spoilt.onnx",
+        options=ComparisonOptions(find_hazards=True),
+    )
     assert report.bisection.kept == ()
     assert not report.bisection.reason
     assert report.bisection.trials == 2
@@ -113,7 +117,7 @@ def test_a_wrong_file_whose_conversion_would_be_right(tmp_path):
 
 def test_bisecting_float32_is_refused(pair):
     with pytest.raises(UsageError, match="this one is fp32"):
-        validate_models(pair[0], pair[0], find_hazards=True)
+        validate_models(pair[0], pair[0], options=ComparisonOptions(find_hazards=True))
 
 
 def chain(length: int = 64) -> ir.Model:

@@ -8,40 +8,11 @@ import pytest
 from simam_deploy import InputError, ValidationError, export_onnx
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.pipeline.validate import validate_models
-from simam_deploy.verify.bisect import convert
-from simam_deploy.verify.candidate import open_candidate, precision_of
-from tests.graph.onnx_text import model, simam_model
-from tests.precision.half.graphs import BF16, FP16, block, naive, planes
+from simam_deploy.verify.candidate import open_candidate
+from tests.precision.half.graphs import naive, planes
 
 quantisation = pytest.importorskip("onnxruntime.quantization")
-
-
-def plain(dtype: ir.DataType | None = None) -> ir.Model:
-    graph = block()
-    lower_portable(graph)
-    return graph if dtype is None else convert(graph, dtype, ())
-
-
-QUANTISED = """<ir_version: 8, opset_import: ["" : 18]>
-    g (float[4] x) => (float[4] y) <float s = {0.5}, int8 z = {0}, int8[4] a>
-    { a = QuantizeLinear(x, s, z) y = DequantizeLinear(a, s, z) }"""
-
-
-@pytest.mark.parametrize(
-    ("graph", "precision"),
-    [
-        (plain, "fp32"),
-        (lambda: plain(FP16), "fp16"),
-        (lambda: plain(BF16), "bf16"),
-        (lambda: naive(9, 9, BF16), "bf16"),
-        (lambda: simam_model("1,4,9,9", dtype="float16"), "fp16"),
-        (lambda: model(QUANTISED), "int8"),
-    ],
-)
-def test_precision_is_read_from_the_graph(graph, precision):
-    assert precision_of(graph()) == precision
 
 
 def test_half_is_run_with_its_rounding(tmp_path):

@@ -8,6 +8,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.verify.cases import KINDS, Case, cases_for
 from simam_deploy.verify.outputs import Recording, compare, record
+from simam_deploy.verify.rule import rule_for
 from simam_deploy.verify.tolerance import TOLERANCES
 
 
@@ -31,11 +32,12 @@ class Scaled:
         pass
 
 
+RULE = rule_for("fp32", "fp32")
 CASES = cases_for([((1, 3, 4, 4),), ((3, 3, 4, 4),)])
 
 
 def check(candidate, spread=0.0) -> ValidationReport:
-    return compare(record(Scaled(2.0), Scaled(2.0 * (1 + spread)), CASES), candidate)
+    return compare(record(Scaled(2.0), Scaled(2.0 * (1 + spread)), CASES, RULE), candidate)
 
 
 def set_first(value):
@@ -87,7 +89,7 @@ def compared(expected, outputs):
             return outputs
 
     case = CASES[0]
-    return compare(Recording("r", {case: {"y": expected}}, {"y": 0.0}), Fixed(1.0))
+    return compare(Recording(RULE, "r", {case: {"y": expected}}, {"y": 0.0}), Fixed(1.0))
 
 
 def test_a_reference_of_nan_fails_even_against_itself():

@@ -5,6 +5,7 @@ import pytest
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.pipeline.build import build
+from simam_deploy.verify.cases import KINDS
 from tests.engine.conftest import write_onnx
 
 
@@ -35,6 +36,58 @@ def test_a_plan_that_does_not_is_not_written(gpu, tmp_path):
     with pytest.raises(ValidationError, match=r"m\.engine was not written: output y of case"):
         full(onnx, tmp_path / "m.engine")
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def write_int8(path, factor=2):
+    """y = factor * x on a grid of 127 steps up to 4: the fake's 2 x, but for half a step."""
+    import onnx
+
+    weights = ",".join(str(127 if i % 5 == 0 else 0) for i in range(16))
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 18]>
+        g (float[n,4,8,8] x) => (float[n,4,8,8] y)
+        <int8[4,4,1,1] w = {{{weights}}}, float s = {{{4 / 127}}}, int8 z = {{0}},
+         float[4] t = {{{",".join([str(factor / 127)] * 4)}}}, int8[4] o = {{0, 0, 0, 0}},
+         float low = {{-4}}, float high = {{4}}>
+        {{ c = Clip(x, low, high) a = QuantizeLinear(c, s, z) b = DequantizeLinear(a, s, z)
+           d = DequantizeLinear<axis = 0>(w, t, o) y = Conv(b, d) }}"""
+    )
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+PROFILE = {"opt_shapes": ({"x": (2, 4, 8, 8)},)}
+
+
+def test_an_int8_plan_is_judged_too(gpu, tmp_path, monkeypatch):
+    """The fake clips no large input: those are left out here."""
+    monkeypatch.delitem(KINDS, "large")
+    artifact = full(write_int8(tmp_path / "m.onnx"), tmp_path / "m.engine", **PROFILE)
+    facts = artifact.validation
+    assert (artifact.precision, facts["precision"], facts["passed"]) == ("int8", "int8", True)
+    assert 0 < facts["max_rel"] <= 2**-6
+
+
+def test_an_int8_plan_that_computes_something_else_is_not_written(gpu, tmp_path, monkeypatch):
+    monkeypatch.delitem(KINDS, "large")
+    onnx = write_int8(tmp_path / "m.onnx", factor=2.1)
+    with pytest.raises(ValidationError, match=r"m\.engine was not written: output y of case"):
+        full(onnx, tmp_path / "m.engine", **PROFILE)
+
+
+def test_a_bfloat16_graph_is_a_reference_although_the_cpu_cannot_run_it(gpu, tmp_path):
+    """Its rounding is written out, as for any candidate."""
+    import onnx
+
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 22]>
+        g (float[2,4,8,8] x) => (float[2,4,8,8] y)
+        { h = Cast<to = 16>(x) d = Add(h, h) y = Cast<to = 1>(d) }"""
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    facts = full(tmp_path / "m.onnx", tmp_path / "m.engine").validation
+    assert (facts["precision"], facts["passed"]) == ("bf16", True)
+    assert 0 < facts["max_rel"] <= 2**-8
 
 
 def test_a_plan_for_another_gpu_is_not_run(gpu, tmp_path):

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simam_deploy.op import contract
 from simam_deploy.errors import EngineError
+from simam_deploy.op import contract
 
 THREADS = 256
 """Of a block, in every entry."""

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.artifacts import EngineArtifact, PlanAudit
-from simam_deploy.core.specs import TensorSpec
-from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
-from simam_deploy.engine.build.compile import Compiled, compile_plan
-from simam_deploy.core.progress import Progress
-from simam_deploy.engine.flavours.choose import FLAVOURS
 from simam_deploy.core.manifest import write_manifest
 from simam_deploy.core.place import log_of
+from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.staging import explained, publish, staging_folder
+from simam_deploy.engine.build.compile import Compiled, compile_plan
+from simam_deploy.engine.flavours.choose import FLAVOURS
+from simam_deploy.engine.options import EngineOptions, build_command
+from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
 from simam_deploy.engine.plan.manifest import artifact_of, describe
 from simam_deploy.engine.plan.plan_facts import PlanFacts, read_inspector, read_listing
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import ValidationError
-from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.graph.file.interface import spec_of
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.core.staging import explained, publish, staging_folder
+from simam_deploy.runtime.gpu import find_gpus
 
 Facts = Mapping[str, Any]
 Accept = Callable[[Path], Facts]
@@ -90,8 +91,18 @@ def _specs(values: Any) -> tuple[TensorSpec, ...]:
 
 
 def _command(request: BuildRequest) -> str:
-    backend = FLAVOURS[request.flavour].backend
-    return f"simam-build {request.onnx.name} -o {request.output.name} --backend {backend}"
+    asked = EngineOptions(
+        backend=FLAVOURS[request.flavour].backend,
+        targets=request.targets,
+        min_shapes=tuple({r.name: r.min for r in profile} for profile in request.profiles),
+        opt_shapes=tuple({r.name: r.opt for r in profile} for profile in request.profiles),
+        max_shapes=tuple({r.name: r.max for r in profile} for profile in request.profiles),
+        workspace=request.workspace,
+        timing_cache=request.timing_cache,
+        plugin="never" if request.plugin is None else str(request.plugin),
+        tf32=request.tf32,
+    )
+    return build_command(request.onnx.name, request.output.name, asked)
 
 
 def _audited(request: BuildRequest, graph: GraphFacts, plan: Path, compiled: Compiled) -> PlanAudit:

@@ -12,18 +12,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from simam_deploy.engine.build.aot import register_kernels
+from simam_deploy.engine.build.events import Tell, teller
 from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, load_library
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError, SimamError
-from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.op.find import is_kernels
-
-Tell = Callable[[str, Any], None]
+from simam_deploy.runtime.gpu import find_gpus
 
 _BETWEEN_STEPS = 2.0
 """Seconds between two lines on the progress of one phase."""
@@ -42,28 +41,17 @@ def main(request: str, plan: str, log: str, pipe: int) -> None:
     """
     # Ctrl-C reaches the whole process group: the parent decides, and ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tell = _teller(pipe)
+    tell = teller(pipe)
     wanted = BuildRequest.from_json(json.loads(request))
     try:
         with Path(log).open("w", encoding="utf-8", buffering=1) as words:
             _build(wanted, Path(plan), words, tell)
     except SimamError as error:
-        tell("error", {"message": str(error), "exit_code": error.exit_code})
+        options = list(error.options)
+        tell("error", {"message": str(error), "exit_code": error.exit_code, "options": options})
     except OSError as error:
         message = f"cannot write {wanted.output.name}: {error.strerror or error}"
-        tell("error", {"message": message, "exit_code": EngineError.exit_code})
-
-
-def _teller(pipe: int) -> Tell:
-    """Give a function that writes an event; when nobody reads any more, the process ends."""
-
-    def tell(event: str, value: Any) -> None:
-        try:
-            os.write(pipe, json.dumps({"event": event, "value": value}).encode() + b"\n")
-        except BrokenPipeError:
-            os._exit(1)
-
-    return tell
+        tell("error", {"message": message, "exit_code": EngineError.exit_code, "options": []})
 
 
 def _build(request: BuildRequest, plan: Path, log: TextIO, tell: Tell) -> None:

@@ -12,21 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
-from simam_deploy.engine.plan.audit import main_precision, products_of
-from simam_deploy.errors import UsageError
-from simam_deploy.graph.passes.fold_bn import fold_bn
-from simam_deploy.graph.lower.function import FUNCTIONS_SINCE
-from simam_deploy.graph.lower import LOWERINGS
-from simam_deploy.graph.file.read import read_model
-from simam_deploy.graph.recognise import to_nodes
-from simam_deploy.graph.sites import check_sites, simam_nodes
-from simam_deploy.graph.passes.tidy import tidy
-from simam_deploy.graph.file.weights import without_weights
-from simam_deploy.graph.file.write import write_model
 from simam_deploy.core.onnx_metadata import stated_facts
+from simam_deploy.errors import UsageError
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.lower import FUNCTIONS_SINCE
+from simam_deploy.graph.prepare import for_engine, with_sites
+from simam_deploy.graph.sites import check_sites, simam_nodes
+from simam_deploy.graph.types import precision_of
 
 _KEPT = {
     "arch": "arch",
@@ -59,15 +54,13 @@ def prepare_graph(source: Path, file: Path, plugin: bool) -> dict[str, Any]:
         OSError: The disk is full.
     """
     model = read_model(source)
-    facts = {**_exported(model), "precision": main_precision(products_of(model))}
-    # Old exporters leave inner shapes out, which n = H*W - 1 is proved by.
-    model = without_weights(model, onnx.shape_inference.infer_shapes)
-    to_nodes(model)
+    facts = {**_exported(model), "precision": precision_of(model)}
+    model, _ = with_sites(model)
     facts |= _site_facts(model, facts)
     facts["notes"] = [] if facts["simam_sites"] else [_NO_SIMAM]
-    fold_bn(model)
-    facts["lowering"] = _lower(model, plugin, facts)
-    tidy(model)
+    lowering = _lowering(model, plugin)
+    for_engine(model, lowering)
+    facts["lowering"] = lowering or str(facts["lowering"])
     write_model(model, file)
     return facts
 
@@ -95,19 +88,18 @@ def _site_facts(model: ir.Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"simam_sites": [asdict(site) for site in sites], "e_lambda": e_lambda}
 
 
-def _lower(model: ir.Model, plugin: bool, facts: Mapping[str, Any]) -> str:
-    """Lower the SimAM nodes and name how.
+def _lowering(model: ir.Model, plugin: bool) -> str | None:
+    """Name what the SimAM nodes become, if there are any.
 
     Raises:
         UsageError: The plugin was asked for, and the opset is too old for its nodes.
     """
     if not simam_nodes(model):
-        return str(facts["lowering"])
-    lowering = "plugin" if plugin else "flat"
+        return None
     if plugin and model.opset_imports[""] < FUNCTIONS_SINCE:
         raise UsageError(
             f"the plugin wants opset {FUNCTIONS_SINCE} or newer, the file has "
-            f"{model.opset_imports['']}: export it anew, or pass --plugin never"
+            f"{model.opset_imports['']}: export it anew, or leave the plugin out",
+            options=("plugin",),
         )
-    LOWERINGS[lowering](model)
-    return lowering
+    return "plugin" if plugin else "flat"

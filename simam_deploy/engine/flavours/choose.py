@@ -20,7 +20,7 @@ class Flavour(Protocol):
     Attributes:
         name: Of the Python package.
         title: For people.
-        backend: What `--backend` calls it.
+        backend: What it is asked for by.
         since: First version that is taken, (major, minor).
         below: First that is not.
         install: How to get it.
@@ -77,7 +77,10 @@ def choose_flavour(backend: str, gpu: bool) -> Flavour:
     by_backend = {f.backend: f for f in FLAVOURS.values()}
     if backend != "auto":
         if backend not in by_backend:
-            raise UsageError(f"--backend must be auto, {' or '.join(by_backend)}, got {backend!r}")
+            raise UsageError(
+                f"the backend must be auto, {' or '.join(by_backend)}, got {backend!r}",
+                options=("backend",),
+            )
         return by_backend[backend]
     full, rtx = by_backend["tensorrt"], by_backend["rtx"]
     if gpu and installed(full):

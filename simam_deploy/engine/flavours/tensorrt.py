@@ -76,6 +76,7 @@ class TensorRT:
 
 def _refused(targets: tuple[str, ...]) -> UsageError:
     return UsageError(
-        f"TensorRT builds on the GPU that it builds for, got --target {','.join(targets)}: take "
-        "--target current, several from sm80 on (then it runs on all of those), or --backend rtx"
+        f"TensorRT builds on the GPU that it builds for, got {','.join(targets)}: take current, "
+        "several from sm80 on (then it runs on all of those), or TensorRT-RTX",
+        options=("targets", "backend"),
     )

@@ -32,8 +32,9 @@ class TensorRTRTX:
         """
         if request.timing_cache is not None:
             raise UsageError(
-                "TensorRT-RTX times nothing while it builds: leave --timing-cache out, or take "
-                "--backend tensorrt"
+                "TensorRT-RTX times nothing while it builds: leave the file of timings out, or "
+                "take TensorRT",
+                options=("timing_cache", "backend"),
             )
 
     def configure(self, trt: Any, config: Any, request: BuildRequest) -> None:
@@ -74,5 +75,8 @@ def _capability(trt: Any, target: str) -> Any:
     known = trt.ComputeCapability.__members__
     if target.upper() not in known:
         names = ", ".join(name.lower() for name in known if name != "NONE")
-        raise UsageError(f"TensorRT-RTX {trt.__version__} has no --target {target}, only {names}")
+        raise UsageError(
+            f"TensorRT-RTX {trt.__version__} does not build for {target}, only {names}",
+            options=("targets",),
+        )
     return known[target.upper()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -12,19 +12,16 @@ import onnx_ir as ir
 from simam_deploy.core.artifacts import PlanAudit
 from simam_deploy.engine.plan.plan_facts import Launch, PlanFacts
 from simam_deploy.graph.recognise import Site, recognise
+from simam_deploy.graph.types import precision_name, precision_of
 
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-_PRECISIONS = {
-    ir.DataType.FLOAT: "fp32",
-    ir.DataType.FLOAT16: "fp16",
-    ir.DataType.BFLOAT16: "bf16",
-}
 
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What a graph says of itself: products by precision, and the nodes of each SimAM site."""
+    """What a graph says of itself: its precision, products by theirs, the nodes of each site."""
 
+    precision: str
     products: Mapping[str, int]
     sites: Mapping[str, frozenset[str]]
 
@@ -40,7 +37,7 @@ def graph_facts(model: ir.Model, sites: Sequence[str] = ()) -> GraphFacts:
     names = [node.name or "" for node in model.graph]
     lowered = {s: frozenset(n for n in names if n.startswith(f"{s}/")) for s in sites}
     found = lowered or {site.name: _nodes(site) for site in recognise(model).sites}
-    return GraphFacts(products_of(model), found)
+    return GraphFacts(precision_of(model), products_of(model), found)
 
 
 def products_of(model: ir.Model) -> dict[str, int]:
@@ -51,18 +48,13 @@ def products_of(model: ir.Model) -> dict[str, int]:
     return dict(Counter(_precision(node) for node in model.graph if node.op_type in _PRODUCTS))
 
 
-def main_precision(products: Mapping[str, int]) -> str:
-    """Give what most products compute in; "fp32" where there is none."""
-    return max(products, key=lambda precision: products[precision], default="fp32")
-
-
 def _precision(node: ir.Node) -> str:
     x, weight = node.inputs[:2]
     producer = x.producer() if x is not None else None
     if producer is not None and producer.op_type == "DequantizeLinear":
         return "int8"
     kinds = [v.dtype for v in (weight, x) if v is not None and v.dtype is not None]
-    return _PRECISIONS.get(kinds[0], kinds[0].name.lower()) if kinds else "unknown"
+    return precision_name(kinds[0]) if kinds else "unknown"
 
 
 def _nodes(site: Site) -> frozenset[str]:
@@ -97,7 +89,7 @@ def audit(asked: str, graph: GraphFacts, plan: PlanFacts | None, plugin: bool) -
         reformats=_reformats(touching, launches) if known else None,
         findings=(),
     )
-    return _with_findings(report, plugin)
+    return replace(report, findings=tuple(_findings(report, graph.precision, plugin)))
 
 
 def _touching(nodes: frozenset[str], site: str, launches: Iterable[Launch]) -> list[Launch]:
@@ -121,15 +113,21 @@ def _reformats(touching: Iterable[list[Launch]], launches: Iterable[Launch]) -> 
     return sum(bool(read & {*n.outputs} or written & {*n.inputs}) for n in moves)
 
 
-def _with_findings(report: PlanAudit, plugin: bool) -> PlanAudit:
-    findings = []
-    if report.built is not None and _main(report.built) not in (report.asked, "unknown"):
-        findings.append(f"{report.asked} was asked, the plan computes in {_listed(report.built)}")
-    if _main(report.graph) != report.asked and report.graph:
-        findings.append(f"{report.asked} was asked, the graph is {_listed(report.graph)}")
+def _findings(report: PlanAudit, precision: str, plugin: bool) -> Iterator[str]:
+    """Say what is other than asked.
+
+    A graph is of the lowest precision in it, and may compute more in another: the plan is to
+    compute most in what the graph does, and some in what was asked if the graph does.
+    """
+    asked, graph, built = report.asked, report.graph, report.built or {}
+    wanted = _main(graph) if graph else asked
+    lost = (asked in graph or precision != asked) and not {asked, "unknown"} & built.keys()
+    if built and (lost or _main(built) not in (wanted, "unknown")):
+        yield f"{asked} was asked, the plan computes in {_listed(built)}"
+    if precision != asked and graph:
+        yield f"{asked} was asked, the graph is {_listed(graph)}"
     if plugin and report.plugins == 0:
-        findings.append("the plugin was asked for, the plan holds none")
-    return replace(report, findings=tuple(findings))
+        yield "the plugin was asked for, the plan holds none"
 
 
 def _main(counts: Mapping[str, int]) -> str:

@@ -70,7 +70,8 @@ def read_manifest(plan: Path) -> Manifest:
     if not path.exists():
         raise EngineError(
             f"{plan.name} has no manifest {path.name}. A plan can run code: build it with "
-            "simam-build, or pass --trust-engine if you know who built it"
+            "simam-build, or trust it if you know who built it",
+            options=("trust_engine",),
         )
     document = need_manifest(plan)
     missing = [key for key in _NEEDED if key not in document]

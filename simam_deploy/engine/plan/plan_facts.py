@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from simam_deploy.core.specs import PRECISIONS
+
 Kind = Literal["product", "plugin", "move", "other"]
 """A convolution or matrix product, a plugin, a copy in another layout or type, or the rest."""
 
@@ -38,7 +40,7 @@ class PlanFacts:
     launches: tuple[Launch, ...]
 
 
-_PRECISIONS = {"float": "fp32", "half": "fp16", "bfloat16": "bf16", "bf16": "bf16", "int8": "int8"}
+_BY_WORD = {word: name for name, own in PRECISIONS.items() for word in own.words}
 _LAUNCH = re.compile(
     r"\n\s+(?P<kind>function|corrltn|runtime_fusion|kgen_gemm|custom_layer)"
     r'=\{ name="?(?P<name>[^\s"]+)[^\n]*'
@@ -70,7 +72,7 @@ def _listed(match: re.Match[str], types: Mapping[str, str]) -> Launch:
         kind = "plugin"
     elif _MOVES.fullmatch(match["name"]):
         kind = "move"
-    precision = _PRECISIONS.get(types.get(reads[0], "")) if reads and kind == "product" else None
+    precision = _BY_WORD.get(types.get(reads[0], "")) if reads and kind == "product" else None
     return Launch(kind, precision, origin, reads, writes)
 
 
@@ -79,8 +81,6 @@ def _group(pattern: re.Pattern[str], text: str) -> str:
     return match.group(1) if match else ""
 
 
-_FORMATS = (("int8", "int8"), ("bf16", "bf16"), ("bfloat16", "bf16"), ("half", "fp16"),
-            ("fp16", "fp16"), ("float", "fp32"), ("fp32", "fp32"))  # fmt: skip
 _PRODUCT_TYPES = re.compile(r"conv|gemm|matmul|matrix_?multiply", re.IGNORECASE)
 
 
@@ -108,7 +108,8 @@ def _inspected(layer: Mapping[str, Any]) -> Launch:
 
 def _format(tensor: Mapping[str, Any]) -> str | None:
     text = str(tensor.get("Format/Datatype", tensor.get("Format", ""))).lower()
-    return next((precision for word, precision in _FORMATS if word in text), None)
+    lowest_first = reversed(_BY_WORD)  # "bfloat16" holds "float" as well
+    return next((_BY_WORD[word] for word in lowest_first if word in text), None)
 
 
 def _names(tensors: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -6,38 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.core.specs import Profile, ShapeRange, TensorSpec
-from simam_deploy.engine.flavours.choose import FLAVOURS, load_library
-from simam_deploy.engine.plan.manifest import read_manifest
-from simam_deploy.engine.plan.preflight import check_plan, flavour_of
+from simam_deploy.core.specs import Profile, TensorSpec
 from simam_deploy.engine.run.cuda import Stream, require_gpu
+from simam_deploy.engine.run.engine import Engine, numpy_type
 from simam_deploy.engine.run.lane import Lane
-from simam_deploy.errors import EngineError, InputError
-from simam_deploy.op.find import find_plugin
-from simam_deploy.runtime.gpu import find_gpus
+from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Closing
 
 if TYPE_CHECKING:
     import torch
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-_DTYPES = {
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "BF16": "bfloat16",
-    "INT8": "int8",
-    "INT32": "int32",
-    "INT64": "int64",
-    "UINT8": "uint8",
-    "BOOL": "bool",
-}
-"""numpy's and torch's names for TensorRT's types."""
 
 
 class TensorRTRunner(Closing):
@@ -59,7 +43,7 @@ class TensorRTRunner(Closing):
 
     def __init__(self, path: Path, *, trust: bool = False, cuda_graph: bool = True) -> None:
         require_gpu()
-        self._engine = _Engine(path, trust)
+        self._engine = Engine(path, trust)
         self._cuda_graph = cuda_graph
         self._start()
 
@@ -98,7 +82,7 @@ class TensorRTRunner(Closing):
         results: dict[str, Array] = {}
 
         def make(spec: TensorSpec, shape: tuple[int, ...]) -> int:
-            results[spec.name] = np.empty(shape, _numpy(spec.dtype))
+            results[spec.name] = np.empty(shape, numpy_type(spec.dtype))
             return results[spec.name].ctypes.data
 
         self._compute({name: a.shape for name, a in arrays.items()}, addresses, make)
@@ -205,101 +189,10 @@ def _profile_for(profiles: tuple[Profile, ...], shapes: Shapes) -> int:
         ", ".join(f"{r.name} {_x(r.min)} to {_x(r.max)}" for r in profile) for profile in profiles
     )
     raise InputError(
-        f"{given} is outside of what the engine was built for ({offered}): build it with other "
-        "--min-shapes and --max-shapes"
+        f"{given} is outside of what the engine was built for ({offered}): build it for others",
+        options=("min_shapes", "max_shapes"),
     )
 
 
 def _x(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
-
-
-def _numpy(dtype: str) -> Any:
-    if dtype == "bfloat16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return np.dtype(dtype)
-
-
-class _Engine:
-    """A deserialised plan: what its runners share."""
-
-    def __init__(self, path: Path, trust: bool) -> None:
-        self.facts = _facts(path, trust)
-        self._flavour = flavour_of(path) if trust else FLAVOURS[self.facts["flavour"]]
-        trt = self._trt = load_library(self._flavour)
-        self._words: list[str] = []
-        # The engine needs the runtime, and the runtime its logger, for as long as it lives.
-        self._runtime = trt.Runtime(_logger(trt, self._words))
-        # A plan with a plugin carries the library: the manifest's hash, or trust, vouches for it.
-        self._runtime.engine_host_code_allowed = True
-        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
-        if self._engine is None:
-            raise EngineError(f"{self._flavour.title} does not take {path.name}: {self._said()}")
-        self.name = f"{self._flavour.title} {trt.__version__} ({path.name})"
-        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        modes = {name: self._engine.get_tensor_mode(name) for name in names}
-        self.inputs, self.outputs = (
-            tuple(self._spec(name) for name in names if modes[name] == mode)
-            for mode in (trt.TensorIOMode.INPUT, trt.TensorIOMode.OUTPUT)
-        )
-        count = self._engine.num_optimization_profiles
-        self.profiles = tuple(tuple(map(self._range, self.inputs, [i] * len(self.inputs)))
-                              for i in range(count))  # fmt: skip
-
-    def _spec(self, name: str) -> TensorSpec:
-        kind = self._engine.get_tensor_dtype(name).name
-        if kind not in _DTYPES:
-            raise EngineError(f"{name} is of TensorRT's type {kind}, which numpy does not have")
-        if self._engine.get_tensor_location(name) != self._trt.TensorLocation.DEVICE:
-            raise EngineError(f"{name} is a shape held on the host, which this runner cannot feed")
-        dims = tuple("?" if d == -1 else int(d) for d in self._engine.get_tensor_shape(name))
-        return TensorSpec(name, _DTYPES[kind], dims)
-
-    def _range(self, spec: TensorSpec, profile: int) -> ShapeRange:
-        shapes = self._engine.get_tensor_profile_shape(spec.name, profile)
-        return ShapeRange(spec.name, *(tuple(int(d) for d in shape) for shape in shapes))
-
-    def lane(self, profile: int, stream: Stream, cuda_graph: bool) -> Lane:
-        """Open an execution context for one profile."""
-        context = self._engine.create_execution_context()
-        if context is None or not context.set_optimization_profile_async(profile, stream.handle):
-            raise EngineError(f"{self.name} opens no execution context: {self._said()}")
-        if cuda_graph and self._flavour.name == "tensorrt_rtx":
-            cuda_graph = context.is_stream_capturable(stream.handle)
-        sizes = {s.name: _size(s.dtype) for s in (*self.inputs, *self.outputs)}
-        return Lane(context, stream, sizes, cuda_graph, self._said)
-
-    def _said(self) -> str:
-        return self._words[-1] if self._words else "it does not say why"
-
-
-def _facts(path: Path, trust: bool) -> Mapping[str, Any]:
-    """Preflight a plan and give its manifest; of a trusted one, the manifest that it may have."""
-    if not trust:
-        return check_plan(path, find_gpus().devices[0], find_plugin)
-    try:
-        return read_manifest(path)
-    except EngineError:
-        return {}
-
-
-def _size(dtype: str) -> int:
-    """Bytes of an element."""
-    return int(np.dtype(_numpy(dtype)).itemsize)
-
-
-def _logger(trt: Any, words: list[str]) -> Any:
-    """Make an ILogger that keeps what the library says of its errors."""
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, msg: str) -> None:
-            if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
-                words.append(" ".join(msg.split()))
-                del words[:-20]
-
-    return Logger()

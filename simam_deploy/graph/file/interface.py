@@ -5,8 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from simam_deploy.core.specs import TensorSpec
-
-_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+from simam_deploy.graph.types import dtype_name
 
 
 def interface(model: ir.Model) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -20,9 +19,3 @@ def spec_of(value: ir.Value) -> TensorSpec:
     dims = () if value.shape is None else value.shape
     shape = tuple(d if isinstance(d, int) else d.value or "?" for d in dims)
     return TensorSpec(value.name or "", dtype_name(value.dtype), shape)
-
-
-def dtype_name(dtype: ir.DataType | None) -> str:
-    """Give numpy's name of a dtype, `?` where it is unknown."""
-    name = "?" if dtype is None else dtype.name.lower()
-    return _NUMPY_NAMES.get(name, name)

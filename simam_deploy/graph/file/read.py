@@ -71,7 +71,8 @@ def read_model(path: Path) -> ir.Model:
         return model
     except InputError as error:
         # In one line: the names in a file may hold anything.
-        raise type(error)(f"cannot use {path}: {' '.join(str(error).split())}") from error
+        line = " ".join(str(error).split())
+        raise error.reworded(f"cannot use {path}: {line}") from error
 
 
 def external_files(model: ir.Model) -> tuple[Path, ...]:

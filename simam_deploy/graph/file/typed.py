@@ -20,10 +20,27 @@ def typed(model: ir.Model) -> ir.Model:
     Raises:
         InputError: ONNX cannot infer one; it is named.
     """
-    if any(untyped(model)):
-        model = without_weights(model, onnx.shape_inference.infer_shapes)
+    model = with_types(model)
     check_typed(model)
     return model
+
+
+def with_types(model: ir.Model) -> ir.Model:
+    """Infer what types are missing as far as ONNX can, which knows no ops of other domains.
+
+    Returns:
+        The model, or a new one over the same weights; `model` is used up.
+    """
+    return with_shapes(model) if any(untyped(model)) else model
+
+
+def with_shapes(model: ir.Model) -> ir.Model:
+    """Infer inner shapes and types; old exporters leave them out.
+
+    Returns:
+        A new model over the same weights; `model` is used up.
+    """
+    return without_weights(model, onnx.shape_inference.infer_shapes)
 
 
 def check_typed(model: ir.Model) -> None:

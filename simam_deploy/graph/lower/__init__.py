@@ -1,27 +1,56 @@
-"""The lowerings by name: what can become of the SimAM nodes of a graph."""
+"""The lowerings by name: what can become of the SimAM nodes of a graph, one file each.
+
+A lowering is a function that replaces every SimAM node of a model, in place, and tells how many.
+The table is read by `--help` too, which must not wait for onnx_ir: a file is imported when its
+lowering is taken.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-import onnx_ir as ir
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from simam_deploy.errors import UsageError
-from simam_deploy.graph.lower.flat import lower_flat
-from simam_deploy.graph.lower.function import FUNCTIONS_SINCE, lower_function
-from simam_deploy.graph.lower.instance_norm import lower_instance_norm
-from simam_deploy.graph.lower.plugin import lower_plugin
-from simam_deploy.graph.lower.portable import lower_portable
 
-LOWERINGS: Mapping[str, Callable[[ir.Model], int]] = {
-    "portable": lower_portable,
-    "flat": lower_flat,
-    "function": lower_function,
-    "instancenorm": lower_instance_norm,
-    "plugin": lower_plugin,
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    Lowering = Callable[[ir.Model], int]
+
+_HOMES = {
+    "portable": "portable.lower_portable",
+    "flat": "flat.lower_flat",
+    "function": "function.lower_function",
+    "instancenorm": "instance_norm.lower_instance_norm",
+    "plugin": "plugin.lower_plugin",
 }
+"""Name -> file and function in this folder."""
 WITH_FUNCTIONS = ("function", "plugin")
 """Those that keep the nodes and give them bodies."""
+FUNCTIONS_SINCE = 18
+"""Opset: the lowest IR version that knows functions, 8, goes with it."""
+
+
+class _Lowerings(Mapping[str, "Lowering"]):
+    """The table, each entry imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Lowering:
+        file, _, function = _HOMES[name].partition(".")
+        lowering: Lowering = getattr(importlib.import_module(f"{__name__}.{file}"), function)
+        return lowering
+
+    def __contains__(self, name: object) -> bool:
+        return name in _HOMES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HOMES)
+
+    def __len__(self) -> int:
+        return len(_HOMES)
+
+
+LOWERINGS: Mapping[str, Lowering] = _Lowerings()
 
 
 def choose_lowering(name: str, opset: int | None) -> str:
@@ -37,7 +66,13 @@ def choose_lowering(name: str, opset: int | None) -> str:
     if name == "auto":
         return "portable"
     if name not in LOWERINGS:
-        raise UsageError(f"--lowering must be auto, {', '.join(LOWERINGS)}; got {name!r}")
+        raise UsageError(
+            f"the lowering must be auto, {', '.join(LOWERINGS)}; got {name!r}",
+            options=("lowering",),
+        )
     if name in WITH_FUNCTIONS and opset is not None and opset < FUNCTIONS_SINCE:
-        raise UsageError(f"--lowering {name} wants --opset {FUNCTIONS_SINCE} or newer")
+        raise UsageError(
+            f"the lowering {name} wants opset {FUNCTIONS_SINCE} or newer, got {opset}",
+            options=("lowering", "opset"),
+        )
     return name

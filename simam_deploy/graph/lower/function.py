@@ -18,14 +18,13 @@ import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.errors import UsageError
+from simam_deploy.graph.lower import FUNCTIONS_SINCE
 from simam_deploy.graph.lower.expand import add_epilogue, dynamic_ratio
 from simam_deploy.graph.lower.flat import RANK, flat
 from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.tape import Tape
 from simam_deploy.op import contract
-
-FUNCTIONS_SINCE = 18
 
 
 def lower_function(model: ir.Model) -> int:
@@ -40,8 +39,8 @@ def lower_function(model: ir.Model) -> int:
     opset = model.opset_imports[""]
     if opset < FUNCTIONS_SINCE:
         raise UsageError(
-            f"a function body wants opset {FUNCTIONS_SINCE} or newer, got {opset}: "
-            f"take --opset {FUNCTIONS_SINCE}"
+            f"a function body wants opset {FUNCTIONS_SINCE} or newer, got {opset}",
+            options=("opset",),
         )
     fuse_epilogue(model)
     nodes = simam_nodes(model)

@@ -35,8 +35,9 @@ def lower_instance_norm(model: ir.Model) -> int:
         shape = dims(node.inputs[0])
         if len(shape) != 4 or not all(isinstance(d, int) for d in shape[1:]):
             raise UsageError(
-                f"--lowering instancenorm wants fixed sizes, but SimAM {node.name} sees "
-                f"{' x '.join(map(str, shape)) or 'an unknown shape'}; take --lowering portable"
+                f"as InstanceNormalization it wants fixed sizes, but SimAM {node.name} sees "
+                f"{' x '.join(map(str, shape)) or 'an unknown shape'}; take plain ops",
+                options=("lowering",),
             )
     return expand(model, _instance_norm, rank=4)
 

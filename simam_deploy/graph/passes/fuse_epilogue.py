@@ -116,7 +116,7 @@ def _fuse(graph: ir.Graph, chain: _Chain) -> None:
     simam, end = chain.nodes[0], chain.end
     inputs = [simam.inputs[0]]
     for role, array in zip(("scale", "bias"), _scale_and_bias(chain), strict=True):
-        name = f"{end.name}/{role}"
+        name = _free(graph, f"{end.name}/{role}")
         value = ir.val(name, const_value=ir.tensor(array.astype(np.float32), name=name))
         graph.register_initializer(value)
         inputs.append(value)
@@ -131,6 +131,13 @@ def _fuse(graph: ir.Graph, chain: _Chain) -> None:
     ir.convenience.replace_nodes_and_values(
         graph, chain.nodes[-1], chain.nodes, [fused], [end], [new]
     )
+
+
+def _free(graph: ir.Graph, name: str) -> str:
+    """Give a name that no initializer has: a quantised tensor's own scale may be called so."""
+    while name in graph.initializers:
+        name += "_"
+    return name
 
 
 def _scale_and_bias(chain: _Chain) -> tuple[Array, Array]:

@@ -63,7 +63,9 @@ def lower_opset(model: ir.Model, opset: int) -> int:
         return 0
     if model.functions:
         names = ", ".join(sorted(f"{domain}::{name}" for domain, name, _ in model.functions))
-        raise UsageError(f"opset {opset} cannot hold the function {names}; take --opset {NATIVE}")
+        raise UsageError(
+            f"opset {opset} cannot hold the function {names}: take {NATIVE}", options=("opset",)
+        )
     current, model.opset_imports[""] = model.opset_imports[""], opset
     return sum(_lower(model.graph, n, current, opset) for n in list(model.graph) if not n.domain)
 
@@ -85,7 +87,10 @@ def _axes_to_attribute(node: ir.Node) -> bool:
     axes = node.inputs[1] if len(node.inputs) > 1 else None
     if axes is not None:
         if axes.const_value is None:
-            raise UsageError(f"{node.op_type} with computed axes needs --opset {NATIVE} or newer")
+            raise UsageError(
+                f"{node.op_type} with computed axes needs opset {NATIVE} or newer",
+                options=("opset",),
+            )
         node.attributes["axes"] = ir.AttrInt64s("axes", axes.const_value.numpy().tolist())
         node.resize_inputs(1)
     node.attributes.pop("noop_with_empty_axes", None)
@@ -121,14 +126,17 @@ def _fit_schema(node: ir.Node, current: int, opset: int) -> bool:
     older = _schema(node.op_type, opset)
     newer = _schema(node.op_type, current)
     if older is None or newer is None or len(node.inputs) > older.max_input:
-        raise UsageError(f"opset {opset} cannot express {node.op_type}; take --opset {NATIVE}")
+        raise UsageError(
+            f"opset {opset} cannot express {node.op_type}: take {NATIVE}", options=("opset",)
+        )
     unknown = set(node.attributes) - set(older.attributes)
     for name in unknown:
         default = newer.attributes[name].default_value
         if onnx.helper.get_attribute_value(default) != node.attributes[name].value:
             raise UsageError(
                 f"opset {opset} cannot express {node.op_type} with {name} = "
-                f"{node.attributes[name].value}; take --opset {NATIVE}"
+                f"{node.attributes[name].value}: take {NATIVE}",
+                options=("opset",),
             )
         del node.attributes[name]
     return bool(unknown)

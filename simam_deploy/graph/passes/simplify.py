@@ -37,8 +37,12 @@ def _onnxsim(proto: onnx.ModelProto) -> onnx.ModelProto:
         simplified, same = onnxsim.simplify(proto)
     except Exception as error:  # whatever its C++ throws
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"onnx-simplifier failed ({first_line}); use --no-simplify") from error
+        raise InputError(
+            f"onnx-simplifier failed ({first_line}): leave it out", options=("simplify",)
+        ) from error
     if not same:
-        raise InputError("onnx-simplifier changed what the graph computes; use --no-simplify")
+        raise InputError(
+            "onnx-simplifier changed what the graph computes: leave it out", options=("simplify",)
+        )
     result: onnx.ModelProto = simplified
     return result

@@ -11,9 +11,9 @@ from simam_deploy.graph.recognise import forms
 from simam_deploy.graph.recognise.forms import Average, Flawed, Form, Gate, Map, Term
 from simam_deploy.graph.recognise.interval import Interval
 from simam_deploy.graph.recognise.scene import Scene
+from simam_deploy.graph.types import precision_name
 
 _EXPONENTS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0, 3.0)
-_FORMATS = {ir.DataType.FLOAT16: "fp16", ir.DataType.BFLOAT16: "bf16", ir.DataType.FLOAT: "fp32"}
 _MINUS_ONE = Interval.exactly(-1.0)
 
 Operand = Form | Interval | None
@@ -172,7 +172,7 @@ def _scaled_map(
 def _broken(term: Term, n: Interval, value: ir.Value, scene: Scene) -> Form:
     """Report a constant, `value`, that no variance can be scaled with."""
     dtype = scene.facts.dtype(value)
-    return Flawed(term.root, f"{_FORMATS.get(dtype, dtype.name)}: n = {n.middle:g}, broken")
+    return Flawed(term.root, f"{precision_name(dtype)}: n = {n.middle:g}, broken")
 
 
 def _unknown_summand(term: Term) -> Form | None:

@@ -1,7 +1,4 @@
-"""Where the blocks of a network stand and how wide they are, without torch.
-
-The shape tables (`layout`) and the modules read the same plans, so they cannot drift apart.
-"""
+"""Where the blocks of a network stand and how wide they are."""
 
 from __future__ import annotations
 

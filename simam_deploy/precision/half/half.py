@@ -20,14 +20,9 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.graph.file.typed import check_typed
-from simam_deploy.graph.types import HALVES
+from simam_deploy.graph.types import HALVES, LEAST_OPSET, is_quantised, precision_name
 from simam_deploy.precision.half.placement import full_nodes, is_float
 from simam_deploy.precision.half.schema import half_positions
-
-BFLOAT16_SINCE = 22
-"""The opset from which Conv and the poolings are defined for bfloat16."""
-
-_QUANTISERS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
 
 
 @dataclass(frozen=True)
@@ -103,13 +98,15 @@ def _check(model: ir.Model, dtype: ir.DataType) -> None:
                 "start from its float32 original"
             )
     for node in model.graph:
-        if node.op_type in _QUANTISERS:
+        if is_quantised(node):
             raise InputError(f"the model is quantised ({node.op_type}): start from its original")
     check_typed(model)
-    if dtype == ir.DataType.BFLOAT16 and model.opset_imports[""] < BFLOAT16_SINCE:
+    least = LEAST_OPSET.get(precision_name(dtype), 0)
+    if model.opset_imports[""] < least:
         raise UsageError(
-            f"opset {model.opset_imports['']} does not define Conv for bfloat16: take --opset "
-            f"{BFLOAT16_SINCE} or newer"
+            f"opset {model.opset_imports['']} does not define Conv for {dtype.name.lower()}: take "
+            f"{least} or newer",
+            options=("opset",),
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from simam_deploy.graph.recognise import Site, recognise
+from simam_deploy.graph.recognise import Site
+from simam_deploy.precision.taps import copied, sites_of
 
 
 def cut_islands(model: ir.Model) -> tuple[Site, ...]:
@@ -18,7 +19,7 @@ def cut_islands(model: ir.Model) -> tuple[Site, ...]:
     Returns:
         The sites, in order.
     """
-    sites = _sites(model)
+    sites = sites_of(model)
     graph = model.graph
     between = [_nodes_between(site.x, site.y) for site in sites]
     heads = [_behind_casts(s.x, nodes) for s, nodes in zip(sites, between, strict=True)]
@@ -30,7 +31,7 @@ def cut_islands(model: ir.Model) -> tuple[Site, ...]:
                 use.node.replace_input_with(use.idx, x)
     # Behind the rewiring: a site's y may be the x of the next.
     for i, site in enumerate(sites):
-        graph.outputs.append(_new_output(graph, f"y{i}", site.y))
+        graph.outputs.append(copied(graph, site.y, f"y{i}"))
     graph.inputs.extend(maps)
     RemoveUnusedNodesPass()(model)
     for value in [v for v in graph.inputs if not v.uses()]:
@@ -63,28 +64,3 @@ def _behind_casts(x: ir.Value, nodes: set[ir.Node]) -> ir.Value:
 
 def _new_input(name: str, like: ir.Value) -> ir.Value:
     return ir.Value(name=name, shape=like.shape, type=like.type)
-
-
-def _new_output(graph: ir.Graph, name: str, y: ir.Value) -> ir.Value:
-    node = ir.node("Identity", [y], name=name)
-    graph.append(node)
-    node.outputs[0].name, node.outputs[0].shape = name, y.shape
-    node.outputs[0].type = y.type
-    return node.outputs[0]
-
-
-def tap_sites(model: ir.Model) -> tuple[Site, ...]:
-    """Let a model give the map of each site as the output `x<i>`, and nothing else, in place.
-
-    Returns:
-        The sites, in order.
-    """
-    sites = _sites(model)
-    outputs = [_new_output(model.graph, f"x{i}", s.x) for i, s in enumerate(sites)]
-    model.graph.outputs[:] = outputs
-    RemoveUnusedNodesPass()(model)
-    return sites
-
-
-def _sites(model: ir.Model) -> tuple[Site, ...]:
-    return tuple(site for site in recognise(model).sites if not site.gate_only)

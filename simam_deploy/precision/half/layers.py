@@ -10,6 +10,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from simam_deploy.precision.taps import copied
+
 LAYERS = {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul"}
 Array = npt.NDArray[np.float32]
 
@@ -27,24 +29,6 @@ def _is_layer(node: ir.Node) -> bool:
     return first is not None and not first.is_initializer() and bool(weights) and own
 
 
-def tap_layers(model: ir.Model) -> tuple[int, ...]:
-    """Let a model give the maps that its layers read as the outputs `x<i>`, in place.
-
-    Returns:
-        For each layer the number i of its map; layers that read the same share it.
-    """
-    numbers: dict[ir.Value, int] = {}
-    for node in layers(model):
-        x = node.inputs[0]
-        assert x is not None
-        numbers.setdefault(x, len(numbers))
-    taps = [_copied(model.graph, x, f"x{i}") for x, i in numbers.items()]
-    read = tuple(numbers[x] for node in layers(model) if (x := node.inputs[0]) is not None)
-    model.graph.outputs[:] = taps
-    RemoveUnusedNodesPass()(model)
-    return read
-
-
 def cut_layers(model: ir.Model) -> tuple[ir.Node, ...]:
     """Reduce a model to its layers, in place: number i reads the new input `x<i>`, gives `y<i>`.
 
@@ -59,19 +43,11 @@ def cut_layers(model: ir.Model) -> tuple[ir.Node, ...]:
         x = ir.Value(name=f"x{i}", shape=old.shape, type=old.type)
         graph.inputs.append(x)
         node.replace_input_with(0, x)
-        graph.outputs.append(_copied(graph, node.outputs[0], f"y{i}"))
+        graph.outputs.append(copied(graph, node.outputs[0], f"y{i}"))
     RemoveUnusedNodesPass()(model)
     for value in [v for v in graph.inputs if not v.uses()]:
         graph.inputs.remove(value)
     return found
-
-
-def _copied(graph: ir.Graph, value: ir.Value, name: str) -> ir.Value:
-    node = ir.node("Identity", [value], name=name)
-    graph.append(node)
-    copy = node.outputs[0]
-    copy.name, copy.shape, copy.type = name, value.shape, value.type
-    return copy
 
 
 def majorise(model: ir.Model, smallest: float) -> None:

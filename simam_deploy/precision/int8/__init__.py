@@ -1,6 +1,6 @@
 """INT8 by explicit Q/DQ: choose the layers, calibrate them, write the pairs, judge the result."""
 
-from simam_deploy.precision.int8.judge import OutputCost, TensorCheck, Verdict, judge
-from simam_deploy.precision.int8.quantise import SAMPLES, Quantised, quantise
+from simam_deploy.precision.int8.judge import judge
+from simam_deploy.precision.int8.quantise import Quantised, quantise
 
-__all__ = ["SAMPLES", "OutputCost", "Quantised", "TensorCheck", "Verdict", "judge", "quantise"]
+__all__ = ["Quantised", "judge", "quantise"]

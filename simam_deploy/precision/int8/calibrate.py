@@ -8,12 +8,10 @@ percentile as much (scripts/bench/calibration.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.progress import Progress
@@ -21,8 +19,7 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.precision.int8.histogram import Histogram
-from simam_deploy.runtime.graph_runner import run_graph
-from simam_deploy.runtime.protocol import Runner
+from simam_deploy.precision.taps import Taps
 from simam_deploy.source.samples import Batch, Dataset
 
 _BYTES = 2**26
@@ -47,16 +44,13 @@ def calibrate(
     Raises:
         InputError: The samples are constant, do not fit the model, or a tensor is not finite.
     """
-    model = read_model(file)
-    tap(model, tensors)
     histograms = {name: Histogram() for name in tensors}
     done, varied = 0, False
-    with run_graph(typed(model)) as runner:
-        (spec,) = runner.inputs
-        for batch in _batches(dataset, runner):
+    with open_taps(file, tensors) as taps:
+        (spec,) = taps.inputs
+        for batch in _batches(dataset, taps):
             varied = varied or _varies(batch.array)
-            values = runner.run({spec.name: batch.array})
-            _count(histograms, values)
+            _count(histograms, taps.read({spec.name: batch.array}))
             step = done * 10 // len(dataset)
             done += len(batch.array)
             if done * 10 // len(dataset) > step:
@@ -69,20 +63,21 @@ def calibrate(
     return histograms
 
 
-def tap(model: ir.Model, tensors: tuple[str, ...]) -> None:
-    """Let a model give the named values instead of its outputs, in place."""
+def open_taps(file: Path, tensors: tuple[str, ...]) -> Taps:
+    """Open a file for the named values of its main graph."""
+    model = typed(read_model(file))
     values = {value.name: value for node in model.graph for value in node.outputs}
     values |= {value.name: value for value in model.graph.inputs}
-    model.graph.outputs[:] = [values[name] for name in tensors]
+    return Taps(model, [values[name] for name in tensors])
 
 
-def _batches(dataset: Dataset, runner: Runner) -> Iterator[Batch]:
+def _batches(dataset: Dataset, taps: Taps) -> Iterator[Batch]:
     """Yield batches of the model's own size, or of one that memory allows.
 
     Raises:
         InputError: The model's batch is fixed, and larger than the dataset.
     """
-    (spec,) = runner.inputs
+    (spec,) = taps.inputs
     fixed = spec.shape[0]
     if isinstance(fixed, int):
         if fixed > len(dataset):
@@ -92,7 +87,7 @@ def _batches(dataset: Dataset, runner: Runner) -> Iterator[Batch]:
             )
         return (batch for batch in dataset.batches(fixed) if len(batch.array) == fixed)
     single = next(dataset.batches(1)).array
-    taken = sum(value.nbytes for value in runner.run({spec.name: single}).values())
+    taken = sum(value.nbytes for value in taps.read({spec.name: single}))
     return dataset.batches(max(1, min(_LARGEST_BATCH, _BYTES // taken)))
 
 
@@ -103,10 +98,8 @@ def _varies(array: Array) -> bool:
     return bool(np.any(spread.max(axis=-1) > spread.min(axis=-1)))
 
 
-def _count(
-    histograms: Mapping[str, Histogram], values: Mapping[str, npt.NDArray[np.float32]]
-) -> None:
-    for name, histogram in histograms.items():
-        if not np.isfinite(values[name]).all():
+def _count(histograms: Mapping[str, Histogram], values: Sequence[Array]) -> None:
+    for (name, histogram), array in zip(histograms.items(), values, strict=True):
+        if not np.isfinite(array).all():
             raise InputError(f"the float32 network gives NaN or infinity at {name} on a sample")
-        histogram.add(values[name])
+        histogram.add(array)

@@ -6,22 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import ELEMENTS, TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.serve.deploy.shapes import is_fixed
 
 LABELS = "labels.txt"
-_ELEMENTS = {
-    "bool": "TYPE_BOOL",
-    "uint8": "TYPE_UINT8",
-    "int8": "TYPE_INT8",
-    "int32": "TYPE_INT32",
-    "int64": "TYPE_INT64",
-    "float16": "TYPE_FP16",
-    "bfloat16": "TYPE_BF16",
-    "float32": "TYPE_FP32",
-    "float64": "TYPE_FP64",
-}
+_ELEMENTS = {element.name: f"TYPE_{element.protocol}" for element in ELEMENTS}
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def _check_flavour(artifact: Artifact, device: str) -> None:
     if artifact.facts.get("flavour") != "tensorrt":
         raise UsageError(
             f"{artifact.path.name} is a plan of {artifact.facts.get('flavour')}, which Triton has "
-            "no backend for: use the .onnx, or build with --backend tensorrt"
+            "no backend for: use the .onnx, or a plan of TensorRT's"
         )
     if device == "cpu":
         raise UsageError("a TensorRT plan runs on GPUs alone: leave the device, or use the .onnx")

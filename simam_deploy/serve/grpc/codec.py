@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.serve.http.codec import read_timeout
 from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
-from simam_deploy.serve.protocol.exchange import Query, Wanted
+from simam_deploy.serve.protocol.exchange import Query, Wanted, read_timeout
 from simam_deploy.serve.protocol.refusals import BadRequest
 
 _CONTENTS = {

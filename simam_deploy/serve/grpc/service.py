@@ -19,9 +19,15 @@ from tritonclient.grpc import service_pb2 as pb
 from simam_deploy.errors import InputError
 from simam_deploy.serve import describe
 from simam_deploy.serve.grpc.codec import fill_answer, read_query
-from simam_deploy.serve.http.app import INTERNAL, check_token
 from simam_deploy.serve.models.repository import Repository
-from simam_deploy.serve.protocol.refusals import BadRequest, NotFound, Refusal, Unsupported
+from simam_deploy.serve.protocol.refusals import (
+    INTERNAL,
+    BadRequest,
+    NotFound,
+    Refusal,
+    Unsupported,
+)
+from simam_deploy.serve.protocol.token import check_token
 from simam_deploy.serve.settings import MIB, Settings
 
 SERVICE = "inference.GRPCInferenceService"

@@ -7,7 +7,6 @@ then is the body read.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -19,6 +18,7 @@ from simam_deploy.serve.http.codec import read_query, write_answer
 from simam_deploy.serve.http.connection import RETRY_AFTER, GuardedProtocol
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.refusals import (
+    INTERNAL,
     BadRequest,
     Busy,
     Forbidden,
@@ -27,6 +27,7 @@ from simam_deploy.serve.protocol.refusals import (
     Unauthorized,
     Unsupported,
 )
+from simam_deploy.serve.protocol.token import check_token
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,7 +38,6 @@ Headers = dict[bytes, bytes]
 OPEN_PATHS = frozenset(("/", "/v2/health/live", "/v2/health/ready"))
 """Asked without a token: by probes, and by a browser before its user typed one."""
 
-INTERNAL = "internal error; the server's log says more"
 _JSON = (b"content-type", b"application/json")
 _BINARY = (b"content-type", b"application/octet-stream")
 _log = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ class App:
             Forbidden: A web page of another origin sent it: a browser lets any page post to
                 loopback, though not read the answer.
         """
-        check_token(self._settings.token, headers.get(b"authorization"), path)
+        if path not in OPEN_PATHS:
+            check_token(self._settings.token, headers.get(b"authorization"))
         origin = headers.get(b"origin")
         if origin and urlsplit(origin).netloc != headers.get(b"host", b""):
             raise Forbidden("requests from other origins are not served")
@@ -174,19 +175,6 @@ def header_length(headers: Headers) -> int | None:
     if not text.isdigit() or len(text) > 12:
         raise BadRequest(f"Inference-Header-Content-Length must be a number, got {text!r:.40}")
     return int(text)
-
-
-def check_token(token: str | None, authorization: str | bytes | None, path: str = "") -> None:
-    """Compare the bearer token in constant time.
-
-    Raises:
-        Unauthorized: It is missing or wrong.
-    """
-    if token is None or path in OPEN_PATHS:
-        return
-    given = authorization.encode() if isinstance(authorization, str) else authorization or b""
-    if not hmac.compare_digest(given, b"Bearer " + token.encode()):
-        raise Unauthorized("a bearer token is needed: Authorization: Bearer TOKEN")
 
 
 async def watched(scope: Scope, work: Awaitable[Any]) -> Any:

@@ -10,7 +10,7 @@ import orjson
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
-from simam_deploy.serve.protocol.exchange import Query, Wanted
+from simam_deploy.serve.protocol.exchange import Query, Wanted, read_timeout
 from simam_deploy.serve.protocol.refusals import BadRequest, TooLarge
 
 MAX_JSON = 32 << 20
@@ -151,19 +151,6 @@ def _wanted(entry: Mapping[str, Any], binary: bool) -> Wanted:
     if parameters.get("classification"):
         raise BadRequest("the classification extension is not served: use /classify")
     return Wanted(str(entry.get("name")), parameters.get("binary_data", binary) is True)
-
-
-def read_timeout(microseconds: Any) -> float | None:
-    """Turn the request parameter `timeout`, in microseconds, into seconds; 0 and None are none.
-
-    Raises:
-        BadRequest: It is no number of microseconds.
-    """
-    if microseconds is None or microseconds == 0:
-        return None
-    if type(microseconds) is not int or microseconds < 0:
-        raise BadRequest(f"'timeout' must be microseconds, got {microseconds!r:.40}")
-    return microseconds / 1e6
 
 
 def write_answer(

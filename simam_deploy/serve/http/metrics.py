@@ -18,7 +18,7 @@ from simam_deploy.serve.models.repository import Repository
 _COUNTERS: tuple[tuple[str, str, Callable[[Model], float]], ...] = (
     ("request_success", "Requests answered", lambda m: m.statistics.success.count),
     ("request_failure", "Requests that failed", lambda m: m.statistics.fail.count),
-    ("request_refused", "Requests refused unread", lambda m: m.statistics.refused),
+    ("request_refused", "Requests that found the queue full", lambda m: m.statistics.refused),
     ("count", "Rows computed", lambda m: m.statistics.inferences),
     ("exec_count", "Batches computed", lambda m: m.statistics.executions),
     ("request_duration_us", "Microseconds", lambda m: m.statistics.success.ns / 1e3),

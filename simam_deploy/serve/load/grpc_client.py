@@ -14,8 +14,8 @@ from tritonclient.grpc import service_pb2
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.errors import InputError
 from simam_deploy.serve.load.client import ANSWERED, ModelInput, Reply
-from simam_deploy.serve.load.inputs import DTYPES
 from simam_deploy.serve.load.target import Target
+from simam_deploy.serve.protocol.datatypes import DATATYPES
 
 _SERVICE = "/inference.GRPCInferenceService"
 _OPTIONS = (
@@ -23,7 +23,6 @@ _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
 )
-_DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class GrpcClient:
@@ -56,7 +55,7 @@ class GrpcClient:
         """Make a connection that will ask for all outputs."""
         request = service_pb2.ModelInferRequest(model_name=model)
         for name, array in feeds.items():
-            datatype = _DATATYPES[array.dtype]
+            datatype = DATATYPES[array.dtype]
             request.inputs.add(name=name, datatype=datatype, shape=array.shape)
             request.raw_input_contents.append(array.tobytes())
         return self._wire("ModelInfer", request.SerializeToString())
@@ -66,8 +65,10 @@ class GrpcClient:
 
     async def _ask(self, method: str, request: Any, response: Any) -> Any:
         wire = self._wire(method, request.SerializeToString())
-        reply = await wire.send()
-        await wire.close()
+        try:
+            reply = await wire.send()
+        finally:
+            await wire.close()
         if reply.status:
             raise InputError(f"{self._target}: {reply.status} {reply.message}")
         return response.FromString(wire.body)

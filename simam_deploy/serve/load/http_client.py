@@ -24,13 +24,11 @@ from simam_deploy.serve.load.client import (
     ModelInput,
     Reply,
 )
-from simam_deploy.serve.load.inputs import DTYPES
 from simam_deploy.serve.load.target import Target
+from simam_deploy.serve.protocol.datatypes import DATATYPES
 
 _KEPT = 1 << 20
 """Bytes of a reply's body that are kept; a model's metadata are far smaller."""
-
-_DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class HttpClient:
@@ -53,7 +51,9 @@ class HttpClient:
         try:
             return [str(entry["name"]) for entry in index]
         except (KeyError, TypeError):
-            raise InputError(f"{self._target} gives no model index; name one: --model") from None
+            raise InputError(
+                f"{self._target} gives no model index: name a model", options=("model",)
+            ) from None
 
     async def inputs(self, model: str) -> tuple[ModelInput, ...]:
         """Ask for a model's inputs."""
@@ -89,9 +89,11 @@ class HttpClient:
 
     async def _json(self, request: bytes) -> Any:
         wire = HttpWire(self._target, request, self._timeout)
-        reply = await wire.send()
-        body = wire.body
-        await wire.close()
+        try:
+            reply = await wire.send()
+            body = wire.body
+        finally:
+            await wire.close()
         if reply.status:
             raise InputError(f"{self._target}: {reply.status} {reply.message}")
         try:
@@ -105,7 +107,7 @@ def _encode(feeds: Feeds) -> tuple[bytes, bytes]:
     tensors = [
         {
             "name": name,
-            "datatype": _DATATYPES[array.dtype],
+            "datatype": DATATYPES[array.dtype],
             "shape": list(array.shape),
             "parameters": {"binary_data_size": array.nbytes},
         }

@@ -11,20 +11,10 @@ import numpy as np
 from simam_deploy.core.arrays import Array
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.load.client import ModelInput
+from simam_deploy.serve.protocol.datatypes import DTYPES
 
 MAX_BYTES = 256 << 20
 """Of one request: what a server says of its shapes is not believed beyond that."""
-
-DTYPES = {
-    "BOOL": np.dtype(np.bool_),
-    "UINT8": np.dtype(np.uint8),
-    "INT8": np.dtype(np.int8),
-    "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
-    "FP16": np.dtype(np.float16),
-    "FP32": np.dtype(np.float32),
-    "FP64": np.dtype(np.float64),
-}
 
 
 def make_feeds(
@@ -48,7 +38,9 @@ def make_feeds(
     unknown = shapes.keys() - {spec.name for spec in inputs}
     if unknown:
         names = ", ".join(spec.name for spec in inputs)
-        raise UsageError(f"--shape: the model has no input {min(unknown)!r}; it has {names}")
+        raise UsageError(
+            f"the model has no input {min(unknown)!r}; it has {names}", options=("shape",)
+        )
     sizes = {spec.name: _shape(spec, batch, shapes.get(spec.name)) for spec in inputs}
     total = sum(math.prod(sizes[spec.name]) * _dtype(spec).itemsize for spec in inputs)
     if total > MAX_BYTES:
@@ -72,10 +64,13 @@ def _shape(spec: ModelInput, batch: int, given: tuple[int, ...] | None) -> tuple
     )
     if not fits:
         raise UsageError(
-            f"input {spec.name} is {described}: say its size, e.g. --shape {spec.name}=1x3x224x224"
+            f"input {spec.name} is {described}: say its size, like {spec.name}=1x3x224x224",
+            options=("shape",),
         )
     if given is None and shape[:1] not in ((batch,), ()):
-        raise UsageError(f"input {spec.name} is {described}: --batch must be {shape[0]}")
+        raise UsageError(
+            f"input {spec.name} is {described}: the batch must be {shape[0]}", options=("batch",)
+        )
     return shape
 
 

@@ -45,7 +45,7 @@ class Plan:
         if self.rate is not None:
             _check("rate", self.rate, MAX_RATE)
         if self.seed < 0:
-            raise UsageError(f"--seed must not be negative, got {self.seed}")
+            raise UsageError(f"seed must not be negative, got {self.seed}", options=("seed",))
 
     @property
     def arrivals(self) -> int:
@@ -55,4 +55,6 @@ class Plan:
 
 def _check(name: str, value: float, most: float) -> None:
     if not 0 < value <= most:  # so written, it refuses NaN too
-        raise UsageError(f"--{name} must be above 0 and at most {most:g}, got {value:g}")
+        raise UsageError(
+            f"{name} must be above 0 and at most {most:g}, got {value:g}", options=(name,)
+        )

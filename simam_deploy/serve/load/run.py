@@ -109,7 +109,7 @@ async def _only_model(client: Client, target: Target) -> str:
     names = await client.models()
     if len(names) != 1:
         found = ", ".join(names) or "no model that is ready"
-        raise UsageError(f"{target} has {found}: name one with --model")
+        raise UsageError(f"{target} has {found}: name one", options=("model",))
     return names[0]
 
 

@@ -45,8 +45,8 @@ def find_target(url: str, *, allow_remote: bool = False) -> Target:
     addresses = _resolve(host, port)
     if not allow_remote and not all(ipaddress.ip_address(a).is_loopback for a in addresses):
         raise UsageError(
-            f"{host} is not this machine, and load is for one's own server; "
-            "if it is yours, say --allow-remote"
+            f"{host} is not this machine, and load is for one's own server; if it is yours, say so",
+            options=("allow_remote",),
         )
     return Target(scheme, addresses[0], port)
 

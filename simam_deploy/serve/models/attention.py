@@ -2,34 +2,42 @@
 
 A second session of the same graph gives the map that each site is given; the gate follows from it
 by the formula of `simam_deploy.op.contract`. It is made when first asked for, since most never ask:
-reading and recognising a ResNet-50 takes a second.
+reading and recognising a ResNet-50 takes a second. By then the model may have been closed, or its
+file replaced by another that is not served yet: then there are no maps.
 """
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.errors import InputError
 from simam_deploy.op import contract
-from simam_deploy.runtime import Runner
 from simam_deploy.serve.protocol.refusals import Unsupported
+
+if TYPE_CHECKING:
+    from simam_deploy.precision.taps import SiteRecorder
 
 LARGEST_SIDE = 64
 """Cells of a heatmap along a side; larger maps are averaged down to at most that."""
 
 
 class Attention:
-    """The gates of one .onnx file's sites; made empty, loaded at the first call."""
+    """The gates of one .onnx file's sites; made before it is read, loaded at the first call.
+
+    Args:
+        path: The file.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._loaded: tuple[Runner, tuple[tuple[str, float], ...]] | None = None
+        self.path = path
+        self._served = _identity(path)
+        self._closed = False
+        self._loaded: SiteRecorder | None = None
         self._turn = threading.Lock()
 
     def heatmaps(self, feeds: Feeds) -> list[dict[str, Any]]:
@@ -40,47 +48,48 @@ class Attention:
             channels: rows of numbers in [0.6225, 1).
 
         Raises:
-            Unsupported: The file is a plan, or has no SimAM.
+            Unsupported: The file is a plan, has no SimAM or was replaced, or the model is closed.
         """
         with self._turn:
+            if self._closed:
+                raise Unsupported("the model was unloaded or loaded anew meanwhile")
             if self._loaded is None:
-                self._loaded = _load(self._path)
-            runner, sites = self._loaded
-            maps = runner.run(feeds)
-        return [
-            _heatmap(name, x, e_lambda)
-            for (name, e_lambda), x in zip(sites, maps.values(), strict=True)
-        ]
+                self._loaded = _load(self.path, self._served)
+            samples = self._loaded.record(feeds)
+        return [_heatmap(each.name, each.x, each.e_lambda) for each in samples]
 
     def close(self) -> None:
-        """Free the session, if there is one."""
+        """Free the session, if there is one, once it computes no more; none is opened after."""
         with self._turn:
+            self._closed = True
             if self._loaded is not None:
-                self._loaded[0].close()
+                self._loaded.close()
                 self._loaded = None
 
 
-def _load(path: Path) -> tuple[Runner, tuple[tuple[str, float], ...]]:
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Tell a file from one that took its place; None where there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _load(path: Path, served: tuple[int, int, int] | None) -> SiteRecorder:
     if path.suffix != ".onnx":
         raise Unsupported("a plan does not show its SimAM maps: serve the .onnx to see them")
     from simam_deploy.graph.file.read import read_model
-    from simam_deploy.graph.file.typed import typed
-    from simam_deploy.graph.file.write import write_model
-    from simam_deploy.precision.half.islands import tap_sites
-    from simam_deploy.runtime.onnx_runner import OnnxRunner
+    from simam_deploy.graph.prepare import plain
+    from simam_deploy.precision.taps import SiteRecorder
 
     try:
-        model = typed(read_model(path))
-        sites = tap_sites(model)
-        if not sites:
-            raise Unsupported("there is no SimAM in the model")
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "sites.onnx"
-            write_model(model, file)
-            runner = OnnxRunner(file, as_written=True, threads=1)
+        model = plain(read_model(path))
+        if _identity(path) != served:
+            raise Unsupported(f"{path.name} is another file than the one that is served")
+        return SiteRecorder(model, threads=1)
     except InputError as error:
         raise Unsupported(f"no attention maps: {error}") from error
-    return runner, tuple((site.name, site.e_lambda) for site in sites)
 
 
 def _heatmap(name: str, x: Array, e_lambda: float) -> dict[str, Any]:

@@ -13,16 +13,13 @@ import time
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
-from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.arrays import Feeds
 from simam_deploy.runtime.protocol import Runner
+from simam_deploy.serve.models.batch import Job, Outputs, run_batch
 from simam_deploy.serve.models.statistics import Statistics, Timing
 from simam_deploy.serve.protocol.refusals import BadRequest, Busy, ModelFailed, Refusal, TimedOut
-
-Outputs = Feeds
-Result = Outputs | Refusal
 
 
 @dataclass(frozen=True)
@@ -40,17 +37,6 @@ class Limits:
     max_delay_us: int
     max_queue: int
     timeout: float
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """A request that waits or is being computed."""
-
-    feeds: Feeds
-    rows: int
-    line: Hashable
-    queued_at: int
-    done: asyncio.Future[Outputs]
 
 
 class Batcher:
@@ -105,28 +91,36 @@ class Batcher:
 
         Raises:
             BadRequest: Its inputs differ in rows, or it has more than fit a batch.
-            Busy: The queue is full.
+            Busy: The queue is full, or the batcher was closed.
             TimedOut: It took too long; a model that computes already cannot be stopped, but its
                 result is dropped.
             ModelFailed: The runtime raised on this request.
             CancelledError: The caller went away; the request leaves the queue.
         """
-        started = time.perf_counter_ns()
+        job = self._accept(feeds)
+        # Counted here alone, where the asker is told or is gone: what a batch came to says nothing
+        # of a request that ran out of time while it was computed.
         try:
-            return await self._run(feeds, timeout)
-        except Refusal:
-            self._statistics.fail.add(time.perf_counter_ns() - started)
+            outputs, timing = await self._done(job, timeout)
+        except BaseException:
+            self._statistics.fail.add(time.perf_counter_ns() - job.queued_at)
             raise
+        self._statistics.count_request(job.queued_at, timing, time.perf_counter_ns())
+        return outputs
 
-    async def _run(self, feeds: Feeds, timeout: float | None) -> Outputs:
+    def _accept(self, feeds: Feeds) -> Job:
+        """Queue a request; what is refused here is no failure of the model's."""
         rows = self._rows(feeds)
         self.check_room()
-        loop = asyncio.get_running_loop()
+        done = asyncio.get_running_loop().create_future()
         line = tuple(feeds[name].shape[1:] for name in sorted(feeds))
-        job = Job(feeds, rows, line, time.perf_counter_ns(), loop.create_future())
+        job = Job(feeds, rows, line, time.perf_counter_ns(), done)
         self._enqueue(job)
+        return job
+
+    async def _done(self, job: Job, timeout: float | None) -> tuple[Outputs, Timing]:
         seconds = min(timeout or self.limits.timeout, self.limits.timeout)
-        timer = loop.call_later(seconds, _expire, job.done, seconds)
+        timer = job.done.get_loop().call_later(seconds, _expire, job.done, seconds)
         try:
             return await job.done
         finally:
@@ -153,6 +147,8 @@ class Batcher:
 
     def _enqueue(self, job: Job) -> None:
         with self._changed:
+            if self._closing:  # no thread is left that would ever take it
+                raise Busy("the model was unloaded meanwhile")
             line = self._lines.setdefault(job.line, deque())
             line.append(job)
             self._queued += 1
@@ -221,37 +217,27 @@ class Batcher:
 
     def _compute(self, runner: Runner, jobs: list[Job]) -> None:
         """Run a batch; if it fails, every request of it alone, so that only the bad one fails."""
+        loop = jobs[0].done.get_loop()
         try:
-            results, timing = _run_batch(runner, jobs, split=self.limits.max_batch is not None)
+            results, timing = run_batch(runner, jobs, split=self.limits.max_batch is not None)
         except Exception as error:  # whatever a runtime raises
             if len(jobs) > 1:
                 for job in jobs:
                     self._compute(runner, [job])
                 return
             reason = " ".join(str(error).split())[:300] or type(error).__name__
-            self._deliver(jobs, [ModelFailed(f"the model failed: {reason}")], None)
+            failed = ModelFailed(f"the model failed: {reason}")
+            loop.call_soon_threadsafe(_end, jobs[0].done, failed)
         else:
-            self._deliver(jobs, results, timing)
+            loop.call_soon_threadsafe(self._settle, jobs, results, timing)
 
-    def _deliver(self, jobs: list[Job], results: Sequence[Result], timing: Timing | None) -> None:
-        loop = jobs[0].done.get_loop()
-        loop.call_soon_threadsafe(self._settle, jobs, results, timing)
-
-    def _settle(self, jobs: list[Job], results: Sequence[Result], timing: Timing | None) -> None:
-        """Hand results out and count them, in the event loop."""
-        now = time.perf_counter_ns()
-        if timing is not None:
-            self._statistics.count_batch(sum(job.rows for job in jobs), timing)
-            self._statistics.last_ms = time.time_ns() // 1_000_000
-        for job, result in zip(jobs, results, strict=True):
-            if timing is not None:
-                self._statistics.count_request(job.queued_at, timing, now)
-            if job.done.done():
-                continue
-            if isinstance(result, Refusal):
-                job.done.set_exception(result)
-            else:
-                job.done.set_result(result)
+    def _settle(self, jobs: list[Job], results: list[Outputs], timing: Timing) -> None:
+        """Count a batch and hand its results out, in the event loop."""
+        self._statistics.count_batch(sum(job.rows for job in jobs), timing)
+        self._statistics.last_ms = time.time_ns() // 1_000_000
+        for job, outputs in zip(jobs, results, strict=True):
+            if not job.done.done():
+                job.done.set_result((outputs, timing))
 
     def close(self) -> None:
         """Compute what is queued, end the threads and free the runners; blocks until then."""
@@ -264,45 +250,15 @@ class Batcher:
             runner.close()
 
 
-def _succeeded(done: asyncio.Future[Outputs]) -> bool:
+def _succeeded(done: asyncio.Future[Any]) -> bool:
     return done.done() and not done.cancelled() and done.exception() is None
 
 
-def _expire(done: asyncio.Future[Outputs], seconds: float) -> None:
+def _expire(done: asyncio.Future[Any], seconds: float) -> None:
+    _end(done, TimedOut(f"no result within {seconds:g} s"))
+
+
+def _end(done: asyncio.Future[Any], refusal: Refusal) -> None:
+    """End a request without a result, unless it has ended."""
     if not done.done():
-        done.set_exception(TimedOut(f"no result within {seconds:g} s"))
-
-
-def _run_batch(runner: Runner, jobs: list[Job], split: bool) -> tuple[list[Outputs], Timing]:
-    """Put requests together, run them, and take the results apart by rows.
-
-    Raises:
-        RuntimeError: An output has not the rows that went in.
-    """
-    taken = time.perf_counter_ns()
-    feeds = {name: _gathered([job.feeds[name] for job in jobs]) for name in jobs[0].feeds}
-    gathered = time.perf_counter_ns()
-    outputs = runner.run(feeds)
-    computed = time.perf_counter_ns()
-    results: list[Outputs] = _apart(outputs, jobs) if split else [outputs]
-    return results, Timing(taken, gathered, computed, time.perf_counter_ns())
-
-
-def _gathered(arrays: list[Array]) -> Array:
-    """Join along the first axis; a view of a request's bytes may lie at any address."""
-    if len(arrays) > 1:
-        return np.concatenate(arrays)
-    return arrays[0] if arrays[0].flags.aligned else arrays[0].copy()
-
-
-def _apart(outputs: Outputs, jobs: list[Job]) -> list[Outputs]:
-    rows = sum(job.rows for job in jobs)
-    for name, array in outputs.items():
-        if array.ndim == 0 or array.shape[0] != rows:
-            raise RuntimeError(f"output {name} has shape {array.shape} for {rows} rows")
-    results: list[Outputs] = []
-    start = 0
-    for job in jobs:
-        results.append({name: array[start : start + job.rows] for name, array in outputs.items()})
-        start += job.rows
-    return results
+        done.set_exception(refusal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from simam_deploy.core.manifest import read_facts
 from simam_deploy.errors import InputError, SimamError
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.models.attention import Attention
-from simam_deploy.serve.models.batcher import Batcher, Limits, Outputs
+from simam_deploy.serve.models.batch import Outputs
+from simam_deploy.serve.models.batcher import Batcher, Limits
 from simam_deploy.serve.models.open_runner import open_runners
 from simam_deploy.serve.models.statistics import Statistics
 from simam_deploy.serve.models.warm_up import warm_up
@@ -87,27 +89,31 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
         InputError: The file cannot be used, is not the manifest's, or does not run.
     """
     runners: list[Runner] = []
-    try:
-        facts = read_facts(path) if path.suffix not in PLANS else {}
-        for runner in open_runners(path, settings):
-            runners.append(runner)
-        facts = getattr(runners[0], "facts", facts)  # a plan's runner has checked its manifest
-        return _ready_model(name, path, version, settings, facts, runners)
-    except SimamError as error:
-        for runner in runners:
-            runner.close()
-        raise type(error)(f"model '{name}': {error}") from error
+    attention = Attention(path)  # before the file is read: it knows then which one was
+    with contextlib.ExitStack() as unless_ready:
+        try:
+            facts = read_facts(path) if path.suffix not in PLANS else {}
+            for runner in open_runners(path, settings):
+                unless_ready.callback(runner.close)
+                runners.append(runner)
+            facts = getattr(runners[0], "facts", facts)  # a plan's runner has checked its manifest
+            model = _ready_model(name, version, settings, facts, runners, attention)
+        except SimamError as error:
+            raise error.reworded(f"model '{name}': {error}") from error
+        unless_ready.pop_all()
+    return model
 
 
 def _ready_model(
     name: str,
-    path: Path,
     version: str,
     settings: Settings,
     facts: Mapping[str, Any],
     runners: Sequence[Runner],
+    attention: Attention,
 ) -> Model:
     """Check the ports, warm every copy up, and start the batcher."""
+    path = attention.path
     first = runners[0]
     inputs, outputs = (
         {spec.name: port_of(spec) for spec in specs} for specs in (first.inputs, first.outputs)
@@ -132,7 +138,7 @@ def _ready_model(
         instances=len(runners),
         statistics=statistics,
         batcher=Batcher(runners, limits, statistics, name),
-        attention=Attention(path),
+        attention=attention,
     )
 
 

@@ -7,8 +7,9 @@ named, when the server started.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from simam_deploy.errors import SimamError
 from simam_deploy.serve.models.model import Model, load_model
@@ -33,6 +34,8 @@ class Repository:
         self.draining = False
         self._versions = dict.fromkeys(sources, 0)
         self._changing = {name: asyncio.Lock() for name in sources}
+        self._changes: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def load_all(self) -> None:
         """Load every model; ready from then on.
@@ -41,7 +44,7 @@ class Repository:
             InputError: One cannot be used.
         """
         for name in self.sources:
-            await self._load(name)
+            await self._to_the_end(self._load(name))
         self.loaded = True
 
     @property
@@ -76,15 +79,29 @@ class Repository:
         Raises:
             NotFound: There is no such name.
             BadRequest: The file cannot be used; what was loaded before stays.
+            Busy: The server is ending.
         """
         self._check_known(name)
         try:
-            await self._load(name)
+            await self._to_the_end(self._load(name))
         except SimamError as error:
             raise BadRequest(f"failed to load '{name}': {error}") from error
 
+    async def _to_the_end(self, change: Coroutine[Any, Any, None]) -> None:
+        """Await a change that goes on if its asker goes away.
+
+        The thread that opens a model cannot be stopped: were it not waited for, nobody would know
+        of the model that it comes back with, and close it.
+        """
+        task = asyncio.ensure_future(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+        await asyncio.shield(task)
+
     async def _load(self, name: str) -> None:
         async with self._changing[name]:
+            if self._closed:
+                raise Busy("the server is ending")
             version = str(self._versions[name] + 1)
             try:
                 new = await asyncio.to_thread(
@@ -106,6 +123,9 @@ class Repository:
             NotFound: There is no such name.
         """
         self._check_known(name)
+        await self._to_the_end(self._unload(name))
+
+    async def _unload(self, name: str) -> None:
         async with self._changing[name]:
             model = self.models.pop(name, None)
             self.reasons[name] = "unloaded"
@@ -122,6 +142,7 @@ class Repository:
             raise Busy("the server is not ready")
 
     async def close(self) -> None:
-        """Answer what is queued and free every model."""
-        for name in list(self.models):
+        """Answer what is queued and free every model, those that are being loaded too."""
+        self._closed = True
+        for name in self.sources:  # each waits for the change of its model that is under way
             await self.unload(name)

@@ -33,7 +33,9 @@ class Statistics:
     """Written by the event loop alone, so without a lock.
 
     `inferences` counts rows, `executions` batches, the rest requests; `batches` has a Duration
-    of computing for every batch size.
+    of computing for every batch size. A request that came to the queue counts once: `refused`
+    where it was full, `success` where its result was handed out, else `fail`, be it that the
+    model raised, that time ran out, or that nobody waits for it any more.
     """
 
     inferences: int = 0
@@ -55,7 +57,7 @@ class Statistics:
         self.batches.setdefault(rows, Duration()).add(timing.computed - timing.gathered)
 
     def count_request(self, queued_at: int, timing: Timing, now: int) -> None:
-        """Count one request of a batch that went well."""
+        """Count one request whose result was handed out."""
         self.success.add(now - queued_at)
         self.queue.add(timing.taken - queued_at)
         self.compute_input.add(timing.gathered - timing.taken)

@@ -6,22 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import ELEMENTS, TensorSpec
 from simam_deploy.errors import InputError
 
 DTYPES: dict[str, np.dtype[Any]] = {
-    "BOOL": np.dtype(np.bool_),
-    "UINT8": np.dtype(np.uint8),
-    "UINT16": np.dtype(np.uint16),
-    "UINT32": np.dtype(np.uint32),
-    "UINT64": np.dtype(np.uint64),
-    "INT8": np.dtype(np.int8),
-    "INT16": np.dtype(np.int16),
-    "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
+    element.protocol: np.dtype(element.name).newbyteorder("<")
+    for element in ELEMENTS
+    if element.name != "bfloat16"
 }
 """By the protocol's name. BYTES and BF16 are left out: no array that ONNX Runtime takes from
 NumPy holds them, and no SimAM network has them at its border."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from simam_deploy.core.arrays import Feeds
+from simam_deploy.serve.protocol.refusals import BadRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +35,16 @@ class Query:
     binary: bool = False
     request_id: str = ""
     timeout: float | None = None
+
+
+def read_timeout(microseconds: Any) -> float | None:
+    """Turn the request parameter `timeout`, in microseconds, into seconds; 0 and None are none.
+
+    Raises:
+        BadRequest: It is no number of microseconds.
+    """
+    if microseconds is None or microseconds == 0:
+        return None
+    if type(microseconds) is not int or microseconds < 0:
+        raise BadRequest(f"'timeout' must be microseconds, got {microseconds!r:.40}")
+    return microseconds / 1e6

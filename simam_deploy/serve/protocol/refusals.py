@@ -16,6 +16,9 @@ They are a request's, not the program's: the command's own errors are in `simam_
 
 from __future__ import annotations
 
+INTERNAL = "internal error; the server's log says more"
+"""All that is told of a fault of ours."""
+
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer
     """The request is answered with `status` and one line."""

@@ -158,8 +158,9 @@ def named(name: str) -> Global:
         raise CheckpointError(f"holds a {_NOT_DENSE[name]} tensor, not dense weights: {ADVICE}")
     shown = name.replace(" ", ".").replace("__builtin__", "builtins")
     raise NeedsCodeError(
-        f"its pickle needs code to be run: it asks for {shown}; {ADVICE}, or pass --trust-pickle "
-        "(trust_pickle=True) if you trust whoever made it"
+        f"its pickle needs code to be run: it asks for {shown}; {ADVICE}, or trust "
+        "it if you trust whoever made it",
+        options=("trust_pickle",),
     )
 
 

@@ -54,7 +54,8 @@ def find_lambda(tree: object, metadata: Mapping[str, str], path: Path) -> Lambda
         if not math.isclose(found[0].value, other.value, rel_tol=1e-6):
             raise CheckpointError(
                 f"has two values of lambda: {found[0].value:g}, {found[0].source}, and "
-                f"{other.value:g}, {other.source}: say which with --lambda"
+                f"{other.value:g}, {other.source}: say which",
+                options=("e_lambda",),
             )
     return found[0] if found else None
 
@@ -103,5 +104,6 @@ def _number(value: object, source: str) -> float:
         pass
     raise CheckpointError(
         f"has {shown} for lambda, {source}, where a finite number >= 0 is wanted: "
-        "say the right one with --lambda"
+        "say the right one",
+        options=("e_lambda",),
     )

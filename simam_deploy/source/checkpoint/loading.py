@@ -64,7 +64,7 @@ def load_checkpoint(
     try:
         return _load(path, trust_pickle=trust_pickle, seek_lambda=seek_lambda)
     except CheckpointError as error:
-        raise CheckpointError(_one_line(f"{path.name or path}: {error}")) from None
+        raise error.reworded(_one_line(f"{path.name or path}: {error}")) from None
 
 
 def _one_line(text: str) -> str:

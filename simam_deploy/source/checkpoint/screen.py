@@ -78,8 +78,8 @@ def _walk(stream: IO[bytes], claims: Claims) -> object:
         if step is None:
             raise NeedsCodeError(
                 f"its pickle uses {opcode.name}, which the safe reader does not know: save it with "
-                "torch.save's default protocol, or pass --trust-pickle (trust_pickle=True) if you "
-                "trust whoever made it"
+                "torch.save's default protocol, or trust it if you trust whoever made it",
+                options=("trust_pickle",),
             )
         step(machine, argument)
     return machine.stack.pop()

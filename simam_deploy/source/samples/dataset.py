@@ -134,7 +134,9 @@ def open_dataset(
         UsageError: The limit is below 1.
     """
     if limit is not None and limit < 1:
-        raise UsageError(f"the number of samples must be at least 1, got {limit}")
+        raise UsageError(
+            f"the number of samples must be at least 1, got {limit}", options=("limit",)
+        )
     prepare = read_preparation(preprocessing, spec)
     if path.is_dir():
         source: Source = PictureFolder(path, prepare)

@@ -17,9 +17,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from simam_deploy.op import contract
 from simam_deploy.engine.build import aot
 from simam_deploy.errors import EngineError
+from simam_deploy.op import contract
 from tests.engine.conftest import forget
 
 WHEELS = [w for w in os.environ.get("TENSORRT_BINDINGS", "").split(os.pathsep) if w]

@@ -6,6 +6,7 @@ import functools
 import inspect
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -190,6 +191,13 @@ class Builder:
         if os.environ.get("FAKE_BUILD") == "abort":
             os.write(2, b"terminate called without an active exception\n")
             os.abort()
+        if os.environ.get("FAKE_BUILD") == "tell":  # where the child tells its parent
+            os.write(int(sys.argv[5]), os.environ["FAKE_TOLD"].encode())
+        if os.environ.get("FAKE_BUILD") == "tell and abort":
+            os.write(int(sys.argv[5]), os.environ["FAKE_TOLD"].encode())
+            os.abort()
+        if os.environ.get("FAKE_BUILD") == "shout":
+            os.write(1, b"\xff{not JSON\n" * 10_000)
         if os.environ.get("FAKE_BUILD") == "slow":
             time.sleep(60)
         if os.environ.get("FAKE_BUILD") == "none":
@@ -229,6 +237,9 @@ class OnnxParser:
         proto = onnx.load(model)
         x, y = (v[0].type.tensor_type for v in (proto.graph.input, proto.graph.output))
         half = any(t.data_type == onnx.TensorProto.FLOAT16 for t in proto.graph.initializer)
+        casts = [a.i for node in proto.graph.node for a in node.attribute if a.name == "to"]
+        bfloat = "BFloat16" if onnx.TensorProto.BFLOAT16 in casts else ""
+        quantised = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
         if any(node.op_type == "Strange" for node in proto.graph.node):
             object.__setattr__(self, "num_errors", 2)
             return False
@@ -239,7 +250,7 @@ class OnnxParser:
                 "shape": [d.dim_value or -1 for d in x.shape.dim],
                 "gives": [d.dim_value or -1 for d in y.shape.dim],
                 "type": {1: "FLOAT", 10: "HALF"}[x.elem_type],
-                "precision": "Half" if half else "Float",
+                "precision": "Int8" if quantised else "Half" if half else bfloat or "Float",
             }
         )
         return True

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from simam_deploy.core.specs import ShapeRange
+from simam_deploy.engine.build import events
 from simam_deploy.engine.build.compile import compile_plan
 from simam_deploy.engine.flavours.choose import FLAVOURS, choose_flavour, load_library
 from simam_deploy.engine.request import BuildRequest
@@ -81,7 +82,7 @@ def test_a_set_of_targets_is_hardware_compatibility(fake, tmp_path):
 @pytest.mark.parametrize("targets", [("sm89",), ("sm75", "sm80"), ("current", "sm80")])
 def test_targets_that_tensorrt_cannot_build_for(targets):
     request = BuildRequest(Path("m.onnx"), Path("m.engine"), "tensorrt", targets=targets)
-    with pytest.raises(UsageError, match="--backend rtx"):
+    with pytest.raises(UsageError, match="or TensorRT-RTX"):
         FLAVOURS["tensorrt"].check(request)
 
 
@@ -134,6 +135,55 @@ def test_a_build_that_aborts_its_process(fake, tmp_path):
         compiled(tmp_path)
 
 
+@pytest.mark.parametrize("told", ["{", '{"event": "warning", "value": "half of a wo', "x" * 5000])
+def test_a_build_that_ends_in_the_middle_of_a_line(told, fake, tmp_path):
+    fake.setenv("FAKE_BUILD", "tell and abort")
+    fake.setenv("FAKE_TOLD", told)
+    with pytest.raises(EngineError, match=r"ended its process by signal SIGABRT while it built"):
+        compiled(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "loading library\n",
+        "\n",
+        "[]\n",
+        "7\n",
+        '{"event": "sneeze", "value": ""}\n',
+        '{"event": ["step"], "value": ""}\n',
+        '{"event": "step"}\n',
+        '{"event": "step", "value": 1}\n',
+        '{"event": "done", "value": null}\n',
+        '{"event": "done", "value": {"version": "1", "peak_memory": 1}}\n',
+        '{"event": "error", "value": "no"}\n',
+        "[" * 100_000 + "\n",
+        "\u00e9\n",
+    ],
+)
+def test_a_line_that_is_no_event_ends_the_build(told, fakes, tmp_path):
+    fakes.setenv("FAKE_BUILD", "tell")
+    fakes.setenv("FAKE_TOLD", told)
+    with pytest.raises(EngineError, match=r"the building process told '.*, which is no event"):
+        compiled(tmp_path)
+
+
+def test_a_line_without_end_is_not_read_to_it(fakes, tmp_path):
+    fakes.setattr(events, "LARGEST", 1000)
+    fakes.setenv("FAKE_BUILD", "tell")
+    fakes.setenv("FAKE_TOLD", "x" * 1001)
+    with pytest.raises(EngineError, match=r"told a line of more than 1000 bytes"):
+        compiled(tmp_path)
+
+
+def test_what_the_library_shouts_is_no_event(fakes, tmp_path):
+    """Ten thousand lines, not JSON and not UTF-8, and then a plan."""
+    fakes.setenv("FAKE_BUILD", "shout")
+    done, _ = compiled(tmp_path)
+    assert done.version
+    assert (tmp_path / "m.engine").exists()
+
+
 def test_the_fake_refuses_what_the_bindings_lack(fakes):
     fakes.setenv("FAKE_TENSORRT", "tensorrt-11.4.0.106")
     trt = load_library(FLAVOURS["tensorrt"])
@@ -172,7 +222,7 @@ def test_a_stub_without_its_libraries(fakes, tmp_path):
 def test_the_choice_of_a_flavour(fakes):
     assert choose_flavour("auto", gpu=True).name == "tensorrt"
     assert choose_flavour("rtx", gpu=True).name == "tensorrt_rtx"
-    with pytest.raises(UsageError, match="--backend must be auto, tensorrt or rtx"):
+    with pytest.raises(UsageError, match="the backend must be auto, tensorrt or rtx"):
         choose_flavour("trt", gpu=True)
 
 

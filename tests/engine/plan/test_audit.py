@@ -21,7 +21,7 @@ def plan(*launches):
     return PlanFacts("a test", launches)
 
 
-GRAPH = GraphFacts({"fp16": 2}, {"s": frozenset({"s/Mul", "s/Sigmoid"})})
+GRAPH = GraphFacts("fp16", {"fp16": 2}, {"s": frozenset({"s/Mul", "s/Sigmoid"})})
 
 
 def test_a_plan_as_asked():
@@ -51,6 +51,24 @@ def test_a_graph_of_another_precision_is_said_even_if_the_plan_is_silent():
     assert report.findings == ("int8 was asked, the graph is fp16 (2)",)
     assert (report.built, report.launches, report.fused) == (None, None, None)
     assert report.source.startswith("nothing")
+
+
+@pytest.mark.parametrize(
+    ("precision", "products"),
+    [("int8", {"fp32": 3, "int8": 1}), ("int8", {"fp32": 4}), ("fp16", {"fp32": 3, "fp16": 1})],
+    ids=["one layer quantised", "weights alone", "one layer in half"],
+)
+def test_a_graph_that_computes_less_than_half_in_its_precision(precision, products):
+    graph = GraphFacts(precision, products, {})
+    launches = [product(name) for name, count in products.items() for _ in range(count)]
+    assert audit(precision, graph, plan(*launches), plugin=False).findings == ()
+    assert audit("fp32", graph, plan(*launches), plugin=False).findings != ()
+
+
+def test_the_one_quantised_layer_that_a_plan_lost_is_said():
+    graph = GraphFacts("int8", {"fp32": 3, "int8": 1}, {})
+    findings = audit("int8", graph, plan(*[product("fp32")] * 4), plugin=False).findings
+    assert findings == ("int8 was asked, the plan computes in fp32 (4)",)
 
 
 def test_a_site_in_two_launches_is_not_fused_and_moves_around_it_count():

@@ -6,9 +6,9 @@ import struct
 import pytest
 
 from simam_deploy.core.files import sha256_of
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.core.specs import ShapeRange
 from simam_deploy.engine.build.build import build_engine
-from simam_deploy.core.manifest import manifest_path
 from simam_deploy.engine.plan.preflight import check_plan, flavour_of
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError
@@ -17,7 +17,10 @@ from tests.engine.conftest import write_onnx
 
 PROFILE = (ShapeRange("x", (1, 4, 8, 8), (2, 4, 8, 8), (4, 4, 8, 8)),)
 HERE = Gpu("Fake GPU", "sm89", 1 << 34)
-REBUILD = r"\. To rebuild: simam-build m\.onnx -o m\.engine --backend tensorrt$"
+REBUILD = (
+    r"\. To rebuild: simam-build m\.onnx -o m\.engine --backend tensorrt --min-shapes x:1x4x8x8 "
+    r"--opt-shapes x:2x4x8x8 --max-shapes x:4x4x8x8 --plugin never$"
+)
 
 
 @pytest.fixture
@@ -114,7 +117,7 @@ def test_no_library_answers_for_kernels(plan, tmp_path):
 
 def test_without_a_manifest(plan):
     manifest_path(plan).unlink()
-    with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*--trust-engine"):
+    with pytest.raises(EngineError, match=r"has no manifest m\.engine\.json.*or trust it"):
         check(plan)
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from simam_deploy.core.manifest import manifest_path
 from simam_deploy.core.specs import ShapeRange
 from simam_deploy.engine.build.build import build_engine
-from simam_deploy.core.manifest import manifest_path
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.engine.run.runner import TensorRTRunner
 from simam_deploy.errors import EngineError, InputError
@@ -195,7 +195,7 @@ def test_feeds_that_do_not_fit(feeds, says, runner):
 
 def test_a_plan_without_a_manifest_wants_trust(plan):
     manifest_path(plan).unlink()
-    with pytest.raises(EngineError, match="--trust-engine"):
+    with pytest.raises(EngineError, match="or trust it"):
         TensorRTRunner(plan)
     with TensorRTRunner(plan, trust=True) as runner:
         assert runner.run({"x": batch(1)})["y"].shape == (1, 4, 8, 8)

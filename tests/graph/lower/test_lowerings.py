@@ -192,8 +192,8 @@ def test_auto_is_what_every_runtime_takes():
     ("name", "opset", "says"),
     [
         ("fast", 18, "got 'fast'"),
-        ("function", 17, "function wants --opset 18 or newer"),
-        ("plugin", 13, "plugin wants --opset 18 or newer"),
+        ("function", 17, "function wants opset 18 or newer"),
+        ("plugin", 13, "plugin wants opset 18 or newer"),
     ],
 )
 def test_an_impossible_choice_is_refused_before_any_work(name, opset, says):

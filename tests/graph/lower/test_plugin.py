@@ -6,7 +6,7 @@ import pytest
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.lower.function import lower_function
 from simam_deploy.graph.lower.plugin import lower_plugin
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.op.contract import ATTRIBUTES, INPUTS
 from tests.graph.onnx_text import epilogue_model, run, simam_model
@@ -54,7 +54,7 @@ def test_onnx_runtime_computes_what_it_does_without_the_names(op_type, dtype):
 
 
 def test_the_epilogue_is_fused_and_simplifying_keeps_the_names():
-    graph = prepare(epilogue_model("2,3,9,7", True, "relu6"), 18, True, "plugin")
+    graph = for_runtime(epilogue_model("2,3,9,7", True, "relu6"), 18, True, "plugin")
     (node,) = simam_nodes(graph)
     assert node.op_type == "SimAMResidualEpilogue"
     assert node.attributes["plugin_namespace"].as_string() == "simam"

@@ -64,5 +64,5 @@ def test_its_failure_is_one_line(monkeypatch):
         raise RuntimeError("first line\nsecond line")
 
     monkeypatch.setattr(onnxsim, "simplify", fail)
-    with pytest.raises(InputError, match=r"failed \(first line\); use --no-simplify$"):
+    with pytest.raises(InputError, match=r"failed \(first line\): leave it out$"):
         simplify(redundant())

@@ -16,7 +16,7 @@ from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
 from simam_deploy.graph.passes.opset import convert_opset
-from simam_deploy.graph.prepare import prepare
+from simam_deploy.graph.prepare import for_runtime
 from simam_deploy.models.attention.simam import SimAM, simam
 from simam_deploy.models.build import build
 from simam_deploy.models.identify import identify
@@ -25,7 +25,8 @@ from simam_deploy.precision.half.half import to_half
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.source import Options, load_subject
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
 from simam_deploy.verify.gates import check_gates
 from tests.golden import CASES, Golden, golden
 from tests.pipeline.test_golden_export import official_file
@@ -100,7 +101,7 @@ def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if name not in _LOADED:
         folder = tmp_path_factory.mktemp(name)
         case = golden(name)
-        options = Options(input_shape=case.runs[0].input.shape[1:])
+        options = NetworkOptions(input_shape=case.runs[0].input.shape[1:])
         graph = load_subject(official_file(case, folder), options).graph().model
         forget_origin(graph)
         fold_bn(graph)
@@ -160,7 +161,7 @@ def test_every_gate_is_right(network, dtype):
 def test_the_simplifier_leaves_the_casts(network):
     graph = network.graph()
     halved = to_half(graph, FP16)
-    simplified = prepare(graph, 18)
+    simplified = for_runtime(graph, 18)
     assert halved.casts == 2 * 9 + 2
     assert sum(n.op_type == "Cast" for n in simplified.graph) == halved.casts
 

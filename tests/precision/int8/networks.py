@@ -9,11 +9,13 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.validation import ValidationReport
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.precision.int8 import Quantised, Verdict, judge, quantise
+from simam_deploy.precision.int8 import Quantised, judge, quantise
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.source.samples import Dataset, open_dataset
+from simam_deploy.verify.report import describe_failure
 from tests.graph.onnx_text import model
 
 
@@ -54,8 +56,13 @@ class Network:
         write_model(graph, folder / "faulty.onnx")
         return folder / "faulty.onnx"
 
-    def verdict(self, candidate: Path | None = None, **options) -> Verdict:
+    def verdict(self, candidate: Path | None = None, **options) -> ValidationReport:
         return judge(self.file, candidate or self.int8, self.feeds, **options)
+
+
+def reason(verdict: ValidationReport) -> str:
+    """What failed first, or nothing."""
+    return "" if verdict.passed else describe_failure(verdict)
 
 
 def draw(seed: int, *shape: int) -> np.ndarray:

@@ -8,7 +8,8 @@ import pytest
 
 from simam_deploy.errors import InputError
 from simam_deploy.precision.int8 import judge
-from tests.precision.int8.networks import BLOCK, replace, small, weight_of
+from simam_deploy.precision.int8.tensors import _held
+from tests.precision.int8.networks import BLOCK, reason, replace, small, weight_of
 
 
 @pytest.fixture(scope="module")
@@ -92,24 +93,24 @@ FAULTS = {
     "scale times 4": (scaled("s/scale", 4), "s is off by"),
     "scale over 4": (scaled("s/scale", 0.25), "s is off by"),
     "weights' scale times 4": (scaled("w3/scale", 4), "w3 is off by"),
-    "pair dropped": (pair_dropped, "three does not read s through a Q/DQ pair"),
-    "scales of a pair differ": (one_scale_of_a_pair, "s has scales"),
-    "zero point": (zero_point, "s has scales"),
+    "pair dropped": (pair_dropped, "three: does not read s through a Q/DQ pair"),
+    "scales of a pair differ": (one_scale_of_a_pair, "s: has scales"),
+    "zero point": (zero_point, "s: has scales"),
     "output channels swapped": (swapped("two", 0), "w2 is off by"),
     "input channels swapped": (swapped("three", 1), "w3 is off by"),
-    "bias zeroed": (zeroed_float("b"), "b is missing or not what it was"),
-    "float layer zeroed": (zeroed_float("w4"), "w4 is missing or not what it was"),
-    "relu dropped": (relu_dropped, "output y changes by"),
+    "bias zeroed": (zeroed_float("b"), "b: is missing or not what it was"),
+    "float layer zeroed": (zeroed_float("w4"), "w4: is missing or not what it was"),
+    "relu dropped": (relu_dropped, "output y of case 'int8, 4 samples' is off by"),
 }
 
 
 def test_a_clean_file_passes(network):
     verdict = network.verdict()
-    assert verdict.passed, verdict.reason
-    assert (verdict.samples, verdict.reason) == (4, "")
-    (output,) = verdict.outputs
-    assert output.expected / 2 < output.cost < 2 * output.expected
-    assert {t.name for t in verdict.tensors} == {"r", "s", "w2", "w3"}
+    assert verdict.passed, reason(verdict)
+    assert (verdict.results[0].case, reason(verdict)) == ("int8, 4 samples", "")
+    (output,) = verdict.results
+    assert output.allowed / 2 / 2 < output.max_rel < 2 * output.allowed / 2
+    assert {t.name for t in verdict.layers} == {"r", "s", "w2", "w3"}
 
 
 @pytest.mark.parametrize("stated", [False, True], ids=["samples", "stated ranges"])
@@ -119,17 +120,33 @@ def test_a_planted_fault_fails(fault, stated, network, tmp_path):
     ranges = network.quantised.calibration["ranges"] if stated else None
     verdict = network.verdict(network.faulty(plant, tmp_path), ranges=ranges)
     assert not verdict.passed
-    assert message in verdict.reason
-    document = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
+    assert message in reason(verdict)
+    document = json.loads(json.dumps(verdict.details(), allow_nan=False))
     assert document["passed"] is False
-    assert document["reason"] == verdict.reason
 
 
 def test_the_range_of_another_tensor(network, tmp_path):
     """2.4 times the right one: told from the stated ranges for certain."""
     ranges = network.quantised.calibration["ranges"]
     verdict = network.verdict(network.faulty(wrong_pair, tmp_path), ranges=ranges)
-    assert "s is off by" in verdict.reason
+    assert "s is off by" in reason(verdict)
+
+
+def test_a_bound_of_zero_lets_nothing_through(network):
+    """The range is not what the scale was made of, and nothing at all is allowed."""
+    ranges = {**network.quantised.calibration["ranges"], "s": 0.0}
+    verdict = network.verdict(ranges=ranges)
+    (wrong,) = [check for check in verdict.layers if not check.passed]
+    assert wrong.name == "s"
+    assert not verdict.passed
+
+
+def test_what_is_zero_throughout_is_within_a_bound_of_zero():
+    """Its best scale loses nothing, and neither does any other."""
+    assert _held("s", 0.0, 0.0).passed
+    assert not _held("s", 1e-12, 0.0).passed
+    assert not _held("s", float("nan"), 0.0).passed
+    assert not _held("s", 0.0, float("nan")).passed
 
 
 def test_stated_ranges_serve_on_any_input(network):
@@ -137,8 +154,8 @@ def test_stated_ranges_serve_on_any_input(network):
     feeds = {k: 100 * v for k, v in network.feeds.items()}
     ranges = network.quantised.calibration["ranges"]
     stated = judge(network.file, network.int8, feeds, ranges=ranges)
-    assert stated.passed, stated.reason
-    assert stated.outputs[0].expected > 0.1
+    assert stated.passed, reason(stated)
+    assert stated.results[0].allowed / 2 > 0.1
     assert not judge(network.file, network.int8, feeds).passed
 
 
@@ -158,7 +175,8 @@ def test_an_output_that_is_missing(network, tmp_path):
 
     verdict = network.verdict(network.faulty(rename, tmp_path))
     assert not verdict.passed
-    assert verdict.to_json()["outputs"][0]["cost"] is None
+    assert "missing" in reason(verdict)
+    assert verdict.details()["results"][0]["max_rel"] is None
 
 
 def test_a_network_that_ignores_its_quantised_layers(tmp_path):
@@ -167,8 +185,8 @@ def test_a_network_that_ignores_its_quantised_layers(tmp_path):
         tmp_path, BLOCK.replace("t = Add(d, r)", "e = Mul(d, k) t = Add(e, r)"), k=np.float32(1e-9)
     )
     verdict = network.verdict()
-    assert verdict.outputs[0].expected < 2**-20
-    assert verdict.passed, verdict.reason
+    assert verdict.results[0].allowed == 2**-20
+    assert verdict.passed, reason(verdict)
 
 
 def test_the_files_are_left_alone(network):

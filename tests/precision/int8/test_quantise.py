@@ -211,7 +211,7 @@ def test_a_half_file_is_refused(network, tmp_path):
 
 def test_an_old_opset_is_refused(tmp_path):
     network = small(tmp_path, re.sub("18", "12", BLOCK))
-    with pytest.raises(UsageError, match="opset 12: int8 wants --opset 13"):
+    with pytest.raises(UsageError, match="opset 12: int8 wants 13"):
         quantise(network.file, network.dataset())
 
 

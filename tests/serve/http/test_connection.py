@@ -62,6 +62,11 @@ def request(body=b"", path="/v2/models/double/infer", extra="", length=None):
     return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
 
 
+def taken(batcher):
+    """Tell whether the thread has left its wait with all there was, and so computes."""
+    return not batcher.queued and not batcher._changed._waiters
+
+
 GOOD = request(body_of(X))
 
 
@@ -223,7 +228,7 @@ def test_a_full_queue_is_told_before_the_body_is_read(guarded):
     with contextlib.ExitStack() as stack:
         first, *waiting = [stack.enter_context(connection(guarded)) for _ in range(3)]
         first.sendall(slow)
-        time.sleep(0.1)
+        until(lambda: taken(batcher))
         for sock in waiting:
             sock.sendall(slow)
         until(lambda: batcher.queued == 2)
@@ -249,7 +254,7 @@ def test_a_full_queue_and_a_call_that_is_given_up_over_grpc(guarded):
 
     with over_grpc.InferenceServerClient(guarded.grpc) as client:
         ask(client)
-        time.sleep(0.1)
+        until(lambda: taken(batcher))
         ask(client)
         given_up = ask(client)
         until(lambda: batcher.queued == 2)
@@ -265,11 +270,14 @@ def test_a_full_queue_and_a_call_that_is_given_up_over_grpc(guarded):
 def test_a_client_that_ignores_retry_after_is_not_read_for_a_while(guarded):
     """Four requests, one after the other: they are refused 0.1 s apart."""
     slow = request(body_of(np.array([150]), "rounds", "INT64"), "/v2/models/slow/infer")
+    batcher = guarded.server.repository.get("slow").batcher
     with contextlib.ExitStack() as stack:
-        busy = [stack.enter_context(connection(guarded)) for _ in range(3)]
-        for sock in busy:
+        first, *waiting = [stack.enter_context(connection(guarded)) for _ in range(3)]
+        first.sendall(slow)
+        until(lambda: taken(batcher))
+        for sock in waiting:
             sock.sendall(slow)
-            time.sleep(0.05)
+        until(lambda: batcher.queued == 2)
         with connection(guarded) as late:
             started = time.monotonic()
             for _ in range(4):

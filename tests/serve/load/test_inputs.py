@@ -3,7 +3,8 @@ import pytest
 
 from simam_deploy.errors import UsageError
 from simam_deploy.serve.load.client import ModelInput
-from simam_deploy.serve.load.inputs import DTYPES, make_feeds
+from simam_deploy.serve.load.inputs import make_feeds
+from simam_deploy.serve.protocol.datatypes import DTYPES
 
 IMAGES = ModelInput("x", "FP32", (-1, 3, 8, 8))
 FREE = ModelInput("x", "FP32", (-1, 3, -1, -1))
@@ -33,7 +34,7 @@ def test_floats_are_standard_normal():
         (FREE, 1, {"x": (1, 3, 8)}, "say its size"),
         (FREE, 1, {"x": (1, 3, 0, 8)}, "say its size"),
         (FREE, 1, {"y": (1, 3, 8, 8)}, "no input 'y'; it has x"),
-        (FIXED, 1, {}, "--batch must be 2"),
+        (FIXED, 1, {}, "the batch must be 2"),
         (ModelInput("x", "FP32", (-1, 2**40)), 1, {}, "256 MiB"),
         (ModelInput("x", "FP32", (-1, 2**62, 2**62)), 1, {}, "256 MiB"),
     ],

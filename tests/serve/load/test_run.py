@@ -1,14 +1,22 @@
 """Load on a server that is real sockets and misbehaves to order."""
 
+import asyncio
+import contextlib
+
+import grpc
 import pytest
 
 pytest.importorskip("httptools", reason="needs the extra `serve`")
 pytest.importorskip("tritonclient.grpc", reason="needs the extra `serve`")
 
 from simam_deploy.errors import InputError, UsageError
+from simam_deploy.report.load_text import load_table
 from simam_deploy.serve.load import Plan, run_load
-from simam_deploy.serve.load.text import load_table
+from simam_deploy.serve.load.grpc_client import GrpcClient, GrpcWire
+from simam_deploy.serve.load.http_client import HttpClient
+from simam_deploy.serve.load.target import find_target
 from tests.serve.load.stub import Stub, start_grpc, start_http
+from tests.serve.running import PATIENCE
 
 START = {"http": start_http, "grpc": start_grpc}
 BRIEF = Plan(seconds=0.5, clients=4)
@@ -149,3 +157,56 @@ def test_metadata_that_cannot_be_used(inputs, says):
     stub.inputs = inputs
     with pytest.raises(InputError, match=says):
         load(stub)
+
+
+def test_a_question_that_is_cut_off_hangs_up():
+    """Ctrl-C while a server that never answers is asked for its models."""
+
+    async def scenario():
+        heard, hung_up = asyncio.Event(), asyncio.Event()
+
+        async def silent(reader, writer):
+            await reader.read(1)
+            heard.set()
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(65536):
+                    pass
+            hung_up.set()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        target = find_target("http://{}:{}".format(*server.sockets[0].getsockname()))
+        await cut_off(HttpClient(target, PATIENCE, None), heard)
+        await asyncio.wait_for(hung_up.wait(), PATIENCE)
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(scenario())
+
+
+def test_a_question_that_is_cut_off_closes_its_channel(monkeypatch):
+    """gRPC's own end of a connection comes 20 s later: here the call just never returns."""
+    asked = []
+
+    async def scenario():
+        heard = asyncio.Event()
+
+        async def send(wire):
+            asked.append(wire)
+            heard.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(GrpcWire, "send", send)
+        await cut_off(GrpcClient(find_target("grpc://127.0.0.1:9"), PATIENCE, None), heard)
+        (wire,) = asked
+        assert wire._channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
+
+    asyncio.run(scenario())
+
+
+async def cut_off(client, heard):
+    asking = asyncio.ensure_future(client.models())
+    await heard.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking

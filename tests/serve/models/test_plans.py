@@ -10,8 +10,8 @@ from PIL import Image
 
 from simam_deploy.cli.serve import main
 from simam_deploy.core.files import PLANS
-from simam_deploy.engine.options import EngineOptions
 from simam_deploy.core.manifest import manifest_path
+from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import InputError
 from simam_deploy.pipeline.build import build
 from simam_deploy.pipeline.serve import find_sources
@@ -98,7 +98,7 @@ def refused(plan, says, **settings):
 
 def test_a_plan_without_its_manifest_wants_trust(plan):
     manifest_path(plan).unlink()
-    refused(plan, r"model 'm': m\.engine has no manifest .*--trust-engine")
+    refused(plan, r"model 'm': m\.engine has no manifest .*or trust it")
     with serving({"m": plan}, trust_engine=True) as running:
         facts = running.request("GET", "/v2/models/m")[1]["parameters"]
     assert "precision" not in facts

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -165,14 +164,14 @@ def test_a_model_that_does_not_run_is_one_line(cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_serves_until_it_is_told_to_stop(model):
+def test_the_command_serves_until_it_is_told_to_stop(model, launch):
     pytest.importorskip("ray", reason="needs the extra `ray`")
     command = [sys.executable, "-m", "simam_deploy", "serve", str(model), "--ray"]
     path = os.pathsep.join(map(os.path.abspath, sys.path))
-    child = subprocess.Popen(
+    child = launch(
         [*command, "--http-port", str(PORT), "--max-replicas", "1"],
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": path},
+    )
     said = []
     for line in child.stderr:
         said.append(line)

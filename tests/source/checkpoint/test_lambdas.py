@@ -151,7 +151,7 @@ def test_no_lambda(value, shown):
     ],
 )
 def test_places_that_disagree(tree, metadata, path, says):
-    with pytest.raises(CheckpointError, match=f"has two values of lambda: .*{says}.*--lambda"):
+    with pytest.raises(CheckpointError, match=f"has two values of lambda: .*{says}.*say which"):
         find_lambda(tree, metadata, path)
 
 

@@ -19,7 +19,7 @@ MIB = 2**20
 MEASURE = """
 import json, sys, time
 from pathlib import Path
-from simam_deploy.checkpoint import load_checkpoint
+from simam_deploy.source.checkpoint import load_checkpoint
 from simam_deploy.errors import CheckpointError
 
 def peaks():

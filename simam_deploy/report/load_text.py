@@ -1,7 +1,8 @@
-"""The report for people."""
+"""What `simam load` prints."""
 
 from __future__ import annotations
 
+from simam_deploy.report.terminal import one_line
 from simam_deploy.serve.load.report import LoadReport
 
 
@@ -22,7 +23,7 @@ def load_table(report: LoadReport) -> str:
         rows.append(("client", used))
     if report.interrupted:
         rows.append(("note", "interrupted: this is what was measured until then"))
-    return "\n".join(f"{name:10}{text}"[:100] for name, text in rows)
+    return "\n".join(f"{name:10}{one_line(text)}"[:100] for name, text in rows)
 
 
 def _load(report: LoadReport) -> str:

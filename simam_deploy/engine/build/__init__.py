@@ -1,0 +1,1 @@
+"""From a graph to a plan, in a process of its own."""

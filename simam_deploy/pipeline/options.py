@@ -1,0 +1,73 @@
+"""What a user may ask of an export, and of a comparison."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from simam_deploy.core.conversion import ConversionOptions
+from simam_deploy.core.options import FILE, Form, option, read_number
+
+LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm", "plugin")
+
+
+def _read_share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    share = read_number(text)
+    if not 0 <= share <= 1:
+        raise ValueError(f"not a fraction from 0 to 1: {text!r}")
+    return share
+
+
+@dataclass(frozen=True)
+class OnnxOptions(ConversionOptions):
+    """What is asked of an .onnx file.
+
+    Attributes:
+        lowering: What SimAM becomes: "auto", "portable", "flat", "function", "instancenorm" or
+            "plugin".
+        simplify: Whether onnx-simplifier runs.
+    """
+
+    lowering: str = option(
+        "auto",
+        "what SimAM becomes: plain ops for any runtime (portable), arranged for engines (flat), "
+        "one node with a function body (function), the same marked for TensorRT's plugin "
+        "(plugin), or InstanceNormalization, fastest on ONNX Runtime's CPU but of fixed size "
+        "(default: portable)",
+        choices=LOWERINGS,
+    )
+    simplify: bool = option(True, "leave onnx-simplifier out")
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How a candidate is judged.
+
+    Attributes:
+        min_agreement: The least share of samples that must be ranked alike; None takes the
+            precision's.
+        trust_engine: Whether a plan is loaded without its manifest's word: a plan can run code.
+        find_hazards: Whether to find the nodes that must stay in float32, where a half candidate's
+            outputs fail.
+        output: Where to write the conversion that keeps them.
+    """
+
+    min_agreement: float | None = option(
+        None,
+        "the least share of samples ranked alike (default: fp32 0.9999, fp16 0.999, bf16 0.992, "
+        "int8 0.98)",
+        Form(_read_share, repr),
+        metavar="F",
+    )
+    trust_engine: bool = option(
+        False, "load a plan without its manifest's word: a plan can run code"
+    )
+    find_hazards: bool = option(
+        False,
+        "where a half candidate's outputs fail, find the nodes that must stay in float32",
+        said="bisect",
+    )
+    output: str | os.PathLike[str] | None = option(
+        None, "write the file that keeps them, and passes", FILE, short="-o"
+    )

@@ -1,0 +1,174 @@
+"""Tensor by tensor: is each one quantised, and as well as eight bits can be asked to?
+
+An activation's scale loses at most 1.4 times what the best scale of seven bits would on the values
+that the float32 network has there: a bit is what calibration on other samples may cost. Correct
+scales came to 0.4 to 0.96 times seven bits, scales off by 4 to 1.9 times and more. A weight is off
+by half of 1/127 of its channel's largest at most. Every other weight is the same, bit by bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.validation import LayerCheck
+from simam_deploy.precision.int8.histogram import LEVELS, Histogram
+from simam_deploy.precision.int8.pairs import channel_scales
+from simam_deploy.precision.int8.placement import Placement, name_of
+
+SEVEN_BITS = 1.4
+"""Times the best loss of seven bits."""
+_SLACK = 1 + 2.0**-10
+"""For float32's own rounding of x / scale."""
+
+
+def check_tensors(
+    original: ir.Model,
+    candidate: ir.Model,
+    placement: Placement,
+    inner: Feeds,
+    ranges: Mapping[str, float] | None,
+) -> tuple[LayerCheck, ...]:
+    """Check every quantised tensor and every weight.
+
+    Args:
+        original: The float32 graph.
+        candidate: The int8 graph.
+        placement: What is to be quantised.
+        inner: The values that the float32 network has at the placement's tensors, by name.
+        ranges: What the scales are to be made of; None holds them against the best for `inner`.
+
+    Returns:
+        One check a tensor and a weight that is quantised, and a failed one for whatever else is
+        not as it was; their errors in units of what is allowed.
+    """
+    scales = dict(_scales(candidate))
+    checks = (
+        *_check_layers(placement, candidate),
+        *(_check_pair(name, x, scales.get(name, ()), ranges) for name, x in inner.items()),
+        *_check_weights(original, candidate),
+    )
+    return checks or (_wrong("the graph", "has nothing that is to be quantised"),)
+
+
+def _held(name: str, error: float, allowed: float) -> LayerCheck:
+    """Tell an error in units of its bound; beyond a bound of 0 is whatever is not 0."""
+    beyond = 0.0 if error == 0 else math.inf
+    return LayerCheck(name, "tensor", error / allowed if allowed else beyond, 1.0)
+
+
+def _wrong(name: str, reason: str) -> LayerCheck:
+    return LayerCheck(name, "tensor", math.nan, 1.0, reason)
+
+
+def _scales(model: ir.Model) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Give, by tensor, the scale of its QuantizeLinear and of each DequantizeLinear behind it."""
+    for node in model.graph:
+        if node.op_type == "QuantizeLinear" and node.inputs[0] is not None:
+            behind = [use.node for use in node.outputs[0].uses()]
+            yield node.inputs[0].name or "", tuple(_scale(n) for n in (node, *behind))
+
+
+def _scale(node: ir.Node) -> float:
+    """Read a scalar scale; NaN where it is no such constant, or the zero point is not 0."""
+    scale, *zero = node.inputs[1:]
+    for value in zero:
+        if value is None or value.const_value is None or np.any(value.const_value.numpy()):
+            return math.nan
+    tensor = scale.const_value if scale is not None else None
+    return float(tensor.numpy().item()) if tensor is not None and tensor.size == 1 else math.nan
+
+
+def _check_layers(placement: Placement, candidate: ir.Model) -> Iterator[LayerCheck]:
+    """Every read that the placement wants goes through a pair."""
+    nodes = {name_of(node): node for node in candidate.graph}
+    for node, index in placement.reads:
+        name, wanted = name_of(node), node.inputs[index]
+        assert wanted is not None
+        if _behind_pair(nodes.get(name), index) != wanted.name:
+            reason = f"does not read {wanted.name} through a Q/DQ pair"
+            yield _wrong(name, reason)
+
+
+def _behind_pair(node: ir.Node | None, index: int) -> str | None:
+    """Name the tensor that a node reads through a pair."""
+    value = node.inputs[index] if node is not None and index < len(node.inputs) else None
+    for op_type in ("DequantizeLinear", "QuantizeLinear"):
+        producer = value.producer() if value is not None else None
+        if producer is None or producer.op_type != op_type:
+            return None
+        value = producer.inputs[0]
+    return value.name if value is not None else None
+
+
+def _check_pair(
+    name: str, values: Array, scales: tuple[float, ...], ranges: Mapping[str, float] | None
+) -> LayerCheck:
+    """Bound a scale's loss by the best of seven bits, or hold it against the stated range."""
+    scale = scales[0] if scales else math.nan
+    if len(scales) < 2 or set(scales) != {scale} or not scale > 0:
+        return _wrong(name, f"has scales {scales}: wanted two alike")
+    if ranges is not None:
+        stated = ranges.get(name, math.nan) / LEVELS
+        return _held(name, abs(scale - stated), (_SLACK - 1) * stated)
+    best = best_range(values, LEVELS // 2) / (LEVELS // 2)
+    return _held(name, _loss(values, scale, LEVELS), SEVEN_BITS * _loss(values, best, LEVELS // 2))
+
+
+def best_range(values: Array, levels: int = LEVELS) -> float:
+    """Give the range of least squared error for an array; see `Histogram.best_range`."""
+    histogram = Histogram()
+    histogram.add(values)
+    return histogram.best_range(levels)
+
+
+def _loss(values: Array, scale: float, levels: int) -> float:
+    """Give the RMS of what quantising changes."""
+    if not scale:
+        return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+    steps = np.clip(np.rint(values / np.float32(scale)), -levels - 1, levels)
+    return float(np.sqrt(np.mean(np.square(steps * scale - values, dtype=np.float64))))
+
+
+def _check_weights(reference: ir.Model, candidate: ir.Model) -> Iterator[LayerCheck]:
+    """Compare every float weight, as it is or dequantised."""
+    stored = candidate.graph.initializers
+    dequantised = dict(_dequantised(candidate))
+    for name, value in reference.graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.dtype != ir.DataType.FLOAT:
+            continue
+        if name in dequantised:
+            yield _check_weight(name, tensor.numpy(), dequantised[name])
+        elif name not in stored or not _same(tensor, stored[name].const_value):
+            yield _wrong(name, "is missing or not what it was")
+
+
+def _dequantised(model: ir.Model) -> Iterator[tuple[str, Array]]:
+    """Give the weights that are stored in int8, by their float32 names, as floats."""
+    for node in model.graph:
+        stored = node.inputs[0] if node.op_type == "DequantizeLinear" else None
+        if stored is None or stored.const_value is None:
+            continue
+        scale = node.inputs[1].const_value if node.inputs[1] is not None else None
+        if scale is None:
+            continue
+        steps = stored.const_value.numpy().astype(np.float32)
+        name = (stored.name or "").rpartition("/")[0]
+        yield name, steps * scale.numpy().reshape(-1, *[1] * (steps.ndim - 1))
+
+
+def _check_weight(name: str, weight: Array, got: Array) -> LayerCheck:
+    """Bound the change by half a step, the step being 1/127 of a channel's largest."""
+    if got.shape != weight.shape:
+        return _wrong(name, f"has shape {got.shape}, wanted {weight.shape}")
+    half = channel_scales(weight).reshape(-1, *[1] * (weight.ndim - 1)) / 2
+    return _held(name, float(np.max(np.abs(got - weight) / half)), _SLACK)
+
+
+def _same(one: ir.TensorProtocol, other: ir.TensorProtocol | None) -> bool:
+    return other is not None and np.array_equal(one.numpy(), other.numpy(), equal_nan=True)

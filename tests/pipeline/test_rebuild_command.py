@@ -1,0 +1,48 @@
+"""The command that a manifest names builds that very plan: it forgets nothing."""
+
+import json
+import shlex
+import shutil
+
+import pytest
+
+from simam_deploy.cli.build import main
+
+pytest.importorskip(
+    "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
+)
+
+OPTIONS = {
+    "--arch": "cifar_preresnet20",
+    "--lambda": "0.003",
+    "--dynamic": "batch",
+    "--input-shape": "3x16x24",
+    "--precision": "fp16",
+    "--target": "sm86,sm89",
+    "--workspace": "300",
+    "--opt-shapes": "input:4x3x16x24",
+    "--max-shapes": "input:8x3x16x24",
+}
+SWITCHES = ["--tf32", "--no-keep-io"]
+
+
+def build(capsys, *arguments):
+    assert main([*arguments, "--json", "-q"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_command_of_a_manifest_finds_its_plan_in_the_cache(
+    digits, tmp_path, monkeypatch, capsys
+):
+    """The cache goes by all that a plan depends on, so that what is forgotten misses it."""
+    shutil.copyfile(digits, tmp_path / "digits.pth.tar")
+    monkeypatch.chdir(tmp_path)
+    asked = [word for option in OPTIONS.items() for word in option]
+    first = build(capsys, "digits.pth.tar", "-o", "d.engine", "--backend", "rtx", *asked, *SWITCHES)
+    assert (first["e_lambda"], first["cached"]) == (0.003, False)
+    manifest = json.loads((tmp_path / "d.engine.json").read_text())
+    program, *again = shlex.split(manifest["command"])
+    assert program == "simam-build"
+    second = build(capsys, *again)
+    assert second["cached"], f"another plan came of {manifest['command']}"
+    assert second["e_lambda"] == 0.003

@@ -1,0 +1,67 @@
+"""Which part of the server may import which; circles of files are the whole house's test."""
+
+import graphlib
+
+import pytest
+
+from tests.test_import_order import PACKAGE, imports
+
+# Beside itself, a part imports those named here. What carries requests knows nothing of what else
+# does, and who asks (load) knows the protocol alone.
+MAY = {
+    "settings": set(),
+    "protocol": set(),
+    "models": {"settings", "protocol"},
+    "describe": {"protocol", "models"},
+    "http": {"settings", "protocol", "models", "describe"},
+    "grpc": {"settings", "protocol", "models", "describe"},
+    "server": {"settings", "protocol", "models", "http", "grpc"},
+    "ray": {"settings", "protocol", "models", "http"},
+    "deploy": {"protocol"},
+    "load": {"protocol"},
+}
+PREFIX = "simam_deploy.serve."
+
+
+def part_of(module):
+    return module.removeprefix(PREFIX).partition(".")[0] if module.startswith(PREFIX) else None
+
+
+def violations(graph):
+    """Arrows between parts that the table does not have."""
+    return [
+        f"{module} imports {other}"
+        for module, others in graph.items()
+        if (part := part_of(module))
+        for other in others
+        if (other + ".").startswith(PREFIX) and part_of(other) not in {part, *MAY[part]}
+    ]
+
+
+def test_imports_within_the_server():
+    assert violations(imports(PACKAGE)) == []
+
+
+def test_the_table_has_every_part_and_no_circle():
+    there = {
+        p.stem for p in (PACKAGE / "serve").iterdir() if p.suffix == ".py" or any(p.glob("*.py"))
+    }
+    assert there - {"__init__"} == MAY.keys()
+    graphlib.TopologicalSorter(MAY).prepare()
+
+
+@pytest.mark.parametrize(
+    ("module", "other"),
+    [
+        ("grpc.codec", "http.codec"),
+        ("protocol.check", "models.model"),
+        ("load.run", "models.model"),
+        ("models.model", "server"),
+    ],
+)
+def test_a_planted_arrow_is_found(module, other):
+    graph = imports(PACKAGE)
+    graph[PREFIX + module].add(PREFIX + other)
+    assert violations(graph) == [f"{PREFIX}{module} imports {PREFIX}{other}"]
+    graph[PREFIX + module] = {"simam_deploy.serve"}
+    assert violations(graph) == [f"{PREFIX}{module} imports simam_deploy.serve"]

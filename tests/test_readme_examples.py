@@ -1,0 +1,27 @@
+"""The README's Python: what it imports is there, and what it calls takes what it gives."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import simam_deploy
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+EXAMPLES = [
+    text
+    for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    if "from simam_deploy import" in text
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_calls_what_there_is(example):
+    calls = [node for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Call)]
+    ours = [c for c in calls if getattr(c.func, "id", None) in simam_deploy.__all__]
+    assert ours
+    for call in ours:
+        signature = inspect.signature(getattr(simam_deploy, call.func.id))
+        signature.bind(*call.args, **{keyword.arg: None for keyword in call.keywords})

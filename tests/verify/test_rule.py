@@ -1,0 +1,66 @@
+"""One rule for a candidate against a reference, whoever asks."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from simam_deploy.core.specs import PRECISIONS
+from simam_deploy.errors import InputError
+from simam_deploy.graph.types import EPSILON, FLOAT_TYPES
+from simam_deploy.verify.rule import rule_for
+from simam_deploy.verify.tolerance import ROUNDED_LAYERS
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_every_precision_has_a_rule_for_staying_in_it_and_for_coming_from_float32(precision):
+    kept, made = rule_for(precision, precision), rule_for("fp32", precision)
+    assert kept.precision == made.precision == precision
+    assert 0 < kept.tolerance.floor <= kept.tolerance.cap <= made.tolerance.cap
+    assert (kept == made) == (precision == "fp32")
+    assert (made.tolerance.unit == ROUNDED_LAYERS) == (precision in ("fp16", "bf16"))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+def test_a_float_floor_is_four_units_in_the_last_place(precision):
+    unit = 2.0**-8 if precision == "int8" else EPSILON[FLOAT_TYPES[precision]]
+    assert 3.8 * unit < rule_for(precision, precision).tolerance.floor < 4.2 * unit
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "large"),
+    [
+        ("fp32", "fp32", True),
+        ("fp16", "fp16", False),  # it may overflow
+        ("bf16", "bf16", False),
+        ("int8", "int8", True),  # both clip alike
+        ("fp32", "fp16", False),
+        ("fp32", "bf16", False),
+        ("fp32", "int8", False),  # which clips what its calibration never saw
+    ],
+)
+def test_large_inputs_are_spared_where_a_right_model_fails_on_them(reference, candidate, large):
+    cases = rule_for(reference, candidate).cases([((1, 3, 4, 4),), ((3, 3, 4, 4),)])
+    kinds = {"normal", "constant", *(["large"] if large else [])}
+    assert {case.kind for case in cases} == kinds
+    assert len(cases) == 2 * len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate"),
+    [("fp16", "fp32"), ("int8", "fp16"), ("fp16", "int8"), ("fp4", "fp4")],
+)
+def test_other_pairs_have_none(reference, candidate):
+    with pytest.raises(
+        InputError, match=f"in {candidate} cannot be held against one in {reference}"
+    ):
+        rule_for(reference, candidate)
+
+
+def test_nobody_else_chooses_bounds():
+    """The tables and the kinds of inputs are read by the rule alone."""
+    words = re.compile(r"\b(TOLERANCES|CONVERTED|cases_for)\b")
+    files = {f.name for f in (ROOT / "simam_deploy").rglob("*.py") if words.search(f.read_text())}
+    assert files == {"rule.py", "tolerance.py", "cases.py"}
