@@ -17,11 +17,14 @@ OPTIONS = {
     "--lambda": "0.003",
     "--dynamic": "batch",
     "--input-shape": "3x16x24",
+    "--opset": "19",
+    "--input-names": "image",
+    "--output-names": "scores",
     "--precision": "fp16",
     "--target": "sm86,sm89",
     "--workspace": "300",
-    "--opt-shapes": "input:4x3x16x24",
-    "--max-shapes": "input:8x3x16x24",
+    "--opt-shapes": "image:4x3x16x24",
+    "--max-shapes": "image:8x3x16x24",
 }
 SWITCHES = ["--tf32", "--no-keep-io"]
 
