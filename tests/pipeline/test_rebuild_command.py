@@ -37,7 +37,7 @@ def build(capsys, *arguments):
 def test_the_command_of_a_manifest_finds_its_plan_in_the_cache(
     digits, tmp_path, monkeypatch, capsys
 ):
-    """The cache goes by all that a plan depends on, so that what is forgotten misses it."""
+    """The cache goes by all that a plan depends on: the command says it, and is understood."""
     shutil.copyfile(digits, tmp_path / "digits.pth.tar")
     monkeypatch.chdir(tmp_path)
     asked = [word for option in OPTIONS.items() for word in option]
@@ -46,6 +46,8 @@ def test_the_command_of_a_manifest_finds_its_plan_in_the_cache(
     manifest = json.loads((tmp_path / "d.engine.json").read_text())
     program, *again = shlex.split(manifest["command"])
     assert program == "simam-build"
+    assert {flag: again[again.index(flag) + 1] for flag in OPTIONS if flag in again} == OPTIONS
+    assert set(SWITCHES) <= set(again)
     second = build(capsys, *again)
     assert second["cached"], f"another plan came of {manifest['command']}"
     assert second["e_lambda"] == 0.003
