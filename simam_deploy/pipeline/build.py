@@ -28,7 +28,7 @@ from simam_deploy.engine.request import BuildRequest
 from simam_deploy.engine.run.speed import compare_speed
 from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.graph.file.interface import interface
-from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.read import external_files, read_model
 from simam_deploy.graph.types import precision_of
 from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
@@ -121,7 +121,7 @@ def _key(job: Job) -> str | None:
     ahead = job.flavour.target_names(job.engine.targets) != ("current",)
     return cache_key(
         {
-            "source": [sha256_of(part) for part in parts(job.source)],
+            "source": [sha256_of(part) for part in _source_files(job.source)],
             "place": str(job.source.resolve()),  # a folder's name may state lambda
             "asked": [*words(job.engine), *words(job.network)],
             "classes": job.classes,
@@ -131,6 +131,13 @@ def _key(job: Job) -> str | None:
             "tools": tool_versions(),
         }
     )
+
+
+def _source_files(source: Path) -> tuple[Path, ...]:
+    """List the source and, of an .onnx, its external data, whatever they are called."""
+    if source.suffix.lower() != ".onnx":
+        return (source,)
+    return (source, *external_files(read_model(source)))
 
 
 def _build(job: Job, stage: Path, plan: Path) -> None:

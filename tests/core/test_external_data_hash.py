@@ -1,10 +1,12 @@
 """Weights outside an .onnx, changed behind its manifest's back: whoever opens it sees it."""
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import InputError, ValidationError
+from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.seal import seal
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.pipeline.build import build
@@ -27,9 +29,8 @@ def artifact(tmp_path):
     return path
 
 
-def change_weights(path):
+def change_weights(data):
     """Let one weight be 2 + 2^-6; the data are as long as before, the graph is what it was."""
-    data = path.with_name("m.onnx.data")
     content = bytearray(data.read_bytes())
     content[2] ^= 1
     data.write_bytes(content)
@@ -51,16 +52,18 @@ def server(path, folder):
 @pytest.mark.parametrize("use", [triton, kserve, server])
 def test_whoever_uses_an_artifact_holds_its_weights_against_their_hash(use, artifact, tmp_path):
     use(artifact, tmp_path / "before")
-    change_weights(artifact)
+    change_weights(tmp_path / "m.onnx.data")
     with pytest.raises(InputError, match=r"m\.onnx\.data is not the file that"):
         use(artifact, tmp_path / "after")
 
 
-def test_no_plan_of_other_weights_comes_from_the_cache(artifact, gpu, tmp_path):
+@pytest.mark.parametrize("name", ["m.onnx.data", "weights.bin"])
+def test_no_plan_of_other_weights_comes_from_the_cache(name, artifact, gpu, tmp_path):
     """The fake's plans double: of the weights as they are now that is wrong, and must be seen."""
+    ir.save(read_model(artifact), artifact, external_data=name)  # ours, or another exporter's name
     options = EngineOptions(backend="tensorrt")
-    cached = [build(artifact, tmp_path / f"{name}.engine", options).cached for name in "ab"]
+    cached = [build(artifact, tmp_path / f"{each}.engine", options).cached for each in "ab"]
     assert cached == [False, True]
-    change_weights(artifact)
+    change_weights(tmp_path / name)
     with pytest.raises(ValidationError, match=r"c\.engine was not written: output y of case"):
         build(artifact, tmp_path / "c.engine", options)

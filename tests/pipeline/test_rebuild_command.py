@@ -17,11 +17,14 @@ OPTIONS = {
     "--lambda": "0.003",
     "--dynamic": "batch",
     "--input-shape": "3x16x24",
+    "--opset": "19",
+    "--input-names": "image",
+    "--output-names": "scores",
     "--precision": "fp16",
     "--target": "sm86,sm89",
     "--workspace": "300",
-    "--opt-shapes": "input:4x3x16x24",
-    "--max-shapes": "input:8x3x16x24",
+    "--opt-shapes": "image:4x3x16x24",
+    "--max-shapes": "image:8x3x16x24",
 }
 SWITCHES = ["--tf32", "--no-keep-io"]
 
@@ -34,7 +37,7 @@ def build(capsys, *arguments):
 def test_the_command_of_a_manifest_finds_its_plan_in_the_cache(
     digits, tmp_path, monkeypatch, capsys
 ):
-    """The cache goes by all that a plan depends on, so that what is forgotten misses it."""
+    """The cache goes by all that a plan depends on: the command says it, and is understood."""
     shutil.copyfile(digits, tmp_path / "digits.pth.tar")
     monkeypatch.chdir(tmp_path)
     asked = [word for option in OPTIONS.items() for word in option]
@@ -43,6 +46,8 @@ def test_the_command_of_a_manifest_finds_its_plan_in_the_cache(
     manifest = json.loads((tmp_path / "d.engine.json").read_text())
     program, *again = shlex.split(manifest["command"])
     assert program == "simam-build"
+    assert {flag: again[again.index(flag) + 1] for flag in OPTIONS if flag in again} == OPTIONS
+    assert set(SWITCHES) <= set(again)
     second = build(capsys, *again)
     assert second["cached"], f"another plan came of {manifest['command']}"
     assert second["e_lambda"] == 0.003

@@ -10,8 +10,8 @@ from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.verify.cases import cases_for
 from simam_deploy.verify.outputs import record
+from simam_deploy.verify.rule import rule_for
 from tests.graph.onnx_text import simam_model
 from tests.source import detector
 from tests.source.test_program import OneOutput
@@ -58,9 +58,10 @@ def test_rounding_moves_every_output_a_little(kind, digits, tmp_path):
     """By a unit of float32 at the least in such networks, and by no more than they make of it."""
     source, options = kind(tmp_path, digits)
     subject = load_subject(source, options)
-    case = next(case for case in cases_for(subject.shapes) if case.kind == "normal")
+    rule = rule_for(subject.precision, subject.precision)
+    case = next(case for case in rule.cases(subject.shapes) if case.kind == "normal")
     with subject.reference() as reference, subject.shaken() as shaken:
-        recording = record(reference, shaken, [case])
+        recording = record(reference, shaken, [case], rule)
         assert np.isfinite(list(recording.spread.values())).all()
         assert set(recording.spread) == {spec.name for spec in reference.outputs}
     assert all(2.0**-26 < spread < 1e-4 for spread in recording.spread.values()), recording.spread
