@@ -47,11 +47,14 @@ def place_of(source: Path, output: str | os.PathLike[str] | None, suffixes: Sequ
         known = " or ".join(filter(None, (", ".join(suffixes[:-1]), suffixes[-1])))
         raise UsageError(
             f"the output must be named {known}, or be a folder (a new one ends in {os.sep}), "
-            f"got {target}"
+            f"got {target}",
+            options=("output",),
         )
     if target.resolve() == source.resolve():
-        raise UsageError(f"{source.name} would be overwritten: name another file with --output")
-    if is_folder and os.path.lexists(target) and not _is_ours(target):
+        raise UsageError(
+            f"{source.name} would be overwritten: name another file", options=("output",)
+        )
+    if is_folder and os.path.lexists(target) and not (_is_dir(target) or _is_ours(target)):
         raise _taken(target)
     return target
 

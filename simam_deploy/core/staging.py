@@ -37,13 +37,25 @@ def staging_folder(target: Path) -> Iterator[Path]:
         InputError: The parent cannot be made or written to, the disk is full, or what lies under
             the target's name must not be overwritten.
     """
-    check_place(target)
+    check_target(target)
     made = _missing_parents(target.parent)
     with contextlib.ExitStack() as held:
         held.callback(_remove_empty, made)
         with explained(target):
             folder = held.enter_context(held_folder(target.parent))
         yield folder
+
+
+def check_target(target: Path) -> None:
+    """Refuse what would overwrite what is not ours; between two moves of another run's files.
+
+    Raises:
+        InputError: As `core.place.check_place`, or the folder cannot be opened.
+    """
+    with explained(target), contextlib.ExitStack() as held:
+        if target.parent.is_dir():
+            held.enter_context(alone_in(target.parent))
+        check_place(target)
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from simam_deploy.core.files import PLANS
-from simam_deploy.core.place import check_place
 from simam_deploy.core.progress import Progress
+from simam_deploy.core.staging import check_target
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.types import HALVES
 from simam_deploy.pipeline.bisection import bisect_candidate
@@ -59,7 +59,7 @@ def validate_models(
     _check(network, samples, options, Path(candidate))
     require_onnxruntime()
     if options.output is not None:
-        check_place(Path(options.output))
+        check_target(Path(options.output))
     progress("reading the candidate")
     other = open_candidate(Path(candidate), options.trust_engine)
     if options.find_hazards and other.dtype not in HALVES:

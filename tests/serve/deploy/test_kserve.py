@@ -77,7 +77,7 @@ def test_what_does_not_fit(options, says, make_onnx, tmp_path):
 
 def test_an_output_that_is_no_yaml(make_onnx, tmp_path):
     with pytest.raises(UsageError, match=r"\.yaml"):
-        write_kserve(make_onnx(), tmp_path, storage_uri="s3://b/m")
+        write_kserve(make_onnx(), tmp_path / "s.txt", storage_uri="s3://b/m")
     with pytest.raises(InputError, match="cannot write"):
         write_kserve(make_onnx(), tmp_path / "m.onnx" / "s.yaml", storage_uri="s3://b/m")
 

@@ -70,7 +70,7 @@ def test_external_data_come_along(make_onnx, tmp_path):
     data = tmp_path / "m.onnx.data"
     data.write_bytes(np.full((4, 10), 0.5, np.float32).tobytes())
     path = make_onnx(model=model)
-    with pytest.raises(InputError, match="does not take"):  # the manifest does not list the data
+    with pytest.raises(InputError, match=r"does not list m\.onnx\.data"):
         write_triton(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     document = json.loads(path.with_suffix(".json").read_text())
@@ -140,7 +140,7 @@ def test_labels(make_onnx, tmp_path):
     deployment = write_triton(make_onnx(classes=names), tmp_path / "out")
     assert config_of(deployment).output[0].label_filename == "labels.txt"
     assert (deployment.path / "labels.txt").read_text().splitlines() == names
-    for wrong, says in ((["a"], "1 classes"), (["a\nb"] * 10, "no list"), ("ab", "no list")):
+    for wrong, says in ((["a"], "1 classes"), (["a\nb"] * 10, "not a list"), ("ab", "not a list")):
         with pytest.raises(InputError, match=says):
             write_triton(make_onnx(classes=wrong), tmp_path / "other")
     assert not (tmp_path / "other").exists()
@@ -219,18 +219,24 @@ def test_figures_that_do_not_fit(options, says, make_onnx, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"files": [{"name": "../m.onnx", "sha256": ""}]}, "no file beside it"),
-        ({"files": [{"name": "/etc/passwd", "sha256": ""}]}, "no file beside it"),
-        ({"files": [{"name": "m.onnx", "sha256": "0" * 64}]}, "not the file"),
-        ({"files": []}, "another file"),
-        ({"files": 3}, "lists no files"),
+        ({"files": [{"name": "../m.onnx", "size": 1, "sha256": ""}]}, "of another file"),
+        ({"more": [{"name": "/etc/passwd", "size": 1, "sha256": ""}]}, "no file beside it"),
+        ({"more": [{"name": "../m.onnx", "size": 1, "sha256": ""}]}, "no file beside it"),
+        ({"files": [{"name": "m.onnx", "size": 0, "sha256": "0" * 64}]}, "another file than"),
+        ({"files": []}, "'files' is not a list of files"),
+        ({"files": 3}, "'files' is not a list of files"),
         ({"kind": "engine"}, "no manifest of m.onnx"),
         ({"schema": 99}, "no manifest of m.onnx"),
-        ({"profiles": 3}, "make no sense"),
+        ({"profiles": 3}, "'profiles' is not a list of profiles"),
     ],
 )
 def test_a_hostile_manifest(change, says, make_onnx, tmp_path):
-    path = make_onnx(**change)
+    path = make_onnx(**{k: v for k, v in change.items() if k != "more"})
+    sidecar = path.with_suffix(".json")
+    document = json.loads(sidecar.read_text())
+    if "more" in change:  # beside the artifact's own entry
+        document["files"] += change["more"]
+        sidecar.write_text(json.dumps(document))
     with pytest.raises(InputError, match=says):
         write_triton(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
