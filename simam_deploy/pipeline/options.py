@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from simam_deploy.core.conversion import ConversionOptions
 from simam_deploy.core.options import FILE, Form, option, read_number
-
-LOWERINGS = ("auto", "portable", "flat", "function", "instancenorm", "plugin")
+from simam_deploy.graph.lower import LOWERINGS
 
 
 def _read_share(text: str) -> float:
@@ -24,8 +23,7 @@ class OnnxOptions(ConversionOptions):
     """What is asked of an .onnx file.
 
     Attributes:
-        lowering: What SimAM becomes: "auto", "portable", "flat", "function", "instancenorm" or
-            "plugin".
+        lowering: What SimAM becomes: "auto" or a name of `graph.lower`.
         simplify: Whether onnx-simplifier runs.
     """
 
@@ -35,7 +33,7 @@ class OnnxOptions(ConversionOptions):
         "one node with a function body (function), the same marked for TensorRT's plugin "
         "(plugin), or InstanceNormalization, fastest on ONNX Runtime's CPU but of fixed size "
         "(default: portable)",
-        choices=LOWERINGS,
+        choices=("auto", *LOWERINGS),
     )
     simplify: bool = option(True, "leave onnx-simplifier out")
 

@@ -16,7 +16,7 @@ from simam_deploy.pipeline.bisection import bisect_candidate
 from simam_deploy.pipeline.options import ComparisonOptions
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.source.options import NetworkOptions, SampleOptions
-from simam_deploy.verify.candidate import open_candidate
+from simam_deploy.verify.candidate import Candidate, open_candidate
 from simam_deploy.verify.classes import compare_classes, open_samples
 from simam_deploy.verify.inside import Inside, gate_inputs, look_inside
 from simam_deploy.verify.pair import open_pair
@@ -61,12 +61,7 @@ def validate_models(
     if options.output is not None:
         check_target(Path(options.output))
     progress("reading the candidate")
-    other = open_candidate(Path(candidate), options.trust_engine)
-    if options.find_hazards and other.dtype not in HALVES:
-        raise UsageError(
-            f"hazards are found in fp16 and bf16 candidates, this one is {other.precision}",
-            options=("find_hazards",),
-        )
+    other = _open(Path(candidate), options)
     progress("reading the reference")
     with tempfile.TemporaryDirectory() as folder:
         pair = open_pair(Path(reference), network, other, Path(folder))
@@ -109,6 +104,23 @@ def validate_models(
         seconds=time.perf_counter() - started,
         gates_shown=other.graph is not None,
     )
+
+
+def _open(path: Path, options: ComparisonOptions) -> Candidate:
+    """Open the candidate.
+
+    Raises:
+        InputError: It cannot be used.
+        UsageError: Hazards are asked for, and it is of another precision than has any.
+        ValidationError: No runtime takes it.
+    """
+    candidate = open_candidate(path, options.trust_engine)
+    if options.find_hazards and candidate.dtype not in HALVES:
+        raise UsageError(
+            f"hazards are found in fp16 and bf16 candidates, this one is {candidate.precision}",
+            options=("find_hazards",),
+        )
+    return candidate
 
 
 def _check(

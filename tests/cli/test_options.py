@@ -21,7 +21,6 @@ from simam_deploy.cli.options import RECORDS, add_options, read_options, worded
 from simam_deploy.core.options import flag_of, option, options_of, words
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.lower import LOWERINGS
-from simam_deploy.pipeline import options as asked
 
 PACKAGE = Path(simam_deploy.__file__).parent
 COMMANDS = {
@@ -133,8 +132,9 @@ def test_one_name_is_one_flag_in_every_record():
             assert flags.setdefault(each.name, flag) == flag
 
 
-def test_lowerings_offered_are_those_there_are():
-    assert ("auto", *LOWERINGS) == asked.LOWERINGS
+@pytest.mark.parametrize("name", ["auto", *LOWERINGS])
+def test_every_lowering_there_is_is_offered(name):
+    assert export.parser().parse_args(["m.pth", "--lowering", name]).lowering == name
 
 
 @pytest.mark.parametrize("text", ["1x3x32x32", "1,3,32,32", "1X3x32,32"])
