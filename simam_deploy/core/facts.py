@@ -15,6 +15,8 @@ from simam_deploy.core.labels import is_name
 _LARGEST_SIDE = 4096
 """Pixels a side of a picture: eight of three channels are 1.6 GB as float32."""
 _LARGEST_SIZE = 2**31 - 1
+_LARGEST_LEVEL = 1e30
+"""What a pixel is scaled or moved by: float32, which it becomes, ends at 3e38."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,14 @@ _NULL = Kind("null", lambda v: v is None)
 _TEXT = Kind("a text", lambda v: isinstance(v, str))
 _SWITCH = Kind("true or false", lambda v: isinstance(v, bool))
 _NUMBER = Kind("a number", _is_number)
+_LEVEL = Kind("a number", lambda v: _is_number(v) and abs(v) <= _LARGEST_LEVEL)
 _COUNT = Kind("a count", _whole(0, 2**63 - 1))
 _SIZE = Kind("a size", _whole(1, _LARGEST_SIZE))
 _SIDE = Kind("a side", _whole(1, _LARGEST_SIDE))
 _OBJECT = Kind("an object", lambda v: isinstance(v, dict))
 _TEXTS = _listing(_TEXT, "a list of texts")
 _SIZES = _listing(_SIZE, "a list of sizes")
-_NUMBERS = _listing(_NUMBER, "a list of numbers")
+_LEVELS = _listing(_LEVEL, "a list of numbers")
 _NAMES = _listing(Kind("a name", is_name), "a list of names")
 _SHAPE = _listing(_either(_TEXT, Kind("a dimension", _whole(-1, _LARGEST_SIZE))), "a shape")
 _FILE = _record(
@@ -94,9 +97,9 @@ _PREPROCESSING = _record(
         ),
         "crop": _SIDE,
         "pad_divisor": _SIDE,
-        "scale": _NUMBER,
-        "mean": _NUMBERS,
-        "std": _NUMBERS,
+        "scale": _LEVEL,
+        "mean": _LEVELS,
+        "std": _LEVELS,
     },
 )
 

@@ -206,7 +206,7 @@ def check_files(artifact: Path, document: Manifest) -> tuple[Path, ...]:
             sidecar = manifest_path(artifact)
             raise error(f"{sidecar} does not list {part.name}: it is the manifest of another file")
     for name in listed:
-        if Path(name).name != name or not artifact.with_name(name).is_file():
+        if Path(name).name != name or not (artifact.parent / name).is_file():
             raise error(f"{manifest_path(artifact)} lists {name!r}, which is no file beside it")
         check_file(artifact.with_name(name), listed[name], error)
     return tuple(artifact.with_name(name) for name in listed)

@@ -1,8 +1,14 @@
+import contextlib
+import errno
+import re
+import threading
 from pathlib import Path
 
 import pytest
 
-from simam_deploy.core.staging import explained, publish, publish_folder, staging_folder
+from simam_deploy.core import staging
+from simam_deploy.core.manifest import find_manifest, manifest_path, write_manifest
+from simam_deploy.core.staging import STAGING, explained, publish, publish_folder, staging_folder
 from simam_deploy.errors import InputError
 
 
@@ -62,3 +68,117 @@ def test_the_systems_words_are_passed_on():
     words = "cannot write m.onnx: No space left on device"
     with pytest.raises(InputError, match=words), explained(Path("m.onnx")):
         raise OSError(28, "No space left on device")
+
+
+PAIR = {"m.onnx": ("m.onnx", "m.json", "m.onnx.data"),
+        "m.engine": ("m.engine", "m.engine.json", "m.engine.log")}  # fmt: skip
+
+
+def stage_run(stage, target, run):
+    """Stage what a run makes: the artifact, its manifest, and a third file of the run's own."""
+    files = [stage / name for name in PAIR[target.name] if not name.endswith(".json")]
+    for file in files:
+        file.write_text(run)
+    write_manifest(stage / target.name, files, {"arch": run})
+
+
+def is_coherent(target):
+    """Hold every file that lies there against the manifest's hashes."""
+    document = find_manifest(target)
+    assert document is not None
+    there = {p.name for p in target.parent.iterdir()} - {manifest_path(target).name}
+    assert there == set(PAIR[target.name]) - {manifest_path(target).name}
+    return all(target.with_name(name).read_text() == document["arch"] for name in there)
+
+
+def publish_interleaved(target, monkeypatch):
+    """Publish two runs at once; the first, after its first move, waits for all of the second."""
+    moved, second_done = threading.Event(), threading.Event()
+    replace = Path.replace
+
+    def slow_replace(path, to):
+        done = replace(path, to)
+        if threading.current_thread().name == "first" and not moved.is_set():
+            moved.set()
+            second_done.wait(0.3)  # with the lock, the second cannot end before the first does
+        return done
+
+    def run(name):
+        with staging_folder(target) as stage:
+            stage_run(stage, target, name)
+            if name == "second":
+                assert moved.wait(10)
+            publish(stage, target)
+        if name == "second":
+            second_done.set()
+
+    monkeypatch.setattr(Path, "replace", slow_replace)
+    threads = [threading.Thread(target=run, args=(n,), name=n) for n in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_two_runs_at_once_never_mix(name, tmp_path, monkeypatch):
+    publish_interleaved(tmp_path / name, monkeypatch)
+    assert is_coherent(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_without_the_lock_they_do(name, tmp_path, monkeypatch):
+    """So what the test above relies on is the lock."""
+    monkeypatch.setattr(staging, "alone_in", lambda folder: contextlib.nullcontext())
+    publish_interleaved(tmp_path / name, monkeypatch)
+    assert not is_coherent(tmp_path / name)
+
+
+def test_all_that_is_published_goes_through_here():
+    """One lock and one move: nobody else moves files to their place, or locks."""
+    moves = re.compile(r"\.rename\(|os\.replace|os\.rename|shutil\.move|flock|mkdtemp")
+    package = Path(staging.__file__).parents[1]
+    found = {p.name for p in package.rglob("*.py") if moves.search(p.read_text())}
+    assert found == {"staging.py"}
+
+
+def test_a_link_under_such_a_name_is_left(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "file").write_text("dear")
+    (tmp_path / f"{STAGING}x").symlink_to(tmp_path / "theirs")
+    with staging_folder(tmp_path / "m.onnx"):
+        pass
+    assert (tmp_path / "theirs" / "file").read_text() == "dear"
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    """There, the folders of the dead cannot be told and stay; one run at a time works."""
+
+    def refuse(handle, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    dead = tmp_path / f"{STAGING}dead"
+    dead.mkdir()
+    monkeypatch.setattr(staging.fcntl, "flock", refuse)
+    with staging_folder(tmp_path / "m.onnx") as stage:
+        stage_run(stage, tmp_path / "m.onnx", "one")
+        publish(stage, tmp_path / "m.onnx")
+    dead.rmdir()
+    assert is_coherent(tmp_path / "m.onnx")
+
+
+def test_a_folder_that_came_meanwhile_is_not_replaced(tmp_path):
+    with staging_folder(tmp_path / "m") as stage:
+        (stage / "m").mkdir()
+        (tmp_path / "m").mkdir()
+        with pytest.raises(InputError, match="is there already"):
+            publish_folder(stage / "m", tmp_path / "m")
+
+
+def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path):
+    with staging_folder(tmp_path / "m.onnx") as stage:
+        stage_run(stage, tmp_path / "m.onnx", "one")
+        (tmp_path / "m.json").write_text('{"theirs": 1}')
+        with pytest.raises(InputError, match=r"m\.json would be overwritten"):
+            publish(stage, tmp_path / "m.onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.json"]

@@ -102,10 +102,11 @@ def _check_flavour(artifact: Artifact, device: str) -> None:
     """Refuse what Triton has no backend for."""
     if artifact.kind == "onnx":
         return
-    if artifact.facts.get("flavour") != "tensorrt":
+    flavour = artifact.facts.get("flavour")
+    if flavour != "tensorrt":
         raise UsageError(
-            f"{artifact.path.name} is a plan of {artifact.facts.get('flavour')}, which Triton has "
-            "no backend for: use the .onnx, or a plan of TensorRT's"
+            f"{artifact.path.name} is a plan of {flavour!r:.40}, which Triton has no backend for: "
+            "use the .onnx, or a plan of TensorRT's"
         )
     if device == "cpu":
         raise UsageError("a TensorRT plan runs on GPUs alone: leave the device, or use the .onnx")

@@ -106,9 +106,13 @@ def read_preparation(facts: Mapping[str, Any] | None, spec: TensorSpec) -> Prepa
         raise InputError(f"the manifest's preprocessing cannot be used: {error!r}") from error
 
 
+_CHANNELS = (1, 3)
+"""Of a picture: grey, or red, green and blue."""
+
+
 def _read(facts: Mapping[str, Any], spec: TensorSpec) -> Preparation:
     channels = len(facts["mean"])
-    if spec.shape[1] not in (channels, "?"):
+    if spec.shape[1] not in (channels, "?") or channels not in _CHANNELS:
         raise ValueError(f"{channels} means for an input of {spec.shape[1]} channels")
     pad = bool(facts.get("keep_ratio", False))
     default = _padded_size(facts) if pad else _square(facts.get("crop", facts["resize"]))
@@ -116,6 +120,9 @@ def _read(facts: Mapping[str, Any], spec: TensorSpec) -> Preparation:
         given if isinstance(given, int) else usual
         for given, usual in zip(spec.shape[2:], default, strict=True)
     )
+    enlarged = 1.0 if pad else facts["resize"] / facts.get("crop", facts["resize"])
+    if enlarged < 1:
+        raise ValueError(f"a picture of {facts['resize']} has no {facts['crop']} to crop")
     std = np.array(facts["std"], np.float32)
     if std.shape != (channels,) or not (std > 0).all():
         raise ValueError(f"std {facts['std']}")
@@ -123,7 +130,7 @@ def _read(facts: Mapping[str, Any], spec: TensorSpec) -> Preparation:
         mode="L" if channels == 1 else "RGB",
         reverse=facts.get("color") == "BGR",
         size=(height, width),
-        enlarged=1.0 if pad else facts["resize"] / facts.get("crop", facts["resize"]),
+        enlarged=enlarged,
         pad=pad,
         scale=float(facts["scale"]),
         mean=np.array(facts["mean"], np.float32),

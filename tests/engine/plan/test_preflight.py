@@ -1,18 +1,22 @@
 """What is refused before a plan is loaded, and the command that is named."""
 
+import contextlib
 import json
 import struct
 
 import pytest
 
+from simam_deploy.core.facts import FACTS
 from simam_deploy.core.files import sha256_of
 from simam_deploy.core.manifest import manifest_path
 from simam_deploy.core.specs import ShapeRange
 from simam_deploy.engine.build.build import build_engine
+from simam_deploy.engine.plan.manifest import artifact_of
 from simam_deploy.engine.plan.preflight import check_plan, flavour_of
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import EngineError
 from simam_deploy.runtime.gpu import Gpu
+from tests.core.wrong import WRONG
 from tests.engine.conftest import write_onnx
 
 PROFILE = (ShapeRange("x", (1, 4, 8, 8), (2, 4, 8, 8), (4, 4, 8, 8)),)
@@ -186,3 +190,16 @@ def test_what_is_no_plan(content, tmp_path):
     (tmp_path / "m.engine").write_bytes(content)
     with pytest.raises(EngineError, match="is no TensorRT plan"):
         flavour_of(tmp_path / "m.engine")
+
+
+@pytest.mark.parametrize("key", FACTS)
+def test_no_fact_is_a_traceback(key, plan, tmp_path):
+    plugin = tmp_path / "libsimam.so"
+    plugin.write_bytes(b"plugin")
+    whole = json.loads(manifest_path(plan).read_text())
+    for value in WRONG:
+        edit(plan, **{key: value})
+        with contextlib.suppress(EngineError):
+            document = check(plan, plugin=plugin)
+            artifact_of(plan, document, cached=False, seconds=0).to_json()
+        edit(plan, **whole)

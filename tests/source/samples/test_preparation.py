@@ -87,8 +87,23 @@ def test_audio_and_silence_prepare_nothing():
 
 @pytest.mark.parametrize(
     "damage",
-    [{"mean": [0.5]}, {"std": [1, 0, 1]}, {"std": [1]}, {"resize": "big"}, {"mean": None}],
+    [
+        {"mean": [0.5]},
+        {"std": [1, 0, 1]},
+        {"std": [1]},
+        {"resize": "big"},
+        {"mean": None},
+        {"crop": 257},
+    ],
 )
 def test_damaged_facts_are_refused(damage):
     with pytest.raises(InputError, match="preprocessing cannot be used"):
         prepared(CIFAR, picture(9, 9), **damage)
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_a_picture_has_one_channel_or_three(channels):
+    spec = TensorSpec("input", "float32", ("n", "?", 8, 8))
+    facts = {**CIFAR.preprocessing, "mean": [0.0] * channels, "std": [1.0] * channels}
+    with pytest.raises(InputError, match=f"{channels} means"):
+        read_preparation(facts, spec)
