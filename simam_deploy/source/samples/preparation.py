@@ -112,7 +112,9 @@ _CHANNELS = (1, 3)
 
 def _read(facts: Mapping[str, Any], spec: TensorSpec) -> Preparation:
     channels = len(facts["mean"])
-    if spec.shape[1] not in (channels, "?") or channels not in _CHANNELS:
+    if channels not in _CHANNELS:
+        raise ValueError(f"{channels} means, and a picture has 1 or 3 channels: give arrays")
+    if spec.shape[1] not in (channels, "?"):
         raise ValueError(f"{channels} means for an input of {spec.shape[1]} channels")
     pad = bool(facts.get("keep_ratio", False))
     default = _padded_size(facts) if pad else _square(facts.get("crop", facts["resize"]))

@@ -251,7 +251,7 @@ def _all_half(dtype: ir.DataType) -> ir.Model:
     [
         (lambda: naive(9, 9), FP16, InputError, "float16 already"),
         (lambda: naive(9, 9), BF16, InputError, "float16 already"),
-        (lambda: small("y = Conv(x, k)", k=draw(4, 4, 1, 1)), BF16, UsageError, "opset 22"),
+        (lambda: small("y = Conv(x, k)", k=draw(4, 4, 1, 1)), BF16, UsageError, "take 22 or newer"),
         (lambda: model(_QUANTISED), FP16, InputError, "quantised"),
         (lambda: model(_UNTYPED), FP16, InputError, "type of a is unknown"),
     ],

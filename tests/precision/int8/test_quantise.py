@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import typed
@@ -183,11 +184,11 @@ def test_samples_of_the_wrong_size(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    network = small(tmp_path)
     (tmp_path / "pictures").mkdir()
-    facts = {"kind": "image", "resize": 9, "scale": 1, "mean": [0] * 4, "std": [1] * 4}
+    facts = {"kind": "image", "resize": 9, "scale": 1, "mean": [0] * 3, "std": [1] * 3}
+    spec = TensorSpec("x", "float32", ("n", 3, 9, 9))
     with pytest.raises(InputError, match="holds no picture"):
-        open_dataset(tmp_path / "pictures", network.spec, facts)
+        open_dataset(tmp_path / "pictures", spec, facts)
 
 
 def test_a_network_that_overflows(tmp_path):
