@@ -60,16 +60,21 @@ def check_target(target: Path) -> None:
 
 @contextlib.contextmanager
 def held_folder(parent: Path) -> Iterator[Path]:
-    """Yield an empty folder that is locked, and sweep those whose processes are no more.
+    """Yield an empty folder within a locked one, and sweep those whose processes are no more.
+
+    Within, since what is staged may be staged for itself there: an export on the way to an engine
+    locks the folder that it publishes into, and would wait for its own process for ever.
 
     Raises:
         OSError: The parent cannot be made or written to.
     """
-    folder, handle = _make_held(parent)
+    outer, handle = _make_held(parent)
     try:
+        folder = outer / "files"
+        folder.mkdir()
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outer, ignore_errors=True)
         os.close(handle)
 
 

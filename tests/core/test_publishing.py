@@ -133,3 +133,21 @@ def test_the_report_of_a_failure_goes_with_the_next_success(digits, tmp_path):
     (tmp_path / "m.failed.json").write_text(json.dumps(report))
     export_onnx(digits, tmp_path / "m.onnx")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "m.onnx"]
+
+
+def test_what_is_staged_may_stage_its_own_parts(tmp_path):
+    """As a build does that exports first; it once waited for the lock that it held itself."""
+
+    def too_late(*_):
+        raise TimeoutError("waits for its own lock")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(30)
+    try:
+        with staging_folder(tmp_path / "m.engine") as stage:
+            stage_one(stage / "m.onnx", b"x", data=False)
+            assert sorted(p.name for p in stage.iterdir()) == ["m.json", "m.onnx"]
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert not any(tmp_path.iterdir())
