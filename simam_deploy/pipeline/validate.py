@@ -58,8 +58,6 @@ def validate_models(
     options = options or ComparisonOptions()
     _check(network, samples, options, Path(candidate))
     require_onnxruntime()
-    if options.output is not None:
-        check_target(Path(options.output))
     progress("reading the candidate")
     other = _open(Path(candidate), options)
     progress("reading the reference")
@@ -129,6 +127,7 @@ def _check(
     """Refuse what cannot be, before any work.
 
     Raises:
+        InputError: The output would overwrite what is not ours.
         UsageError: Options contradict each other or the candidate.
     """
     if options.find_hazards and candidate.suffix in PLANS:
@@ -143,3 +142,5 @@ def _check(
             "the most samples and their least agreement are about sample data: give some",
             options=("limit", "min_agreement", "data"),
         )
+    if options.output is not None:
+        check_target(Path(options.output))
