@@ -86,7 +86,7 @@ def escaped() -> Iterator[None]:
     foreseen = True
     try:
         yield
-    except Exception:
+    except Exception:  # foreseen by nobody: its traceback is to be escaped too
         foreseen = False
         raise
     finally:

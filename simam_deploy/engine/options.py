@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simam_deploy.core.arrays import Shapes
 from simam_deploy.core.conversion import ConversionOptions
 from simam_deploy.core.options import FILE, POSITIVE, Form, option, read_shape, words
 from simam_deploy.core.specs import shape_text
-
-Shapes = Mapping[str, tuple[int, ...]]
-"""Full shapes by input name."""
 
 _SHAPE = re.compile(r"(?P<name>.+):(?P<shape>[^:]*)", re.DOTALL)
 _NEXT = re.compile(r",(?=[^,]+:)")

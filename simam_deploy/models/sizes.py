@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simam_deploy.core.arrays import Shapes
 from simam_deploy.models.spelling import SPELLINGS
 from simam_deploy.models.zoo import Body, Network
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 HEADS: Mapping[Body, str] = {
     "resnet": "fc",

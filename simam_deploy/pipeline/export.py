@@ -74,7 +74,7 @@ def export_onnx(
     started = time.perf_counter()
     onnx, network = onnx or OnnxOptions(), network or NetworkOptions()
     _check(onnx)
-    target = _target(Path(source), output)
+    target = place_of(Path(source), output, (".onnx",))
     lowering = choose_lowering(onnx.lowering, onnx.opset)
     classes = {} if onnx.labels is None else {"classes": list(read_labels(Path(onnx.labels)))}
     require_onnxruntime()
@@ -135,15 +135,6 @@ def _check(onnx: OnnxOptions) -> None:
     check_precision(onnx)
     if onnx.precision == "int8" and onnx.calibration_data is None:
         raise UsageError("int8 wants samples to measure ranges on", options=("calibration_data",))
-
-
-def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
-    """Say where the file goes.
-
-    Raises:
-        UsageError: The output is not named .onnx or is the source.
-    """
-    return place_of(source, output, (".onnx",))
 
 
 def _keep_precision(source: Path, subject: Subject, step: Step, target: Path) -> Written:

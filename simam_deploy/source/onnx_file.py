@@ -14,7 +14,7 @@ from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.runtime.shaken import Shaken
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.subject import Opset, Shapes, Subject, Traced, file_facts, take_sites
+from simam_deploy.source.subject import InputShapes, Opset, Subject, Traced, file_facts, take_sites
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -92,7 +92,7 @@ def refuse_fixed(source: Path, options: NetworkOptions) -> None:
             )
 
 
-def _shapes(inputs: tuple[TensorSpec, ...], options: NetworkOptions) -> Iterable[Shapes]:
+def _shapes(inputs: tuple[TensorSpec, ...], options: NetworkOptions) -> Iterable[InputShapes]:
     """List the shapes to validate: batches 1 and 3, other free dimensions as given or assumed.
 
     Raises:

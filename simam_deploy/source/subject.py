@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from simam_deploy.graph.recognise import Findings
 
-Shapes = tuple[tuple[int, ...], ...]
+InputShapes = tuple[tuple[int, ...], ...]
 """One full shape per input."""
 
 
@@ -65,7 +65,7 @@ class Subject:
     facts: dict[str, Any]
     e_lambda: Lambda | None
     notes: tuple[str, ...]
-    shapes: tuple[Shapes, ...]
+    shapes: tuple[InputShapes, ...]
     precision: str
     opset: int
     reference: Callable[[], Runner]

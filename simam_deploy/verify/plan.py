@@ -14,13 +14,11 @@ from simam_deploy.errors import ValidationError
 from simam_deploy.graph.types import EPSILON
 from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.runtime.shaken import Shaken
+from simam_deploy.source.subject import InputShapes
 from simam_deploy.verify.candidate import open_candidate
 from simam_deploy.verify.outputs import compare, record
 from simam_deploy.verify.report import describe_failure
 from simam_deploy.verify.rule import rule_for
-
-Shapes = tuple[tuple[int, ...], ...]
-"""One full shape per input."""
 
 
 def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> Mapping[str, Any]:
@@ -50,7 +48,7 @@ def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> 
     return report.summary()
 
 
-def _shapes(request: BuildRequest, inputs: tuple[TensorSpec, ...]) -> list[Shapes]:
+def _shapes(request: BuildRequest, inputs: tuple[TensorSpec, ...]) -> list[InputShapes]:
     """List the least and the best shapes of every profile; without any, all sizes are fixed."""
     ends = [[r.min for r in p] for p in request.profiles]
     ends += [[r.opt for r in p] for p in request.profiles]

@@ -34,8 +34,6 @@ class Tolerance:
 
 
 ROUNDED_LAYERS = "rounding every layer's result to that precision"
-
-
 TOLERANCES = {
     "fp32": Tolerance(factor=16, floor=5e-6, cap=1e-3),
     "fp16": Tolerance(factor=16, floor=4e-3, cap=5e-2),
@@ -46,8 +44,6 @@ TOLERANCES = {
 place, which for int8 is 2^-8. One unit of float32's rounding behind every layer of an int8 network
 moves a value here and there to the next of 127 steps: correct runs differ by nothing, or by up to
 1e-2 where the output itself is quantised. What such a bound would hide, its gates show."""
-
-
 CONVERTED = {
     "fp16": Tolerance(factor=4, floor=4e-3, cap=0.2, unit=ROUNDED_LAYERS),
     "bf16": Tolerance(factor=4, floor=3e-2, cap=0.5, unit=ROUNDED_LAYERS),

@@ -1,14 +1,24 @@
 import contextlib
 import errno
+import multiprocessing
+import os
 import re
+import signal
 import threading
 from pathlib import Path
 
 import pytest
 
 from simam_deploy.core import staging
-from simam_deploy.core.manifest import find_manifest, manifest_path, write_manifest
-from simam_deploy.core.staging import STAGING, explained, publish, publish_folder, staging_folder
+from simam_deploy.core.manifest import find_manifest, manifest_path, read_facts, write_manifest
+from simam_deploy.core.staging import (
+    STAGING,
+    explained,
+    held_folder,
+    publish,
+    publish_folder,
+    staging_folder,
+)
 from simam_deploy.errors import InputError
 
 
@@ -91,8 +101,11 @@ def is_coherent(target):
     return all(target.with_name(name).read_text() == document["arch"] for name in there)
 
 
-def publish_interleaved(target, monkeypatch):
-    """Publish two runs at once; the first, after its first move, waits for all of the second."""
+def publish_interleaved(target, monkeypatch, patience):
+    """Publish two runs at once; the first, after its first move, waits for all of the second.
+
+    With the lock, the second cannot end before the first does: then all `patience` is waited.
+    """
     moved, second_done = threading.Event(), threading.Event()
     replace = Path.replace
 
@@ -100,7 +113,7 @@ def publish_interleaved(target, monkeypatch):
         done = replace(path, to)
         if threading.current_thread().name == "first" and not moved.is_set():
             moved.set()
-            second_done.wait(0.3)  # with the lock, the second cannot end before the first does
+            second_done.wait(patience)
         return done
 
     def run(name):
@@ -122,7 +135,7 @@ def publish_interleaved(target, monkeypatch):
 
 @pytest.mark.parametrize("name", PAIR)
 def test_two_runs_at_once_never_mix(name, tmp_path, monkeypatch):
-    publish_interleaved(tmp_path / name, monkeypatch)
+    publish_interleaved(tmp_path / name, monkeypatch, 0.3)
     assert is_coherent(tmp_path / name)
 
 
@@ -130,7 +143,7 @@ def test_two_runs_at_once_never_mix(name, tmp_path, monkeypatch):
 def test_without_the_lock_they_do(name, tmp_path, monkeypatch):
     """So what the test above relies on is the lock."""
     monkeypatch.setattr(staging, "alone_in", lambda folder: contextlib.nullcontext())
-    publish_interleaved(tmp_path / name, monkeypatch)
+    publish_interleaved(tmp_path / name, monkeypatch, 10)
     assert not is_coherent(tmp_path / name)
 
 
@@ -182,3 +195,69 @@ def test_a_file_that_came_meanwhile_is_not_replaced(tmp_path):
         with pytest.raises(InputError, match=r"m\.json would be overwritten"):
             publish(stage, tmp_path / "m.onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["m.json"]
+
+
+FORK = multiprocessing.get_context("fork")
+
+
+def publish_often(target, run, data):
+    """What an export does, forty times: a file, with or without external data, and its manifest."""
+    for _ in range(40):
+        with staging_folder(target) as stage:
+            files = [stage / target.name, stage / f"{target.name}.data"][: 1 + data]
+            for file in files:
+                file.write_text(run)
+            write_manifest(files[0], files, {"arch": run})
+            publish(stage, target)
+
+
+@pytest.mark.parametrize("data", [(False, False), (True, False), (True, True)])
+def test_two_processes_at_once_never_mix_nor_refuse_each_others_files(data, tmp_path):
+    target = tmp_path / "m.onnx"
+    publish_often(target, "first", True)
+    runs = [FORK.Process(target=publish_often, args=(target, str(n), data[n])) for n in (0, 1)]
+    for run in runs:
+        run.start()
+    while True:
+        alive = any(run.is_alive() for run in runs)
+        with staging.alone_in(tmp_path):
+            read_facts(target)  # holds every part against its hash
+        if not alive:
+            break
+    assert [run.exitcode for run in runs] == [0, 0]
+    assert not list(tmp_path.glob(f"{STAGING}*"))
+
+
+def die_while_staging(target):
+    with staging_folder(target) as stage:
+        (stage / "half").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_killed_run_left_is_swept_and_a_living_ones_is_not(tmp_path):
+    run = FORK.Process(target=die_while_staging, args=(tmp_path / "m.onnx",))
+    run.start()
+    run.join()
+    (left,) = tmp_path.glob(f"{STAGING}*")
+    with held_folder(tmp_path) as living:
+        assert not left.exists()
+        publish_often(tmp_path / "m.onnx", "run", False)
+        assert living.exists()
+
+
+def test_what_is_staged_may_stage_its_own_parts(tmp_path):
+    """As a build does that exports first; it once waited for the lock that it held itself."""
+
+    def too_late(*_):
+        raise TimeoutError("waits for its own lock")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(30)
+    try:
+        with staging_folder(tmp_path / "m.engine") as stage:
+            publish_often(stage / "m.onnx", "run", False)
+            assert sorted(p.name for p in stage.iterdir()) == ["m.json", "m.onnx"]
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert not any(tmp_path.iterdir())

@@ -7,13 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simam_deploy.core.arrays import Shapes
 from simam_deploy.engine.run.cuda import Stream
 from simam_deploy.errors import EngineError
 
 _GRAPHS = 32
 """Sets of shapes whose graph is kept; the one unused for longest goes."""
 
-Shapes = Mapping[str, tuple[int, ...]]
 _Key = tuple[tuple[str, tuple[int, ...]], ...]
 
 

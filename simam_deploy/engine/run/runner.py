@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.arrays import Array, Feeds, Shapes
 from simam_deploy.core.specs import Profile, TensorSpec
 from simam_deploy.engine.run.cuda import Stream, require_gpu
 from simam_deploy.engine.run.engine import Engine, numpy_type
@@ -20,8 +20,6 @@ from simam_deploy.runtime.protocol import Closing
 
 if TYPE_CHECKING:
     import torch
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 class TensorRTRunner(Closing):

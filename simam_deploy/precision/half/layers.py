@@ -13,7 +13,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from simam_deploy.precision.taps import copied
 
 LAYERS = {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul"}
-Array = npt.NDArray[np.float32]
+Map = npt.NDArray[np.float32]
 
 
 def layers(model: ir.Model) -> tuple[ir.Node, ...]:
@@ -66,18 +66,18 @@ def majorise(model: ir.Model, smallest: float) -> None:
                 node.replace_input_with(index, _derived(model.graph, value, rule))
 
 
-def _magnitude(array: Array, smallest: float) -> Array:
+def _magnitude(array: Map, smallest: float) -> Map:
     return np.maximum(np.abs(array), np.float32(smallest))
 
 
-_BATCH_NORM: Mapping[int, Callable[[Array], Array]] = {
+_BATCH_NORM: Mapping[int, Callable[[Map], Map]] = {
     3: lambda mean: -np.abs(mean),
     4: lambda variance: variance,
 }
 """|s| (|x| - (-|m|)) / sqrt(v + eps) + |b|."""
 
 
-def _derived(graph: ir.Graph, value: ir.Value, rule: Callable[[Array], Array]) -> ir.Value:
+def _derived(graph: ir.Graph, value: ir.Value, rule: Callable[[Map], Map]) -> ir.Value:
     """Register what the rule makes of a weight, once a weight and rule's kind."""
     tensor = value.const_value
     assert tensor is not None
