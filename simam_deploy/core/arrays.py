@@ -10,5 +10,3 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 """An array by input, or output, name."""
-Shapes = Mapping[str, tuple[int, ...]]
-"""A full shape by name."""

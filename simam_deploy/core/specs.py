@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+Shapes = Mapping[str, tuple[int, ...]]
+"""A full shape by name."""
+
 
 @dataclass(frozen=True)
 class ElementType:

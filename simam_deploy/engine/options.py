@@ -8,10 +8,9 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from simam_deploy.core.arrays import Shapes
 from simam_deploy.core.conversion import ConversionOptions
 from simam_deploy.core.options import FILE, POSITIVE, Form, option, read_shape, words
-from simam_deploy.core.specs import shape_text
+from simam_deploy.core.specs import Shapes, shape_text
 
 _SHAPE = re.compile(r"(?P<name>.+):(?P<shape>[^:]*)", re.DOTALL)
 _NEXT = re.compile(r",(?=[^,]+:)")

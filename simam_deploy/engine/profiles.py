@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simam_deploy.core.arrays import Shapes
-from simam_deploy.core.specs import Profile, ShapeRange, TensorSpec
+from simam_deploy.core.specs import Profile, ShapeRange, Shapes, TensorSpec
 from simam_deploy.errors import UsageError
 
 BATCHES = (1, 8, 32)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from simam_deploy.core.arrays import Shapes
+from simam_deploy.core.specs import Shapes
 from simam_deploy.models.sizes import HEADS, shown_outputs, shown_widths
 from simam_deploy.models.spelling import SPELLINGS, Spelling
 from simam_deploy.models.zoo import Network

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simam_deploy.core.arrays import Shapes
+from simam_deploy.core.specs import Shapes
 from simam_deploy.errors import NetworkError, UsageError
 from simam_deploy.models.fit import Fit, closest_fit, describe_differences, show
 from simam_deploy.models.zoo import BACKBONE, NETWORKS, Network, find_network

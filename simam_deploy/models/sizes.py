@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simam_deploy.core.arrays import Shapes
+from simam_deploy.core.specs import Shapes
 from simam_deploy.models.spelling import SPELLINGS
 from simam_deploy.models.zoo import Body, Network
 

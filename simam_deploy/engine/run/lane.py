@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simam_deploy.core.arrays import Shapes
+from simam_deploy.core.specs import Shapes
 from simam_deploy.engine.run.cuda import Stream
 from simam_deploy.errors import EngineError
 

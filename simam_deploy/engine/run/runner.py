@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array, Feeds, Shapes
-from simam_deploy.core.specs import Profile, TensorSpec
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import Profile, Shapes, TensorSpec
 from simam_deploy.engine.run.cuda import Stream, require_gpu
 from simam_deploy.engine.run.engine import Engine, numpy_type
 from simam_deploy.engine.run.lane import Lane
