@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from simam_deploy.cli.formats import FORMATS
 from simam_deploy.cli.options import add_options
 from simam_deploy.cli.process import Steps, return_freed_memory, run
-from simam_deploy.errors import UsageError
+from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.pipeline.options import OnnxOptions
-from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.options import NetworkOptions, SampleOptions
 
 _EPILOG = """examples:
   simam-export model.pth --format onnx
@@ -27,7 +27,8 @@ _EPILOG = """examples:
   simam-export model.pth --precision int8 --calibration-data pictures/ -o model.int8.onnx
 
 Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
-outputs agreed with the source's; otherwise NAME.failed.json holds the figures.
+outputs agreed with the source's; otherwise NAME.failed.json holds the figures, and the error says
+where the fault is. --tolerance and --keep-failed are the ways on: both are written into the file.
 Exit codes: 0 done, 1 the input cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
 
@@ -50,6 +51,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--list", action="store_true", help="print the known networks and stop")
     add_options(p.add_argument_group("the network"), NetworkOptions)
     add_options(p.add_argument_group("the graph"), OnnxOptions)
+    add_options(
+        p.add_argument_group("real data, which the file is judged on beside drawn inputs"),
+        SampleOptions,
+    )
     _deployment_options(p)
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
@@ -82,3 +87,7 @@ def _export(args: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         document, table = FORMATS[args.format](args, Steps(args.quiet))
     print(json.dumps(document, indent=2) if args.json else table)
+    if document.get("validation", {}).get("passed") is False:
+        raise ValidationError(
+            f"{args.source}: the file was written though it failed (--keep-failed)"
+        )

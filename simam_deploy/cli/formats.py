@@ -17,7 +17,7 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import UsageError
 from simam_deploy.pipeline.options import OnnxOptions
-from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.options import NetworkOptions, SampleOptions
 
 if TYPE_CHECKING:
     from simam_deploy.core.artifacts import OnnxArtifact
@@ -52,7 +52,8 @@ def _export(
     from simam_deploy.pipeline.export import export_onnx
 
     network = read_options(NetworkOptions, args)
-    return export_onnx(args.source, output, asked, network, progress=progress)
+    samples = read_options(SampleOptions, args)
+    return export_onnx(args.source, output, asked, network, samples, progress=progress)
 
 
 def write_engine(args: argparse.Namespace, progress: Progress) -> Made:

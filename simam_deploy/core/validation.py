@@ -10,11 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One output of one validation case.
+    """One output of one validation case, at the slice of it that is nearest its bound.
 
-    `max_abs` is the largest difference, `max_rel` that difference over the reference's largest
-    magnitude, and `allowed` the bound on it; the first two are NaN where `reason` says why
-    nothing could be compared.
+    `max_abs` is the largest difference there, `max_rel` that difference over the reference's
+    largest magnitude there, and `allowed` the bound on it; the first two are NaN where `reason`
+    says why nothing could be compared. `where` names the row, by its kind, and the slice.
     """
 
     case: str
@@ -23,11 +23,19 @@ class CaseResult:
     max_rel: float
     allowed: float
     reason: str = ""
+    where: str = ""
 
     @property
     def passed(self) -> bool:
         """True within the bound; NaN is not."""
         return self.max_rel <= self.allowed
+
+    @property
+    def share(self) -> float:
+        """How much of the bound is used; beyond a bound of 0 is whatever is not 0."""
+        if not self.allowed:
+            return math.inf if self.max_rel else 0.0
+        return self.max_rel / self.allowed
 
 
 class _LocalCheck:
@@ -93,11 +101,62 @@ class LayerCheck(_LocalCheck):
 
 
 @dataclass(frozen=True)
+class Seen:
+    """How far a planted fault moves the outputs, in units of their bound, and where it was."""
+
+    units: float
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Power:
+    """What the outputs would have shown of faults, on the inputs that were compared.
+
+    Attributes:
+        dropped: A SimAM left out, of those tried the one that shows least.
+        e_lambda: Every lambda doubled.
+        score: A slice of an output off by 5 %, the one that shows least.
+        tried: How many sites were left out in turn.
+        sites: How many there are.
+    """
+
+    dropped: Seen
+    e_lambda: Seen
+    score: Seen
+    tried: int
+    sites: int
+
+    @property
+    def proves(self) -> bool:
+        """True where a SimAM left out, or a score off by 5 %, would have been refused."""
+        return self.dropped.units > 1 and self.score.units > 1
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Where the candidate's maps first leave the reference's, told by the SimAM sites.
+
+    Attributes:
+        site: The first whose map is off; empty where all are right and the outputs are not.
+        before: The largest difference at any site before, relative to the map's largest value.
+        here: The same at the site, or of the outputs.
+        suspects: The nodes with weights between the last right map and here.
+    """
+
+    site: str
+    before: float
+    here: float
+    suspects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ValidationReport:
     """What the comparison of two models found, and the rule that its bounds follow.
 
-    `results` is about the outputs. `gates` and `layers` are about every SimAM site and every
-    layer by itself, where the precisions differ; empty where they do not.
+    `results` is about the outputs; `gates` about every SimAM site by itself, where the candidate
+    shows them; `layers` about every layer of a half or int8 candidate; `departure` is where the
+    maps part, if the outputs failed and they part at one place; `power` what the outputs would
+    have shown of faults; `given` whether a user gave the bound; `notes` what a reader should know.
     """
 
     reference: str
@@ -107,35 +166,52 @@ class ValidationReport:
     results: tuple[CaseResult, ...]
     gates: tuple[GateCheck, ...] = ()
     layers: tuple[LayerCheck, ...] = ()
+    departure: Departure | None = None
+    power: Power | None = None
+    given: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def proved(self) -> bool:
+        """True where all agreed, and the outputs would have shown it if they did not."""
+        return self.passed and self.power is not None and self.power.proves
+
+    @property
+    def outputs_passed(self) -> bool:
+        """True when there were outputs to compare and all of them agreed."""
+        return bool(self.results) and all(result.passed for result in self.results)
 
     @property
     def passed(self) -> bool:
         """True when there was something to compare and all of it agreed."""
-        checks: list[CaseResult | GateCheck | LayerCheck]
-        checks = [*self.results, *self.gates, *self.layers]
-        return bool(self.results) and all(check.passed for check in checks)
+        inside = all(check.passed for check in (*self.gates, *self.layers))
+        return self.outputs_passed and inside
 
     @property
     def worst(self) -> CaseResult:
         """The first failure, or else the result that comes nearest to its bound."""
         failures = [r for r in self.results if not r.passed]
-        return failures[0] if failures else max(self.results, key=lambda r: r.max_rel / r.allowed)
+        return failures[0] if failures else max(self.results, key=lambda r: r.share)
 
     def summary(self) -> dict[str, Any]:
         """Give the figures that a manifest keeps; `allowed` is the bound of the worst result."""
         compared = [r for r in self.results if not r.reason]
         return {
             "passed": self.passed,
+            "proved": self.proved,
             "reference": self.reference,
             "candidate": self.candidate,
             "precision": self.precision,
             "rule": self.rule,
+            **({"given": True} if self.given else {}),
             "max_abs": max((r.max_abs for r in compared if math.isfinite(r.max_abs)), default=None),
             "max_rel": max((r.max_rel for r in compared), default=None),
             "allowed": self.worst.allowed,
             "cases": len({r.case for r in self.results}),
             **_local_summary("gates", self.gates),
             **_local_summary("layers", self.layers),
+            **({"power": json_ready(asdict(self.power))} if self.power else {}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
     def details(self) -> dict[str, Any]:
@@ -152,11 +228,15 @@ def _local_summary(name: str, checks: Sequence[GateCheck | LayerCheck]) -> dict[
     """Give the count, the failures and the worst error of what was judged locally."""
     if not checks:
         return {}
-    worst = max((c.error_ulps for c in checks if math.isfinite(c.error_ulps)), default=None)
-    failed = sum(not check.passed for check in checks)
-    bound = checks[0].allowed_ulps
+    finite = [check for check in checks if math.isfinite(check.error_ulps)]
+    worst = max(finite, key=lambda check: check.error_ulps / check.allowed_ulps, default=None)
     return {
-        name: {"count": len(checks), "failed": failed, "worst_ulps": worst, "allowed_ulps": bound}
+        name: {
+            "count": len(checks),
+            "failed": sum(not check.passed for check in checks),
+            "worst_ulps": worst.error_ulps if worst else None,
+            "allowed_ulps": (worst or checks[0]).allowed_ulps,
+        }
     }
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.conversion import check_precision
 from simam_deploy.core.files import parts
@@ -17,27 +15,28 @@ from simam_deploy.core.manifest import manifest_path, write_json
 from simam_deploy.core.place import failed_path, place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.staging import explained, publish, staging_folder
-from simam_deploy.core.validation import GateCheck, ValidationReport
+from simam_deploy.core.validation import ValidationReport
 from simam_deploy.errors import UsageError, ValidationError
+from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.seal import seal
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower import choose_lowering
-from simam_deploy.graph.prepare import for_runtime, plain
+from simam_deploy.graph.prepare import for_runtime
 from simam_deploy.graph.sites import check_sites
-from simam_deploy.graph.types import LEAST_OPSET, float_type
-from simam_deploy.pipeline.half import make_half
+from simam_deploy.graph.types import LEAST_OPSET
+from simam_deploy.pipeline.half import convert_half
 from simam_deploy.pipeline.int8 import Calibration, make_int8
 from simam_deploy.pipeline.options import OnnxOptions
-from simam_deploy.pipeline.step import Step, Written, facts_of, record_source
-from simam_deploy.precision.original import check_convertible
-from simam_deploy.precision.taps import record_sites
-from simam_deploy.runtime.onnx_runner import OnnxRunner, require_onnxruntime
+from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
+from simam_deploy.precision.original import Original, check_convertible, keep_original
+from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.source import load_subject
-from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.options import NetworkOptions, SampleOptions
 from simam_deploy.source.subject import Opset, Subject
-from simam_deploy.verify.gates import check_gates
-from simam_deploy.verify.outputs import compare
+from simam_deploy.verify.candidate import open_candidate
+from simam_deploy.verify.judge import judge
+from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.report import describe_failure
 
 OPSETS = range(13, 24)
@@ -48,6 +47,7 @@ def export_onnx(
     output: str | os.PathLike[str] | None = None,
     onnx: OnnxOptions | None = None,
     network: NetworkOptions | None = None,
+    samples: SampleOptions | None = None,
     *,
     progress: Progress = lambda step: None,
 ) -> OnnxArtifact:
@@ -60,10 +60,12 @@ def export_onnx(
             slash; by default beside the source.
         onnx: What is asked of the file.
         network: What is said of the source; by default it speaks for itself.
+        samples: Real inputs that the file is judged on beside drawn ones, the first 8 of them.
         progress: Told each step.
 
     Returns:
-        The artifact; the file stands under its name only because it passed validation.
+        The artifact; the file stands under its name only because it passed validation, or because
+        it was to be kept though it failed, as its report and manifest say.
 
     Raises:
         InputError: The checkpoint cannot be used or the output cannot be written.
@@ -73,6 +75,7 @@ def export_onnx(
     """
     started = time.perf_counter()
     onnx, network = onnx or OnnxOptions(), network or NetworkOptions()
+    samples = samples or SampleOptions()
     _check(onnx)
     target = place_of(Path(source), output, (".onnx",))
     lowering = choose_lowering(onnx.lowering, onnx.opset)
@@ -92,12 +95,17 @@ def export_onnx(
             file=stage / target.name,
             progress=progress,
         )
-        written = (
-            _keep_precision(Path(source), subject, step, target)
-            if kept
-            else _converted(Path(source).name, subject, onnx, step, target)
-        )
-        _reject_failed(written.report, target)
+        if not kept:
+            check_convertible(Path(source).name, subject.precision, step.precision)
+        if kept or onnx.calibration_data is None:
+            written = _write(subject, step, samples, target, onnx.tolerance)
+        else:
+            given = Path(onnx.calibration_data), subject.facts.get("preprocessing")
+            written = make_int8(
+                subject, Calibration(*given, onnx.calibration_samples), step, target
+            )
+        if not onnx.keep_failed:
+            _reject_failed(written.report, target)
         with explained(target):
             facts = {**written.facts, **classes, "validation": written.report.summary()}
             seal(step.file, facts)
@@ -137,43 +145,50 @@ def _check(onnx: OnnxOptions) -> None:
         raise UsageError("int8 wants samples to measure ranges on", options=("calibration_data",))
 
 
-def _keep_precision(source: Path, subject: Subject, step: Step, target: Path) -> Written:
-    """Write the graph in its own precision, and hold it against the source."""
+def _write(
+    subject: Subject, step: Step, samples: SampleOptions, target: Path, given: float | None
+) -> Written:
+    """Run the source, write its graph in its own precision or in half, and have that judged."""
     step.progress("computing reference outputs")
-    recording = record_source(subject)
+    reference = record_source(subject, step.precision, samples)
     step.progress("making the ONNX graph")
     traced = subject.graph()
     sites = check_sites(traced.model)
-    graph = for_runtime(traced.model, subject.opset, step.simplify, step.lowering)
-    with explained(target):
-        write_model(graph, step.file)
-    facts = facts_of(subject, traced.notes, sites, step)
-    # The weights' last holders: freed before ONNX Runtime loads its own copy.
-    del subject, traced, graph
-    gc.collect()
-    step.progress("validating in ONNX Runtime")
-    with OnnxRunner(step.file, as_written=True) as runner:
-        report = compare(recording, runner)
-    if step.precision == "int8":  # whose bound on the outputs is wide; its SimAM is float32
-        feeds = next(c for c in recording.outputs if c.kind == "normal").feeds(runner.inputs)
-        report = replace(report, gates=_check_kept_gates(source, step.file, feeds))
-    return Written(facts, sites, runner.inputs, runner.outputs, report)
+    facts, precision = facts_of(subject, traced.notes, sites, step), subject.precision
+    with workspace(target, step.file.parent) as folder:
+        original = keep_original(traced.model, subject.opset, step.fused, folder)
+        # The weights' last holders: freed before ONNX Runtime loads its own copy.
+        del subject, traced
+        gc.collect()
+        facts["notes"] += write_file(original, step, precision)
+        candidate = open_candidate(step.file)
+        pair = Pair(original, sites, candidate, reference.inputs, reference.outputs)
+        report = judge(pair, reference.recording, precision, step.progress, given)
+    inputs, outputs = interface(read_model(step.file))
+    return Written(facts, sites, inputs, outputs, report)
 
 
-def _check_kept_gates(source: Path, file: Path, feeds: Feeds) -> tuple[GateCheck, ...]:
-    """Hold every gate of a file against the formula, on the maps that its source has there."""
-    candidate = plain(read_model(file))
-    samples = record_sites(plain(read_model(source)), feeds)
-    return check_gates(samples, candidate, float_type(candidate), feeds)
+def write_file(original: Original, step: Step, precision: str) -> tuple[str, ...]:
+    """Write a graph as was asked for.
 
+    Args:
+        original: The graph.
+        step: How it is to be written.
+        precision: Its own.
 
-def _converted(name: str, subject: Subject, onnx: OnnxOptions, step: Step, target: Path) -> Written:
-    """Write the graph in another precision than its own, and prove the conversion."""
-    check_convertible(name, subject.precision, step.precision)
-    if onnx.calibration_data is None:
-        return make_half(subject, step, target)
-    given = Path(onnx.calibration_data), subject.facts.get("preprocessing")
-    return make_int8(subject, Calibration(*given, onnx.calibration_samples), step, target)
+    Returns:
+        What there is to say of it.
+
+    Raises:
+        InputError: The graph cannot be converted.
+        UsageError: The opset is too old for bfloat16.
+    """
+    if step.precision != precision:
+        step.progress(f"converting to {step.precision}")
+        return convert_half(original, step)
+    graph = read_model(original.file)
+    write_model(for_runtime(graph, original.opset, step.simplify, step.lowering), step.file)
+    return ()
 
 
 def _reject_failed(report: ValidationReport, target: Path) -> None:

@@ -23,13 +23,17 @@ from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.prepare import for_runtime, plain
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
-from simam_deploy.precision.int8 import Quantised, judge, quantise
+from simam_deploy.precision.int8 import Quantised, quantise
+from simam_deploy.precision.int8 import judge as judge_tensors
+from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.taps import record_sites
-from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.samples import Dataset, open_dataset
 from simam_deploy.source.subject import Subject
+from simam_deploy.verify.candidate import open_candidate
 from simam_deploy.verify.gates import check_gates
-from simam_deploy.verify.outputs import Recording, compare
+from simam_deploy.verify.judge import judge
+from simam_deploy.verify.pair import Pair
 
 JUDGED = 12
 """Samples that the whole is judged on; the gates on the first."""
@@ -48,6 +52,10 @@ class Calibration:
     path: Path
     preprocessing: Mapping[str, Any] | None
     samples: int
+
+    def given(self) -> SampleOptions:
+        """Give the samples to whoever compares outputs."""
+        return SampleOptions(self.path, self.samples)
 
     def open(self, inputs: tuple[TensorSpec, ...], most: int | None = None) -> Dataset:
         """Open it for the model's only input, `most` samples spread over all or as many as stated.
@@ -74,26 +82,24 @@ def convert_int8(float32: Path, dataset: Dataset, file: Path, progress: Progress
 
 
 def judge_int8(
-    recording: Recording, float32: Path, file: Path, dataset: Dataset, quantised: Quantised
+    report: ValidationReport, float32: Path, file: Path, dataset: Dataset, quantised: Quantised
 ) -> ValidationReport:
-    """Hold the float32 file against the source and the int8 file against the float32 one.
+    """Hold the int8 file against the float32 one.
 
     Args:
-        recording: Of the source, with float32's spread.
+        report: Of the float32 file, against the source.
         float32: The file in float32.
         file: The same in int8.
         dataset: Some `JUDGED` samples, of all classes.
         quantised: How the int8 file was made.
     """
-    with OnnxRunner(float32, as_written=True) as runner:
-        report = compare(recording, runner)
-        (spec,) = runner.inputs
+    (spec,), _ = interface(read_model(float32))
     batch = spec.shape[0] if isinstance(spec.shape[0], int) else None
     several = {spec.name: next(dataset.batches(batch or JUDGED)).array}
     one = {spec.name: several[spec.name][: batch or 1]}
     # Too few samples say little about ranges: then the scales are held to what was measured.
     ranges = quantised.calibration["ranges"] if len(dataset) < JUDGED else None
-    judged = judge(float32, file, several, ranges=ranges, kept=quantised.kept)
+    judged = judge_tensors(float32, file, several, ranges=ranges, kept=quantised.kept)
     samples = record_sites(plain(read_model(float32)), one)
     gates = check_gates(samples, plain(read_model(file)), ir.DataType.FLOAT, one)
     return replace(
@@ -109,20 +115,24 @@ def judge_int8(
 def make_int8(subject: Subject, calibration: Calibration, step: Step, target: Path) -> Written:
     """Write the graph in float32, prove it, quantise it, and prove that."""
     step.progress("computing reference outputs")
-    recording = record_source(subject)
+    reference = record_source(subject, "fp32", calibration.given())
     step.progress("making the float32 graph")
     traced = subject.graph()
     sites = check_sites(traced.model)
-    graph = for_runtime(traced.model, subject.opset, step.simplify, step.lowering)
-    inputs, outputs = interface(graph)
-    dataset = calibration.open(inputs)
     with workspace(target, step.file.parent) as folder:
+        original = keep_original(traced.model, subject.opset, step.fused, folder)
         float32 = folder / "float32.onnx"
+        graph = for_runtime(original.graph(), subject.opset, step.simplify, step.lowering)
+        inputs, outputs = interface(graph)
         write_model(graph, float32)
+        dataset = calibration.open(inputs)
+        candidate = open_candidate(float32)
+        pair = Pair(original, sites, candidate, reference.inputs, reference.outputs)
+        report = judge(pair, reference.recording, "fp32", step.progress)
         quantised = convert_int8(float32, dataset, step.file, step.progress)
         step.progress("judging every gate, quantised tensor and output")
         judged = calibration.open(inputs, JUDGED)
-        report = judge_int8(recording, float32, step.file, judged, quantised)
+        report = judge_int8(report, float32, step.file, judged, quantised)
     left = f"{quantised.layers} layers in int8; in float32 {', '.join(quantised.kept)}"
     facts = facts_of(subject, (*traced.notes, *quantised.notes, left), sites, step)
     return Written(facts | {"calibration": quantised.calibration}, sites, inputs, outputs, report)

@@ -18,6 +18,20 @@ def _read_share(text: str) -> float:
     return share
 
 
+TOLERANCE = (
+    "the largest difference allowed in a slice of an output, relative to its largest value "
+    "(default: derived from what rounding does to this very network)"
+)
+
+
+def read_tolerance(text: str) -> float:
+    """Read a number above 0 and below 1."""
+    tolerance = read_number(text)
+    if not 0 < tolerance < 1:
+        raise ValueError(f"not a number above 0 and below 1: {text!r}")
+    return tolerance
+
+
 @dataclass(frozen=True)
 class OnnxOptions(ConversionOptions):
     """What is asked of an .onnx file.
@@ -25,6 +39,10 @@ class OnnxOptions(ConversionOptions):
     Attributes:
         lowering: What SimAM becomes: "auto" or a name of `graph.lower`.
         simplify: Whether onnx-simplifier runs.
+        tolerance: Bounds the difference in a slice of an output, relative to its largest value;
+            None derives it. The manifest repeats it.
+        keep_failed: Whether a file that failed its validation is written all the same; its
+            manifest says so, and whoever takes the file repeats it.
     """
 
     lowering: str = option(
@@ -36,6 +54,12 @@ class OnnxOptions(ConversionOptions):
         choices=("auto", *LOWERINGS),
     )
     simplify: bool = option(True, "leave onnx-simplifier out")
+    tolerance: float | None = option(None, TOLERANCE, Form(read_tolerance, repr), metavar="T")
+    keep_failed: bool = option(
+        False,
+        "write the file even if its validation fails; its manifest says so, and serve and build "
+        "repeat it",
+    )
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,8 @@ class ComparisonOptions:
     """How a candidate is judged.
 
     Attributes:
+        tolerance: Bounds the difference in a slice of an output, relative to its largest value;
+            None derives it.
         min_agreement: The least share of samples that must be ranked alike; None takes the
             precision's.
         trust_engine: Whether a plan is loaded without its manifest's word: a plan can run code.
@@ -51,6 +77,7 @@ class ComparisonOptions:
         output: Where to write the conversion that keeps them.
     """
 
+    tolerance: float | None = option(None, TOLERANCE, Form(read_tolerance, repr), metavar="T")
     min_agreement: float | None = option(
         None,
         "the least share of samples ranked alike (default: fp32 0.9999, fp16 0.999, bf16 0.992, "

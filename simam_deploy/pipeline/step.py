@@ -13,8 +13,11 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import SimamSite, TensorSpec
 from simam_deploy.core.staging import explained
 from simam_deploy.core.validation import ValidationReport
+from simam_deploy.graph.lower import WITH_FUNCTIONS
 from simam_deploy.source.lambdas import Lambda
+from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.subject import Subject
+from simam_deploy.verify.given import given_cases
 from simam_deploy.verify.outputs import Recording, record
 from simam_deploy.verify.rule import rule_for
 
@@ -29,6 +32,11 @@ class Step:
     simplify: bool
     file: Path
     progress: Progress
+
+    @property
+    def fused(self) -> bool:
+        """Whether SimAM stays a node, and takes in what follows it."""
+        return self.lowering in WITH_FUNCTIONS
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,28 @@ def workspace(target: Path, stage: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def record_source(subject: Subject) -> Recording:
-    """Run the source on every validation case, and once more with its rounding disturbed."""
-    rule = rule_for(subject.precision, subject.precision)
-    with subject.reference() as reference, subject.shaken() as shaken:
-        return record(reference, shaken, rule.cases(subject.shapes), rule)
+@dataclass(frozen=True)
+class Reference:
+    """What a source takes, the names of what it gives, and what it gave."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    recording: Recording
+
+
+def record_source(subject: Subject, precision: str, samples: SampleOptions) -> Reference:
+    """Run the source on every input that a file of it in `precision` is judged on.
+
+    Raises:
+        InputError: It draws random numbers, gives nothing finite, or the samples do not fit.
+    """
+    rule = rule_for(subject.precision, precision)
+    preprocessing = subject.facts.get("preprocessing")
+    with subject.reference() as runner:
+        given = given_cases(samples, runner.inputs, subject.shapes[0], preprocessing)
+        cases = (*rule.cases(subject.shapes, preprocessing), *given)
+        names = tuple(spec.name for spec in runner.outputs)
+        return Reference(runner.inputs, names, record(runner, cases))
 
 
 def facts_of(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.core.staging import check_target
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.types import HALVES
@@ -16,12 +18,16 @@ from simam_deploy.pipeline.bisection import bisect_candidate
 from simam_deploy.pipeline.options import ComparisonOptions
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.source.options import NetworkOptions, SampleOptions
+from simam_deploy.source.samples import Dataset
+from simam_deploy.source.subject import Subject
 from simam_deploy.verify.candidate import Candidate, open_candidate
-from simam_deploy.verify.classes import compare_classes, open_samples
-from simam_deploy.verify.inside import Inside, gate_inputs, look_inside
-from simam_deploy.verify.pair import open_pair
-from simam_deploy.verify.pair_outputs import compare_outputs, record_outputs
+from simam_deploy.verify.classes import compare_classes
+from simam_deploy.verify.given import given_cases, open_samples, renamed
+from simam_deploy.verify.judge import judge
+from simam_deploy.verify.outputs import Recording, record
+from simam_deploy.verify.pair import check_inputs, load_reference, pair_up, shapes_for
 from simam_deploy.verify.report import ComparisonReport, Side
+from simam_deploy.verify.rule import rule_for
 
 
 def validate_models(
@@ -61,47 +67,71 @@ def validate_models(
     progress("reading the candidate")
     other = _open(Path(candidate), options)
     progress("reading the reference")
+    subject = load_reference(Path(reference), network, other)
     with tempfile.TemporaryDirectory() as folder:
-        pair = open_pair(Path(reference), network, other, Path(folder))
-        progress("computing reference outputs")
-        recording = record_outputs(pair)
-        dataset = open_samples(samples, pair)
-        progress("comparing outputs")
-        validation, side, notes = compare_outputs(pair, recording)
-        inside = Inside()
-        if other.graph is not None:
-            progress("checking gates")
-            feeds = list(gate_inputs(pair, recording, dataset))
-            inside = look_inside(pair, other.graph, feeds, validation)
+        truth = _record(subject, other, samples, progress)
+        pair = pair_up(subject, truth.inputs, truth.outputs, other, Path(folder))
+        report = judge(pair, truth.recording, subject.precision, progress, options.tolerance)
         accuracy = None
-        if dataset is not None:
-            accuracy = compare_classes(pair, dataset, options.min_agreement, progress)
+        if truth.dataset is not None:
+            accuracy = compare_classes(
+                pair, subject.reference, truth.dataset, options.min_agreement, progress
+            )
         found = None
-        if options.find_hazards and not validation.passed:
+        if options.find_hazards and not report.outputs_passed:
             output = None if options.output is None else Path(options.output)
-            found = bisect_candidate(pair, recording, output, progress)
+            found = bisect_candidate(pair, subject.facts, truth.recording, output, progress)
     return ComparisonReport(
         reference=Side(
-            Path(reference).name, recording.reference, "fp32", pair.inputs, pair.outputs
+            Path(reference).name,
+            truth.recording.reference,
+            subject.precision,
+            pair.inputs,
+            pair.outputs,
         ),
-        candidate=side,
-        validation=validation,
-        gates=inside.gates,
-        gate_inputs=dataset.name if dataset else "drawn inputs",
-        layers=inside.layers,
-        departure=inside.departure,
+        candidate=Side(
+            other.path.name, report.candidate, other.precision, other.inputs, other.outputs
+        ),
+        validation=report,
         accuracy=accuracy,
         bisection=found,
         notes=(
-            *pair.subject.notes,
+            *subject.notes,
             *other.notes,
-            *notes,
-            *inside.notes,
-            *(dataset.notes if dataset else ()),
+            *report.notes,
+            *(truth.dataset.notes if truth.dataset else ()),
         ),
         seconds=time.perf_counter() - started,
         gates_shown=other.graph is not None,
     )
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What the reference takes and gives, and what it gave."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+    recording: Recording
+    dataset: Dataset | None
+
+
+def _record(
+    subject: Subject, candidate: Candidate, samples: SampleOptions, progress: Progress
+) -> _Truth:
+    """Run the reference on every input that the candidate is judged on."""
+    progress("computing reference outputs")
+    rule = rule_for(subject.precision, candidate.precision)
+    facts = subject.facts.get("preprocessing") or candidate.preprocessing
+    with subject.reference() as runner:
+        check_inputs(runner.inputs, candidate)
+        shapes = shapes_for(subject, runner.inputs, candidate)
+        given = given_cases(samples, candidate.inputs, shapes[0], facts)
+        named = (renamed(case, runner.inputs[0].name) for case in given)
+        recording = record(runner, (*rule.cases(shapes, facts), *named))
+        names = tuple(spec.name for spec in runner.outputs)
+        dataset = open_samples(samples, runner.inputs, shapes[0], facts)
+        return _Truth(runner.inputs, names, recording, dataset)
 
 
 def _open(path: Path, options: ComparisonOptions) -> Candidate:

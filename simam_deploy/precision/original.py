@@ -1,4 +1,4 @@
-"""The float32 network that a conversion starts from, in a file."""
+"""The network that a conversion starts from, in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.lower import WITH_FUNCTIONS
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
 from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
@@ -20,7 +19,7 @@ from simam_deploy.graph.prepare import plain
 
 @dataclass(frozen=True)
 class Original:
-    """A float32 network in a file, one node a SimAM, read anew by every step that changes it.
+    """A network in a file, one node a SimAM, read anew by every step that changes it.
 
     Attributes:
         file: The .onnx.
@@ -44,13 +43,13 @@ class Original:
         return plain(graph)
 
 
-def keep_original(model: ir.Model, opset: int, lowering: str, folder: Path) -> Original:
-    """Write a traced graph, which is used up, into `folder`."""
+def keep_original(model: ir.Model, opset: int, fused: bool, folder: Path) -> Original:
+    """Write a traced graph, one node a SimAM, into `folder`; it is used up."""
     forget_origin(model)
     fold_bn(model)
     file = folder / "original.onnx"
     write_model(model, file)
-    return Original(file, opset, lowering in WITH_FUNCTIONS)
+    return Original(file, opset, fused)
 
 
 def check_convertible(name: str, own: str, wanted: str) -> None:

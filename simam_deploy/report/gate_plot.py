@@ -60,7 +60,7 @@ def gate_plot(report: ComparisonReport) -> str:
     failed = sum(not check.passed for check in report.gates)
     unit = "fp32" if report.candidate.precision == "int8" else report.candidate.precision
     lines = [
-        f"<p>{len(report.gates)} SimAM sites on {_shown(report.gate_inputs)}, {failed} failed; "
+        f"<p>{len(report.gates)} SimAM sites, {failed} failed; "
         f"errors in units in the last place of {unit}</p>",
         *(f'<p class="bad">{_shown(failure)}</p>' for failure in report.failures),
     ]

@@ -8,7 +8,9 @@ from typing import Any
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.specs import SimamSite
 from simam_deploy.models.zoo import NETWORKS
+from simam_deploy.report.power_text import power_lines, verdict_word
 from simam_deploy.report.terminal import one_line
+from simam_deploy.verify.report import describe_failure
 
 
 def rows(pairs: Sequence[tuple[str, str]]) -> str:
@@ -33,17 +35,30 @@ def export_table(artifact: OnnxArtifact) -> str:
             ("opset", str(artifact.opset)),
             ("size", f"{artifact.size / 1e6:.1f} MB"),
             (
-                "validated",
+                _verdict(artifact),
                 f"{v['cases']} cases against {v['reference']}: worst difference "
-                f"{artifact.validation.worst.max_rel:.1e} of the largest output "
+                f"{artifact.validation.worst.max_rel:.1e} of the largest value there "
                 f"(allowed {v['allowed']:.0e})",
             ),
             *_local(v),
+            *(("power", line) for line in power_lines(artifact.validation)),
             ("manifest", artifact.manifest_path.name),
-            *(("note", note) for note in artifact.notes),
+            *_failure(artifact),
+            *(("note", note) for note in (*artifact.notes, *artifact.validation.notes)),
             ("time", f"{artifact.seconds:.1f} s"),
         ]
     )
+
+
+def _verdict(artifact: OnnxArtifact) -> str:
+    if not artifact.validation.passed:
+        return "FAILED, kept"
+    return verdict_word(artifact.validation, "validated")
+
+
+def _failure(artifact: OnnxArtifact) -> list[tuple[str, str]]:
+    report = artifact.validation
+    return [] if report.passed else [("failed", describe_failure(report))]
 
 
 def _local(summary: dict[str, Any]) -> list[tuple[str, str]]:

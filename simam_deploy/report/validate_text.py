@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport
 from simam_deploy.report.columns import WIDTH, columns
+from simam_deploy.report.power_text import power_lines, verdict_word
 from simam_deploy.report.terminal import one_line
 from simam_deploy.verify.report import Accuracy, Bisection, ComparisonReport, Side
 
@@ -17,7 +18,7 @@ _TIED = "\N{NO-BREAK SPACE}"
 
 def validate_table(report: ComparisonReport) -> str:
     """Lay out a report: the verdict, both models, what was held against what, every site."""
-    verdict = "passed" if report.passed else "FAILED"
+    verdict = "FAILED" if not report.passed else verdict_word(report.validation, "passed")
     files = f"{report.candidate.file} against {report.reference.file}"
     head = f"{one_line(files)}: {verdict}"
     sections = [
@@ -35,6 +36,7 @@ def _facts(report: ComparisonReport) -> list[tuple[str, str]]:
         ("outputs", _outputs(report.validation)),
         ("bound", report.validation.rule),
         *([("gates", _gate_count(report))] if report.gates_shown else []),
+        *(("power", line) for line in power_lines(report.validation)),
         *([("layers", _layers(report.layers))] if report.layers else []),
         *(_accuracy(report.accuracy) if report.accuracy else []),
         *(("note", note) for note in report.notes),
@@ -44,7 +46,7 @@ def _facts(report: ComparisonReport) -> list[tuple[str, str]]:
 
 def _gate_count(report: ComparisonReport) -> str:
     within = sum(check.passed for check in report.gates)
-    return f"{within} of {len(report.gates)} within their bound, on {report.gate_inputs}"
+    return f"{within} of {len(report.gates)} within their bound"
 
 
 def _side(side: Side) -> str:
@@ -60,6 +62,7 @@ def _outputs(validation: ValidationReport) -> str:
     return (
         f"{cases} cases: worst difference {worst.max_rel:.1e} of the largest value "
         f"(allowed {worst.allowed:.1e}), {worst.output} of '{worst.case}'"
+        + (f", {worst.where}" if worst.where else "")
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import uvicorn
 
+from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
 from simam_deploy.serve.grpc.service import start_grpc
 from simam_deploy.serve.http.app import App
@@ -89,6 +90,8 @@ class Server:
             try:
                 await self._listen()
                 await self.repository.load_all()
+                for name in self.repository.models:
+                    self._warn(name)
                 self._say(f"ready: {', '.join(self.repository.models)}")
                 await self._stop.wait()
             finally:
@@ -109,8 +112,14 @@ class Server:
             try:
                 await self.repository.load(name)
                 self._say(f"reloaded {name}")
+                self._warn(name)
             except Refusal as refusal:
                 self._say(f"{refusal}; the version before goes on")
+
+    def _warn(self, name: str) -> None:
+        """Repeat what a model's manifest says against it."""
+        for caveat in caveats(self.repository.models[name].facts):
+            self._say(f"{name}: {caveat}")
 
     async def _listen(self) -> None:
         """Listen before the models are loaded: probes are answered "alive, not ready"."""

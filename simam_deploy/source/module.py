@@ -16,7 +16,7 @@ from torch import nn
 
 from simam_deploy.core.specs import shape_text
 from simam_deploy.errors import InputError, NetworkError, UsageError
-from simam_deploy.runtime.torch_runner import ULP, TorchRunner, flatten
+from simam_deploy.runtime.torch_runner import TorchRunner, flatten
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_free_input
 from simam_deploy.source.options import NetworkOptions
@@ -148,7 +148,6 @@ def _subject(
         precision="fp32",
         opset=version,
         reference=runner,
-        shaken=partial(runner, rounding_noise=ULP),
         graph=graph,
     )
 

@@ -11,9 +11,7 @@ import torch
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import CheckpointError, InputError, UsageError
-from simam_deploy.runtime.protocol import Runner
-from simam_deploy.runtime.shaken import Shaken
-from simam_deploy.runtime.torch_runner import ULP, TorchRunner, flatten
+from simam_deploy.runtime.torch_runner import TorchRunner, flatten
 from simam_deploy.source.input_plan import fit_outputs, plan_free_input
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.subject import Opset, Subject, file_facts, take_sites
@@ -123,9 +121,6 @@ def _names(
 
 
 def _subject(source: Path, runner: Any, shapes: Any, opset: int, graph: Any) -> Subject:
-    def shaken() -> Runner:
-        return Shaken(runner(), ULP)
-
     return Subject(
         facts={
             "arch": f"program:{source.name}",
@@ -137,6 +132,5 @@ def _subject(source: Path, runner: Any, shapes: Any, opset: int, graph: Any) -> 
         precision="fp32",
         opset=opset,
         reference=runner,
-        shaken=shaken,
         graph=graph,
     )

@@ -58,7 +58,6 @@ class Subject:
         precision: Of the graph, by `graph.types.precision_of`.
         opset: The opset its graph is to have.
         reference: Opens the runner that is right by definition.
-        shaken: Opens the same with its rounding disturbed.
         graph: Traces or reads the graph.
     """
 
@@ -69,7 +68,6 @@ class Subject:
     precision: str
     opset: int
     reference: Callable[[], Runner]
-    shaken: Callable[[], Runner]
     graph: Callable[[], Traced]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import shape_text
 from simam_deploy.errors import InputError
-from simam_deploy.runtime.torch_runner import ULP, TorchRunner
+from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
 from simam_deploy.source.lambdas import choose_lambda
 from simam_deploy.source.options import NetworkOptions
@@ -60,7 +60,6 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         precision="fp32",
         opset=version,
         reference=runner,
-        shaken=partial(runner, rounding_noise=ULP),
         graph=lambda: Traced(trace(model, (plan.spec,), names, plan.trace_sizes, version)),
     )
 

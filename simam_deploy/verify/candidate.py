@@ -11,17 +11,19 @@ from typing import Any
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
+from simam_deploy.core.caveats import caveats
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import PRECISIONS, TensorSpec
 from simam_deploy.errors import EngineError, GraphError, InputError, ValidationError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.passes.resum import resum
 from simam_deploy.graph.prepare import plain
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES, precision_of
 from simam_deploy.precision.rounding import rounded
-from simam_deploy.runtime.graph_runner import run_graph
+from simam_deploy.runtime.graph_runner import run_exact, run_graph
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
 
@@ -34,6 +36,7 @@ class Candidate:
         path: Its file.
         precision: "fp32", "fp16", "bf16" or "int8", by what its graph holds.
         inputs: As the file has them.
+        outputs: The names of what it gives.
         runner: Opens it. Half precision is rounded as the graph says, which no CPU does by itself;
             a plan runs as it is.
         graph: Reads it, in plain ops with all types known, for whoever may use it up; None for a
@@ -42,16 +45,22 @@ class Candidate:
             it takes; none for an .onnx.
         preprocessing: What it says of its input, None where it says nothing.
         notes: What a reader of the report should know.
+        fused: Whether SimAM is a node of its own in it, with what follows it.
+        as_stored: Opens it as ONNX Runtime runs it, rounding and adding in its own way; None for
+            a plan.
     """
 
     path: Path
     precision: str
     inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
     runner: Callable[[], Runner]
     graph: Callable[[], ir.Model] | None
     shapes: tuple[tuple[tuple[int, ...], ...], ...]
     preprocessing: Mapping[str, Any] | None
     notes: tuple[str, ...]
+    fused: bool = False
+    as_stored: Callable[[], Runner] | None = None
 
     @property
     def dtype(self) -> ir.DataType:
@@ -85,16 +94,20 @@ def _open_onnx(path: Path) -> Candidate:
         raise ValidationError(str(error)) from error
     precision = precision_of(model)
     fused = bool(simam_nodes(model))
-    inputs, _ = interface(model)
+    inputs, outputs = interface(model)
+    facts = stated_facts(model.metadata_props)
     return Candidate(
         path=path,
         precision=precision,
         inputs=inputs,
+        outputs=tuple(spec.name for spec in outputs),
         runner=partial(_open, path, precision),
         graph=lambda: plain(read_model(path)),
         shapes=(),
-        preprocessing=stated_facts(model.metadata_props).get("preprocessing"),
-        notes=(FUSED_NOTE,) if fused else (),
+        preprocessing=facts.get("preprocessing"),
+        notes=(*caveats(facts), *([FUSED_NOTE] if fused else [])),
+        fused=fused,
+        as_stored=partial(_as_stored, path),
     )
 
 
@@ -121,13 +134,17 @@ def _open_plan(path: Path, trust: bool) -> Candidate:
         path=path,
         precision=precision,
         inputs=first.inputs,
+        outputs=tuple(spec.name for spec in first.outputs),
         runner=first.fork,
         graph=None,
         shapes=tuple(
             tuple(shape) for p in profiles for shape in ([r.opt for r in p], [r.min for r in p])
         ),
         preprocessing=facts.get("preprocessing"),
-        notes=(PLAN_NOTE,) if "precision" in facts else (PLAN_NOTE, UNSTATED_NOTE),
+        notes=(
+            *caveats(facts),
+            *([PLAN_NOTE] if "precision" in facts else [PLAN_NOTE, UNSTATED_NOTE]),
+        ),
     )
 
 
@@ -136,15 +153,28 @@ UNSTATED_NOTE = "no manifest states the plan's precision: it is judged as fp32"
 
 
 def _open(path: Path, precision: str) -> Runner:
-    """Open a file.
+    """Open a file, its sums as it states them and its half values rounded as it says.
 
     Raises:
         ValidationError: ONNX Runtime does not take it.
     """
     try:
         if precision not in HALF_TYPES:
-            return OnnxRunner(path, as_written=True)
-        return run_graph(rounded(_inlined(read_model(path))), path.name)
+            return run_exact(path)[0]
+        model, _ = resum(rounded(_inlined(read_model(path))))
+        return run_graph(model, path.name)
+    except InputError as error:
+        raise ValidationError(str(error)) from error
+
+
+def _as_stored(path: Path) -> Runner:
+    """Open a file as ONNX Runtime runs it.
+
+    Raises:
+        ValidationError: It does not take it.
+    """
+    try:
+        return OnnxRunner(path, as_written=True)
     except InputError as error:
         raise ValidationError(str(error)) from error
 

@@ -1,63 +1,174 @@
-"""Seeded inputs to hold two models against each other on."""
+"""Seeded inputs to hold two models against each other on.
+
+A batch mixes the kinds, a row each: all of them are met at the cost of as many rows, and each row
+is judged by itself.
+"""
 
 from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import TensorSpec, shape_text
+from simam_deploy.source.samples.preparation import Preparation, read_preparation
+
+Rng = np.random.Generator
+Sizes = tuple[int, ...]
 
 
-def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return rng.standard_normal(shape)
+def _normal(rng: Rng, size: Sizes) -> Array:
+    return rng.standard_normal(size)
 
 
-def _large(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    return 100.0 * rng.standard_normal(shape)
+def _large(rng: Rng, size: Sizes) -> Array:
+    return 100.0 * rng.standard_normal(size)
 
 
-def _constant_planes(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+def _constant_planes(rng: Rng, size: Sizes) -> Array:
     """One value per plane: the variance that SimAM divides by comes near zero."""
-    per_plane = shape[:2] + (1,) * (len(shape) - 2)
-    return np.broadcast_to(rng.standard_normal(per_plane), shape)
+    return np.broadcast_to(rng.standard_normal(size[:1] + (1,) * (len(size) - 1)), size)
 
 
-KINDS: Mapping[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
+def _picture(rng: Rng, size: Sizes) -> Array:
+    """Slow and fast waves between 0 and 1, as a picture's channels are: alike, none below 0."""
+    plane = np.zeros(size[1:] or (1,))
+    for axis in range(plane.ndim):
+        steps = np.linspace(0, 2 * np.pi, plane.shape[axis])
+        wave = np.cos(steps * rng.uniform(0.5, 3) + rng.uniform(0, 6))
+        plane = plane + wave.reshape([-1 if i == axis else 1 for i in range(plane.ndim)])
+    grain = 0.1 * rng.standard_normal(size)
+    return np.clip(0.5 + 0.2 * plane + grain, 0, 1)
+
+
+def _blank(rng: Rng, size: Sizes) -> Array:
+    """A black frame."""
+    return np.zeros(size)
+
+
+KINDS: Mapping[str, Callable[[Rng, Sizes], Array]] = {
     "normal": _normal,
-    "large": _large,
+    "picture": _picture,
     "constant": _constant_planes,
+    "blank": _blank,
+    "large": _large,
 }
+"""By name, how a row without its batch axis is drawn."""
+_PICTURES = ("picture", "blank")
 
 
-@dataclass(frozen=True)
-class Case:
-    """A seeded input that is made anew whenever it is needed, so that none is held."""
-
-    kind: str
-    shapes: tuple[tuple[int, ...], ...]
+class Case(Protocol):
+    """Inputs for one run of a model, made anew whenever they are needed, so that none is held."""
 
     @property
     def name(self) -> str:
-        """Read as `normal 3x3x224x224`."""
-        return f"{self.kind} {', '.join('x'.join(map(str, s)) for s in self.shapes)}"
+        """What a report calls it."""
+        ...
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kind of each row, in order."""
+        ...
 
     def feeds(self, specs: Iterable[TensorSpec]) -> dict[str, Array]:
-        """Make one array per input spec, in the spec's dtype; the case's name is the seed."""
+        """Make one array per input spec, in the spec's dtype."""
+        ...
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Seeded rows.
+
+    Attributes:
+        kinds: Of the rows, a key of `KINDS` each.
+        shapes: One full shape per input.
+        preparation: How a picture becomes a row of the first input, where somebody states it.
+    """
+
+    kinds: tuple[str, ...]
+    shapes: tuple[Sizes, ...]
+    preparation: Preparation | None = field(default=None, hash=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Read as `normal 1x3x224x224`."""
+        kinds = " + ".join(dict.fromkeys(self.kinds))
+        return f"{kinds} {', '.join(shape_text(s) for s in self.shapes)}"
+
+    def feeds(self, specs: Iterable[TensorSpec]) -> dict[str, Array]:
+        """Make the arrays; the case's name is the seed."""
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
-        make = KINDS[self.kind]
         return {
-            spec.name: np.ascontiguousarray(make(rng, shape).astype(spec.dtype))
+            spec.name: np.ascontiguousarray(self._array(rng, shape).astype(spec.dtype))
             for spec, shape in zip(specs, self.shapes, strict=True)
         }
 
+    def _array(self, rng: Rng, shape: Sizes) -> Array:
+        if not shape:
+            return np.asarray(1.0)
+        return np.stack([self._row(rng, kind, shape[1:]) for kind in _cycled(self.kinds, shape[0])])
 
-def cases_for(
-    shapes: Iterable[tuple[tuple[int, ...], ...]], kinds: Iterable[str] = KINDS
-) -> tuple[Case, ...]:
-    """Cross kinds of inputs with sets of full shapes, one shape per input."""
-    return tuple(Case(kind, each) for kind, each in itertools.product(sorted(kinds), shapes))
+    def _row(self, rng: Rng, kind: str, size: Sizes) -> Array:
+        row = KINDS[kind](rng, size)
+        fits = self.preparation is not None and size[:1] == self.preparation.mean.shape
+        if kind not in _PICTURES or self.preparation is None or not fits:
+            return row
+        return self.preparation.of_light(row)
+
+
+def _cycled(kinds: Sequence[str], count: int) -> Iterator[str]:
+    return itertools.islice(itertools.cycle(kinds), count)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows that a user gave."""
+
+    name: str
+    arrays: Feeds = field(hash=False, compare=False)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All are samples."""
+        return ("sample",) * len(next(iter(self.arrays.values())))
+
+    def feeds(self, specs: Iterable[TensorSpec]) -> dict[str, Array]:
+        """Give the arrays in the specs' dtypes."""
+        return {spec.name: self.arrays[spec.name].astype(spec.dtype) for spec in specs}
+
+
+def drawn_cases(
+    shapes: Iterable[tuple[Sizes, ...]],
+    kinds: Sequence[str],
+    preprocessing: Mapping[str, Any] | None = None,
+) -> tuple[Drawn, ...]:
+    """Put every kind into the rows of as few runs as there can be, and every shape into one.
+
+    Args:
+        shapes: Full shapes, one per input in each; rows are counted by the first input.
+        kinds: The first comes first.
+        preprocessing: A manifest's facts of that name: pictures are normalised as they say.
+    """
+    shapes = tuple(shapes)
+    left = list(kinds)
+    cases: list[Drawn] = []
+    for each in itertools.chain(shapes, itertools.cycle(shapes[:1])):
+        if len(cases) >= len(shapes) and not left:
+            break
+        rows = each[0][0] if each and each[0] else 1
+        taken, left = left[:rows], left[rows:]
+        drawn = tuple(_cycled(taken or kinds, rows))
+        cases.append(Drawn(drawn, each, _preparation(preprocessing, each)))
+    return tuple(cases)
+
+
+def _preparation(
+    preprocessing: Mapping[str, Any] | None, shapes: tuple[Sizes, ...]
+) -> Preparation | None:
+    first = shapes[0] if shapes else ()
+    return read_preparation(preprocessing, TensorSpec("", "float32", first))

@@ -2,82 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.core.arrays import Feeds
-from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport
-from simam_deploy.errors import InputError
+from simam_deploy.core.validation import Departure, GateCheck, LayerCheck, ValidationReport
 from simam_deploy.graph.types import HALVES
 from simam_deploy.precision.half.layers import layers
-from simam_deploy.precision.taps import SiteRecorder, record_sites
-from simam_deploy.source.samples import Dataset
+from simam_deploy.precision.taps import SiteRecorder, record_sites, sites_of
+from simam_deploy.verify.cases import Case, Given
 from simam_deploy.verify.drift import find_departure
-from simam_deploy.verify.gates import GateChecker, worst_of
+from simam_deploy.verify.gates import GateChecker, failed, worst_of
 from simam_deploy.verify.layers import check_layers, record_layers
 from simam_deploy.verify.outputs import Recording
 from simam_deploy.verify.pair import Pair, at_fault
-from simam_deploy.verify.report import Departure
 
 Graph = Callable[[], ir.Model]
-_GATE_SAMPLES = 8
-
-
-@dataclass(frozen=True)
-class Inside:
-    """What was found between a candidate's inputs and outputs; nothing of a plan."""
-
-    gates: tuple[GateCheck, ...] = ()
-    layers: tuple[LayerCheck, ...] = ()
-    departure: Departure | None = None
-    notes: tuple[str, ...] = ()
-
-
-def gate_inputs(pair: Pair, recording: Recording, samples: Dataset | None) -> Iterator[Feeds]:
-    """Yield a batch of real samples, or else the drawn inputs of every case.
-
-    Raises:
-        InputError: There are fewer samples than the batch that the candidate fixes.
-    """
-    if samples is None:
-        ordered = sorted(recording.outputs, key=lambda case: case.kind != "normal")
-        yield from (case.feeds(pair.inputs) for case in ordered)
-        return
-    size = pair.batch_size(_GATE_SAMPLES)
-    batch = next(samples.batches(size)).array
-    if len(batch) == size or not isinstance(pair.candidate.inputs[0].shape[0], int):
-        yield {pair.inputs[0].name: batch}
-    else:
-        raise InputError(f"{samples.name} holds {len(batch)} samples, the model takes {size}")
+_CASES = 2
+"""That gates are checked on, the samples that a user gave beside them: all kinds are in them
+where the batch is free."""
+_LAMBDA = 1e-5
+"""Relative, of a lambda read back out of products with it in float32."""
 
 
 def look_inside(
-    pair: Pair, graph: Graph, inputs: Sequence[Feeds], validation: ValidationReport
-) -> Inside:
+    pair: Pair, graph: Graph, recording: Recording, report: ValidationReport
+) -> ValidationReport:
     """Check the candidate's gates and layers, and find where its maps part, if its outputs do.
 
     Raises:
         ValidationError: The candidate cannot be run.
     """
-    gates = _check_sites(pair, graph, inputs)
-    layer_checks, notes = _check_layers(pair, graph, inputs[0])
-    departure = _locate(pair, graph, inputs[0], validation)
-    return Inside(gates, layer_checks, departure, tuple(notes))
+    cases = [
+        case
+        for number, case in enumerate(recording.cases)
+        if number < _CASES or isinstance(case, Given)
+    ]
+    first = cases[0].feeds(pair.inputs)
+    layers, notes = _check_layers(pair, graph, first)
+    return replace(
+        report,
+        gates=_check_sites(pair, graph, cases),
+        layers=layers,
+        departure=_locate(pair, graph, first, report),
+        notes=(*report.notes, *notes),
+    )
 
 
-def _check_sites(pair: Pair, graph: Graph, inputs: Sequence[Feeds]) -> tuple[GateCheck, ...]:
-    """Check every gate on every input."""
+def _check_sites(pair: Pair, graph: Graph, cases: Sequence[Case]) -> tuple[GateCheck, ...]:
+    """Check every gate on some cases; as many as the source has, with its lambdas."""
+    lost = _lost(pair)
+    if lost:
+        return lost
     checks = []
     with (
-        SiteRecorder(pair.original()) as recorder,
+        SiteRecorder(pair.original.plain()) as recorder,
         at_fault(pair.candidate.path),
         GateChecker(graph(), pair.candidate.dtype) as checker,
     ):
-        for feeds in inputs:
+        for case in cases:
+            feeds = case.feeds(pair.inputs)
             checks.append(checker.check(recorder.record(feeds), pair.own_names(feeds)))
     return tuple(worst_of(site) for site in zip(*checks, strict=True))
+
+
+def _lost(pair: Pair) -> tuple[GateCheck, ...]:
+    """Fail every site of the source where its own graph, written out, does not show them all."""
+    own = [site.e_lambda for site in sites_of(pair.original.plain())]
+    wanted = [site.e_lambda for site in pair.sites]
+    if len(own) != len(wanted):
+        reason = f"the source has {len(wanted)} SimAM, its graph written out shows {len(own)}"
+    elif not np.allclose(own, wanted, rtol=_LAMBDA, atol=0):
+        reason = "the lambdas of the source are not those of its graph written out"
+    else:
+        return ()
+    return tuple(failed(site.name, reason) for site in pair.sites)
 
 
 def _check_layers(
@@ -87,12 +89,12 @@ def _check_layers(
     candidate = pair.candidate
     if candidate.dtype not in HALVES:
         return (), []
-    theirs, own = (_kinds(model) for model in (pair.original(), graph()))
+    theirs, own = (_kinds(model) for model in (pair.original.plain(), graph()))
     if theirs != own:
         return (), [f"layers were not compared one by one: {len(own)}, the reference {len(theirs)}"]
-    maps = record_layers(pair.original(), feeds)
+    maps = record_layers(pair.original.plain(), feeds)
     with at_fault(candidate.path):
-        return check_layers(maps, pair.original(), graph(), candidate.dtype), []
+        return check_layers(maps, pair.original.plain(), graph(), candidate.dtype), []
 
 
 def _kinds(model: ir.Model) -> list[tuple[str, object]]:
@@ -110,5 +112,5 @@ def _locate(
     """Find where the maps part, if the outputs do."""
     if validation.passed:
         return None
-    samples, own = record_sites(pair.original(), feeds), pair.own_names(feeds)
+    samples, own = record_sites(pair.original.plain(), feeds), pair.own_names(feeds)
     return find_departure(samples, graph, own, pair.candidate.unit, validation.results)

@@ -1,89 +1,225 @@
-"""Hold one runner against another, case by case, output by output."""
+"""Hold one runner against another, case by case, output by output, slice by slice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import CaseResult, ValidationReport
+from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.cases import Case
 from simam_deploy.verify.rule import Rule
+from simam_deploy.verify.slices import Sliced, as_rows, largest, place_of, worst_slice
+from simam_deploy.verify.spread import Spread, changes, is_discrete, magnitudes
+from simam_deploy.verify.tolerance import COUNTED
+
+_ALIKE = 2.0**-20
+"""Of its largest value, what an output may move by between two runs on the same input: threads
+sum in no fixed order, chance moves it by more."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A reference runner's outputs, kept so that its model can be freed before the next loads.
+    """A reference's outputs, kept so that its model can be freed before the next loads.
 
-    `spread` is, by output, the largest relative change over all cases that rounding makes, and
-    `rule` what candidates are judged by.
+    Attributes:
+        reference: What it was run by.
+        outputs: Of every case.
+        skipped: By case's name, the rows that the reference itself has no finite output for.
     """
 
-    rule: Rule
     reference: str
     outputs: Mapping[Case, Feeds]
-    spread: Mapping[str, float]
+    skipped: Mapping[str, frozenset[int]]
+
+    @functools.cached_property
+    def largest(self) -> dict[str, float]:
+        """By output, the largest magnitude over all cases."""
+        found: dict[str, float] = {}
+        for case, outputs in self.outputs.items():
+            for name, array in outputs.items():
+                sizes = magnitudes(array, len(case.kinds))
+                found[name] = max(found.get(name, 0.0), float(sizes.max(initial=0.0)))
+        return found
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """The cases, in order."""
+        return tuple(self.outputs)
 
 
-def record(reference: Runner, shaken: Runner, cases: Iterable[Case], rule: Rule) -> Recording:
-    """Run every case in the reference, and in the same model with its rounding disturbed.
+def record(reference: Runner, cases: Iterable[Case]) -> Recording:
+    """Run every case in the reference, the first one twice.
 
     Args:
         reference: The model that is right by definition.
-        shaken: The same model, its layers' outputs each off by up to a unit in the last place.
-        cases: The inputs; the rule's own, or some of them.
-        rule: What candidates will be judged by.
+        cases: The inputs.
+
+    Raises:
+        InputError: It gives something else each time, or on no input anything finite.
     """
     outputs: dict[Case, Feeds] = {}
-    spread: dict[str, float] = {}
+    skipped: dict[str, frozenset[int]] = {}
     for case in cases:
-        feeds = case.feeds(reference.inputs)
-        outputs[case] = reference.run(feeds)
-        for name, moved in shaken.run(feeds).items():
-            _, change = difference(outputs[case][name], moved)
-            spread[name] = max(spread.get(name, 0.0), change)
-    return Recording(rule, reference.name, outputs, spread)
+        if not outputs:
+            _check_steady(reference, case)
+        outputs[case] = reference.run(case.feeds(reference.inputs))
+        skipped[case.name] = frozenset(_unusable(outputs[case], len(case.kinds)))
+    if all(len(skipped[case.name]) >= len(case.kinds) for case in outputs):
+        raise InputError("the source's own outputs are NaN on every input that was tried")
+    return Recording(reference.name, outputs, skipped)
 
 
-def compare(recording: Recording, runner: Runner) -> ValidationReport:
-    """Run every recorded case in `runner` and compare each output.
+def _check_steady(reference: Runner, case: Case) -> None:
+    """Run a case twice.
+
+    Raises:
+        InputError: The outputs differ.
+    """
+    first, second = (reference.run(case.feeds(reference.inputs)) for _ in range(2))
+    for name, array in first.items():
+        moved = _moved(array, second[name])
+        if moved > _ALIKE:
+            raise InputError(
+                f"two runs of the source on the same input differ by {moved:.1e} at {name}: it "
+                "draws random numbers (dropout left in training mode, noise) or keeps a state; "
+                "take that out, nothing can be held against it"
+            )
+
+
+def _moved(first: Array, second: Array) -> float:
+    """Give the largest change over the largest magnitude; NaN that is in both is none."""
+    if first.shape != second.shape:
+        return np.inf
+    if not first.size:
+        return 0.0
+    off = changes(first, second, 0)
+    both = np.isnan(first) & np.isnan(second) if off.size == first.size else np.zeros(off.shape)
+    scale = float(magnitudes(first, 0).max()) or 1.0
+    return float(np.where(np.reshape(both, off.shape), 0.0, off).max()) / scale
+
+
+def _unusable(outputs: Feeds, batch: int) -> Iterator[int]:
+    """List the rows with a NaN in any output."""
+    for array in outputs.values():
+        if is_discrete(array) or not array.size:
+            continue
+        rows = as_rows(array, batch)
+        bad = np.isnan(rows).reshape(len(rows), -1).any(axis=1)
+        whole = len(rows) != batch and bad.any()
+        yield from range(batch) if whole else np.flatnonzero(bad).tolist()
+
+
+def run_cases(runner: Runner, cases: Iterable[Case]) -> dict[Case, Feeds]:
+    """Run every case, its inputs made anew."""
+    return {case: runner.run(case.feeds(runner.inputs)) for case in cases}
+
+
+def compare(
+    recording: Recording, rule: Rule, spread: Spread, got: Mapping[Case, Feeds], candidate: str
+) -> ValidationReport:
+    """Hold a candidate's outputs against the recorded ones.
 
     Args:
         recording: The reference.
-        runner: The candidate; its inputs and outputs bear the reference's names.
+        rule: What bounds the candidate.
+        spread: What rounding makes of the reference.
+        got: The candidate's outputs of every recorded case, under the reference's names.
+        candidate: What it was run by.
 
     Returns:
-        The report; it fails on any NaN or infinity, missing output, shape or bound.
+        The report; it fails on any NaN, missing output, shape or bound.
     """
-    rule = recording.rule
-    results = []
-    for case, expected in recording.outputs.items():
-        got = runner.run(case.feeds(runner.inputs))
-        for name, array in expected.items():
-            allowed = rule.tolerance.allowed(recording.spread[name])
-            results.append(_compare_output(case.name, name, array, got.get(name), allowed))
-    names = recording.reference, runner.name
-    return ValidationReport(*names, rule.precision, str(rule.tolerance), tuple(results))
+    results = [
+        judge_of(recording, rule, spread, case).result(name, array, got[case].get(name))
+        for case, expected in recording.outputs.items()
+        for name, array in expected.items()
+    ]
+    names = recording.reference, candidate
+    return ValidationReport(
+        *names, rule.precision, str(rule.tolerance), tuple(results), given=rule.tolerance.given
+    )
 
 
-def difference(expected: Array, got: Array) -> tuple[float, float]:
-    """Give the largest difference, and the same over the largest magnitude expected."""
-    reference = expected.astype(np.float64)
-    max_abs = float(np.max(np.abs(got.astype(np.float64) - reference), initial=0.0))
-    largest = float(np.max(np.abs(reference), initial=0.0))
-    return max_abs, max_abs / largest if largest else max_abs
+def judge_of(recording: Recording, rule: Rule, spread: Spread, case: Case) -> Judge:
+    """Give the judge of a case's outputs."""
+    skipped = recording.skipped[case.name]
+    return Judge(rule, spread, case, skipped, len(case.kinds), recording.largest)
 
 
-def _compare_output(
-    case: str, name: str, expected: Array, got: Array | None, allowed: float
-) -> CaseResult:
-    reason = _incomparable(expected, got)
-    if reason or got is None:
-        return CaseResult(case, name, float("nan"), float("nan"), allowed, reason)
-    return CaseResult(case, name, *difference(expected, got), allowed)
+@dataclass(frozen=True)
+class Judge:
+    """Compares the outputs of one case."""
+
+    rule: Rule
+    spread: Spread
+    case: Case
+    skipped: frozenset[int]
+    batch: int
+    largest: Mapping[str, float]
+
+    def result(self, name: str, expected: Array, got: Array | None) -> CaseResult:
+        """Find the slice that is nearest its bound, or furthest beyond it."""
+        reason = _incomparable(expected, got)
+        if reason or got is None:
+            nothing = float("nan")
+            return CaseResult(self.case.name, name, nothing, nothing, 0.0, reason)
+        off = self._counted(changes(expected, got, self.batch))
+        sizes, allowed = self.bounds(name, expected)
+        return self._worst(name, expected, off, sizes, allowed)
+
+    def bounds(self, name: str, expected: Array) -> tuple[Sliced, Sliced]:
+        """Give what each slice's difference is relative to, and the bound on it."""
+        rows = magnitudes(expected, self.batch)
+        whole = rows.reshape(len(rows), -1).max(axis=1)
+        whole = np.where(whole > 0, whole, whole.max() or 1.0)
+        sizes = [_filled(size, whole) for size in largest(rows)]
+        if self.rule.tolerance.whole:
+            whole = np.full_like(whole, self.largest[name] or 1.0)
+            sizes = [np.broadcast_to(whole[:, None], size.shape) for size in sizes]
+        noise = self.spread.noise(self.case.name, name, rows)
+        tolerance = self.rule.tolerance
+        if is_discrete(expected):
+            tolerance = replace(tolerance, floor=0.0, cap=COUNTED)
+        return sizes, tolerance.allowed(sizes, whole, noise)
+
+    def _counted(self, off: Array) -> Array:
+        """Leave out the rows that the reference has nothing for."""
+        if len(off) == self.batch:
+            off[sorted(self.skipped)] = 0.0
+        return off
+
+    def _worst(
+        self, name: str, expected: Array, off: Array, sizes: Sliced, allowed: Sliced
+    ) -> CaseResult:
+        errors = largest(off)
+        axis, row, number = worst_slice(errors, allowed)
+        error, size = errors[axis][row, number], sizes[axis][row, number]
+        return CaseResult(
+            self.case.name,
+            name,
+            float(error),
+            float(error / size),
+            float(allowed[axis][row, number] / size),
+            where=self._where(off, axis, row, number),
+        )
+
+    def _where(self, off: Array, axis: int, row: int, number: int) -> str:
+        """Name a row by its kind, where there are several, and a slice by its number."""
+        several = len(set(self.case.kinds)) > 1 and len(off) == self.batch
+        words = [self.case.kinds[row] if several else "", place_of(off, axis, number)]
+        return ", ".join(word for word in words if word)
+
+
+def _filled(size: Array, whole: Array) -> Array:
+    """Give slices that are 0 throughout the size of the smallest beside them that is not."""
+    beside = np.where(size > 0, size, np.inf).min(axis=1, keepdims=True)
+    return np.where(size > 0, size, np.where(np.isfinite(beside), beside, whole[:, None]))
 
 
 def _incomparable(expected: Array, got: Array | None) -> str:
@@ -92,8 +228,9 @@ def _incomparable(expected: Array, got: Array | None) -> str:
         return "output missing"
     if got.shape != expected.shape:
         return f"shape {got.shape}, expected {expected.shape}"
-    for whose, array in (("reference", expected), ("candidate", got)):
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        if bad:
-            return f"{bad} of {array.size} values of the {whose} are NaN or infinite"
-    return ""
+    if not expected.size:
+        return f"an empty array, {got.shape}: there is nothing to compare"
+    if is_discrete(expected) != is_discrete(got):
+        return f"{got.dtype}, expected {expected.dtype}"
+    bad = int(np.count_nonzero(~np.isfinite(got) & np.isfinite(expected)))
+    return f"{bad} of {got.size} values of the candidate are NaN or infinite" if bad else ""

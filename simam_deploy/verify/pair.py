@@ -1,59 +1,76 @@
-"""A reference and a candidate, opened so that both can be given the same arrays."""
+"""A reference and a candidate that are held against each other."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import onnx_ir as ir
-
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import SimamSite, TensorSpec
 from simam_deploy.errors import InputError, UsageError, ValidationError
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.graph.file.write import write_model
-from simam_deploy.graph.prepare import for_runtime
+from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.types import precision_of
+from simam_deploy.precision.original import Original, keep_original
 from simam_deploy.runtime.protocol import Closing, Runner
 from simam_deploy.runtime.renamed import Renamed
 from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.subject import Subject
+from simam_deploy.source.subject import InputShapes, Subject
 from simam_deploy.verify.candidate import Candidate
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Both models, open to whoever reads on, and what was found on opening them.
+    """A reference's graph and a candidate, opened so that both can be given the same arrays.
 
     Attributes:
-        subject: The reference.
+        original: The reference's graph.
+        sites: Its SimAM, by the source's own word.
         candidate: The other.
         inputs: The reference's.
         outputs: The reference's names.
-        shapes: The full input shapes to compare at, one per input in each.
-        original: Reads the reference's graph: float32, plain ops.
     """
 
-    subject: Subject
+    original: Original
+    sites: tuple[SimamSite, ...]
     candidate: Candidate
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
-    shapes: tuple[tuple[tuple[int, ...], ...], ...]
-    original: Callable[[], ir.Model]
 
     @contextlib.contextmanager
     def open_candidate(self) -> Iterator[Runner]:
         """Run the candidate under the reference's names."""
-        with self.candidate.runner() as runner:
-            yield _Answerable(under_names(runner, self.inputs, self.outputs), self.candidate.path)
+        with self.renamed(self.candidate.runner()) as runner:
+            yield runner
+
+    def renamed(self, runner: Runner) -> Runner:
+        """Give a runner of the candidate the reference's names; its failures are findings."""
+        return _Answerable(under_names(runner, self.inputs, self.outputs), self.candidate.path)
 
     def own_names(self, feeds: Feeds) -> dict[str, Array]:
         """Give feeds under the candidate's names."""
         names = _partners([s.name for s in self.candidate.inputs], [s.name for s in self.inputs])
         return {own: feeds[theirs] for own, theirs in names.items()}
+
+    def matched(self, runner: Runner) -> Iterator[str]:
+        """Say what of a runner of the candidate was matched by position, cast, or left out."""
+        own = self.candidate.inputs
+        for kind, theirs, names in (
+            ("inputs", [s.name for s in self.inputs], [s.name for s in own]),
+            ("outputs", list(self.outputs), list(self.candidate.outputs)),
+        ):
+            if not set(theirs) <= set(names):
+                yield (
+                    f"{kind} matched by position: {', '.join(theirs)} against {', '.join(names)}"
+                )
+        if len(runner.outputs) > len(self.outputs):
+            yield f"the candidate has {len(runner.outputs) - len(self.outputs)} more outputs"
+        for spec in own:
+            if spec.dtype in ("float16", "bfloat16"):
+                yield f"input {spec.name} is {spec.dtype}: the float32 inputs were rounded to it"
 
     def batch_size(self, wanted: int) -> int:
         """Give the batch that the candidate fixes or is tuned for, else the one that is wanted."""
@@ -62,22 +79,30 @@ class Pair:
         return fixed if isinstance(fixed, int) else wanted
 
 
-def open_pair(reference: Path, options: NetworkOptions, candidate: Candidate, folder: Path) -> Pair:
-    """Open the reference at the sizes that the candidate takes, and write its graph to `folder`.
+def pair_up(
+    subject: Subject,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[str, ...],
+    candidate: Candidate,
+    folder: Path,
+) -> Pair:
+    """Write the reference's graph to `folder`.
 
     Raises:
-        InputError: The reference cannot be used, or they do not take the same input.
-        UsageError: It is not float32, or does not take the candidate's sizes.
+        InputError: The graph cannot be made.
     """
-    subject = load_reference(reference, options, candidate)
-    with subject.reference() as runner:
-        inputs, outputs = runner.inputs, tuple(spec.name for spec in runner.outputs)
-    _check_inputs(inputs, candidate)
+    traced = subject.graph().model
+    sites = check_sites(traced)
+    original = keep_original(traced, subject.opset, candidate.fused, folder)
+    return Pair(original, sites, candidate, inputs, outputs)
+
+
+def shapes_for(
+    subject: Subject, inputs: tuple[TensorSpec, ...], candidate: Candidate
+) -> tuple[InputShapes, ...]:
+    """Give the full input shapes to compare at: what the candidate is tuned for or leaves free."""
     wanted = [_fitted(each, inputs) for each in candidate.shapes] or subject.shapes
-    shapes = dict.fromkeys(_fitted(each, candidate.inputs) for each in wanted)
-    file = folder / "reference.onnx"
-    write_model(for_runtime(subject.graph().model, subject.opset, simplify=False), file)
-    return Pair(subject, candidate, inputs, outputs, tuple(shapes), lambda: read_model(file))
+    return tuple(dict.fromkeys(_fitted(each, candidate.inputs) for each in wanted))
 
 
 def load_reference(path: Path, options: NetworkOptions, candidate: Candidate) -> Subject:
@@ -116,7 +141,7 @@ def _check_float32(path: Path, candidate: Candidate) -> None:
         )
 
 
-def _check_inputs(inputs: tuple[TensorSpec, ...], candidate: Candidate) -> None:
+def check_inputs(inputs: tuple[TensorSpec, ...], candidate: Candidate) -> None:
     """See to it that both models can be given the same arrays.
 
     Raises:
@@ -181,6 +206,10 @@ class _Answerable(Closing):
         """
         with at_fault(self._path):
             return self._runner.run(feeds)
+
+    def close(self) -> None:
+        """Close the runner."""
+        self._runner.close()
 
 
 @contextlib.contextmanager

@@ -11,12 +11,11 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.engine.flavours.choose import FLAVOURS
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import ValidationError
-from simam_deploy.graph.types import EPSILON
 from simam_deploy.runtime.gpu import find_gpus
-from simam_deploy.runtime.shaken import Shaken
 from simam_deploy.source.subject import InputShapes
 from simam_deploy.verify.candidate import open_candidate
-from simam_deploy.verify.outputs import compare, record
+from simam_deploy.verify.judge import run_cases_of, spread_of
+from simam_deploy.verify.outputs import compare, record, run_cases
 from simam_deploy.verify.report import describe_failure
 from simam_deploy.verify.rule import rule_for
 
@@ -38,11 +37,14 @@ def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> 
     progress("validating on the GPU")
     model = open_candidate(onnx)  # here it is the reference
     rule = rule_for(model.precision, request.precision)
-    shaken = Shaken(model.runner(), EPSILON[model.dtype])
-    with model.runner() as reference, shaken:
-        recording = record(reference, shaken, rule.cases(_shapes(request, model.inputs)), rule)
+    assert model.graph is not None
+    with model.runner() as reference:
+        recording = record(reference, rule.cases(_shapes(request, model.inputs)))
+    graph = run_cases_of(model.graph(), recording)
+    spread = spread_of(model.graph(), graph, model.precision, request.precision)
     with TensorRTRunner(plan, trust=True) as runner:
-        report = compare(recording, runner)
+        got = run_cases(runner, recording.cases)
+        report = compare(recording, rule, spread, got, runner.name)
     if not report.passed:
         raise ValidationError(f"{request.output.name} was not written: {describe_failure(report)}")
     return report.summary()

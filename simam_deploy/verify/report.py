@@ -6,24 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from simam_deploy.core.specs import TensorSpec, specs_json
-from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport, json_ready
-
-
-@dataclass(frozen=True)
-class Departure:
-    """Where the candidate's maps first leave the reference's, told by the SimAM sites.
-
-    Attributes:
-        site: The first whose map is off; empty where all are right and the outputs are not.
-        before: The largest difference at any site before, relative to the map's largest value.
-        here: The same at the site, or of the outputs.
-        suspects: The nodes with weights between the last right map and here.
-    """
-
-    site: str
-    before: float
-    here: float
-    suspects: tuple[str, ...]
+from simam_deploy.core.validation import (
+    Departure,
+    GateCheck,
+    LayerCheck,
+    ValidationReport,
+    json_ready,
+)
 
 
 @dataclass(frozen=True)
@@ -97,11 +86,7 @@ class ComparisonReport:
     Attributes:
         reference: The model that is right by definition.
         candidate: The other.
-        validation: The outputs, case by case.
-        gates: One check a SimAM site of the reference, the worst over all inputs.
-        gate_inputs: What the gates were checked on.
-        layers: One check a layer of a half candidate that has the reference's layers.
-        departure: Where the maps part, if the outputs failed and they part at one place.
+        validation: Outputs, gates, layers, and what a fault would have shown.
         accuracy: On labelled or unlabelled samples, if there were any.
         bisection: If it was asked for and the outputs failed.
         notes: What was matched by position, cast and the like.
@@ -112,15 +97,21 @@ class ComparisonReport:
     reference: Side
     candidate: Side
     validation: ValidationReport
-    gates: tuple[GateCheck, ...]
-    gate_inputs: str
-    layers: tuple[LayerCheck, ...]
-    departure: Departure | None
     accuracy: Accuracy | None
     bisection: Bisection | None
     notes: tuple[str, ...]
     seconds: float
     gates_shown: bool = True
+
+    @property
+    def gates(self) -> tuple[GateCheck, ...]:
+        """One check a SimAM site of the reference, the worst over all inputs."""
+        return self.validation.gates
+
+    @property
+    def layers(self) -> tuple[LayerCheck, ...]:
+        """One check a layer of a half candidate that has the reference's layers."""
+        return self.validation.layers
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -134,17 +125,19 @@ class ComparisonReport:
         return not self.failures
 
     def _outputs(self) -> str:
-        if self.validation.passed:
+        if self.validation.outputs_passed:
             return ""
         worst = self.validation.worst
         found = worst.reason or f"off by {worst.max_rel:.1e} (allowed {worst.allowed:.1e})"
-        where = f"; {place(self.departure)}" if self.departure else ""
+        found += f" at {worst.where}" if worst.where else ""
+        where = f"; {place(self.validation.departure)}" if self.validation.departure else ""
         return f"output {worst.output} of case '{worst.case}': {found}{where}"
 
     def _gates(self) -> str:
-        if not self.gates:
+        gates = self.gates
+        if not gates:
             return "no SimAM gate was checked" if self.gates_shown else ""
-        failed = [check for check in self.gates if not check.passed]
+        failed = [check for check in gates if not check.passed]
         if not failed:
             return ""
         first = failed[0]
@@ -152,17 +145,18 @@ class ComparisonReport:
             f"off by {first.error_ulps:.3g} units of {self.candidate.precision} "
             f"(allowed {first.allowed_ulps:g})"
         )
-        return f"{len(failed)} of {len(self.gates)} gates: {first.name}: {found}"
+        return f"{len(failed)} of {len(gates)} gates: {first.name}: {found}"
 
     def _layers(self) -> str:
-        failed = [check for check in self.layers if not check.passed]
+        layers = self.layers
+        failed = [check for check in layers if not check.passed]
         if not failed:
             return ""
         first = failed[0]
         found = first.reason or (
             f"off by {first.error_ulps:.3g} units of rounding (allowed {first.allowed_ulps:g})"
         )
-        return f"{len(failed)} of {len(self.layers)} layers: {first.kind} {first.name}: {found}"
+        return f"{len(failed)} of {len(layers)} layers: {first.kind} {first.name}: {found}"
 
     def _agreement(self) -> str:
         found = self.accuracy
@@ -178,11 +172,12 @@ class ComparisonReport:
             "reference": _side(self.reference),
             "candidate": _side(self.candidate),
             "validation": json_ready(self.validation.details()),
+            "proved": self.passed and self.validation.proved,
             "gates": [check.to_json() for check in self.gates],
             "gates_shown": self.gates_shown,
-            "gate_inputs": self.gate_inputs,
             "layers": [check.to_json() for check in self.layers],
-            "departure": _record(self.departure),
+            "power": _record(self.validation.power),
+            "departure": _record(self.validation.departure),
             "accuracy": _record(self.accuracy),
             "bisection": _record(self.bisection),
             "notes": list(self.notes),
@@ -216,8 +211,13 @@ def describe_failure(report: ValidationReport) -> str:
         if wrong:
             return f"{what} {_local(wrong[0])} ({len(wrong)} of {len(checks)} fail)"
     worst = report.worst
-    found = worst.reason or f"off by {worst.max_rel:.1e} of the largest value"
-    return f"output {worst.output} of case '{worst.case}' is {found} (allowed {worst.allowed:.0e})"
+    if worst.reason:
+        return f"output {worst.output} of case '{worst.case}': {worst.reason}"
+    where = f", {worst.where}," if worst.where else ""
+    return (
+        f"output {worst.output} of case '{worst.case}'{where} is off by {worst.max_rel:.1e} of the "
+        f"largest value there (allowed {worst.allowed:.1e})"
+    )
 
 
 def _local(check: GateCheck | LayerCheck) -> str:

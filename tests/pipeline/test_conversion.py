@@ -13,15 +13,19 @@ from simam_deploy import NETWORKS, InputError, OnnxOptions, UsageError, Validati
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.prepare import plain
+from simam_deploy.graph.sites import check_sites
 from simam_deploy.models.create import create
 from simam_deploy.pipeline import half
+from simam_deploy.pipeline.step import Step, record_source
 from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_model
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.source import load_subject
-from simam_deploy.source.options import NetworkOptions
-from simam_deploy.verify.cases import Case
+from simam_deploy.source.options import NetworkOptions, SampleOptions
+from simam_deploy.verify.candidate import open_candidate
+from simam_deploy.verify.judge import judge
+from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.report import describe_failure
 from train_digits import split
 
@@ -173,15 +177,18 @@ class Converted:
 
     def __init__(self, source: Path, folder: Path) -> None:
         subject = load_subject(source, NetworkOptions())
-        self.original = keep_original(subject.graph().model, subject.opset, "portable", folder)
-        cases = tuple(Case("normal", shapes) for shapes in subject.shapes)
-        with subject.reference() as runner:
-            self.reference = half.record_half(self.original, runner, cases, "fp16")
+        self.reference = record_source(subject, "fp16", SampleOptions())
+        traced = subject.graph().model
+        self.sites = check_sites(traced)
+        self.original = keep_original(traced, subject.opset, False, folder)
         self.file = folder / "half.onnx"
-        half.convert_half(self.original, "fp16", True, "portable", True, self.file)
+        step = Step("portable", "fp16", True, True, self.file, lambda step: None)
+        half.convert_half(self.original, step)
 
     def judge(self, file: Path) -> ValidationReport:
-        return half.judge_half(self.reference, self.original, file, "fp16")
+        names = self.reference.inputs, self.reference.outputs
+        pair = Pair(self.original, self.sites, open_candidate(file), *names)
+        return judge(pair, self.reference.recording, "fp32", lambda step: None)
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +290,7 @@ def test_a_dropped_cast_is_no_valid_graph(converted, tmp_path):
     proto = onnx.load(converted.file)
     cast_dropped(proto)
     onnx.save(proto, tmp_path / "wrong.onnx")
-    with pytest.raises(InputError):
+    with pytest.raises(ValidationError):
         converted.judge(tmp_path / "wrong.onnx")
 
 

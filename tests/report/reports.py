@@ -3,13 +3,15 @@
 import math
 
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.core.validation import CaseResult, GateCheck, ValidationReport
+from simam_deploy.core.validation import CaseResult, GateCheck, Power, Seen, ValidationReport
 from simam_deploy.verify.report import ComparisonReport, Side
 
 COLLAPSED = GateCheck("deep.collapsed", (0.6222, 0.6225), (0.6225, 0.98), 0.0, 0.91, 380.0, 0.55)
 BROKEN = GateCheck(
     "deep.<broken>", (math.nan,) * 2, (math.nan,) * 2, *(math.nan,) * 3, 0.55, "3 values NaN"
 )
+
+SEEN = Power(Seen(31.0, "layer1"), Seen(0.4), Seen(12.0), 2, 2)
 
 
 def right(number: int) -> GateCheck:
@@ -23,11 +25,9 @@ def report(*gates: GateCheck) -> ComparisonReport:
     return ComparisonReport(
         reference=Side("a.pth", "PyTorch", "fp32", (spec,), ("y",)),
         candidate=Side("b.onnx", "ONNX Runtime", "fp16", (spec,), ("y",)),
-        validation=ValidationReport("PyTorch", "ONNX Runtime", "fp16", "a rule", (result,)),
-        gates=gates,
-        gate_inputs="drawn inputs",
-        layers=(),
-        departure=None,
+        validation=ValidationReport(
+            "PyTorch", "ONNX Runtime", "fp16", "a rule", (result,), gates, power=SEEN
+        ),
         accuracy=None,
         bisection=None,
         notes=(),

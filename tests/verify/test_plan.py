@@ -27,7 +27,7 @@ def test_a_plan_that_computes_what_its_graph_does(gpu, tmp_path):
     facts = full(onnx, tmp_path / "m.engine").validation
     assert facts["passed"] is True
     assert facts["max_rel"] == 0
-    assert facts["cases"] == 6  # normal, large, constant; batches 1 and 8
+    assert facts["cases"] == 2  # batches 1 and 8, all kinds of inputs among their rows
     assert "TensorRT 11.4" in facts["candidate"]
 
 

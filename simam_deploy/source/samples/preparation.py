@@ -54,6 +54,12 @@ class Preparation:
             return self._padded(self._normalised(_fitted(picture, self.size)))
         return self._normalised(_covering(picture, self.size, self.enlarged))
 
+    def of_light(self, light: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Normalise what is a picture already, (C, H, W) from 0 (black) to 1."""
+        ones = (-1, 1, 1)
+        normal: npt.NDArray[Any] = light * 255 * self.scale - self.mean.reshape(ones)
+        return normal / self.std.reshape(ones)
+
     def _normalised(self, picture: Image.Image) -> npt.NDArray[np.float32]:
         pixels = np.asarray(picture, np.float32).reshape(picture.height, picture.width, -1)
         channels = pixels[..., ::-1] if self.reverse else pixels

@@ -1,0 +1,88 @@
+"""Draw a graph's rounding anew: what changes in its outputs is what rounding costs it.
+
+Every map that an operator computes is multiplied by 1 + u, u drawn evenly from [-unit, unit] for
+every element and every run; of a network that is to become half, it is then rounded to that, as a
+half network stores it. Whoever wrote the network, it is told by its graph alone.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from simam_deploy.errors import UsageError
+from simam_deploy.graph.file.typed import typed
+from simam_deploy.graph.passes.opset import lower_opset
+from simam_deploy.graph.recognise import recognise
+from simam_deploy.precision.rounding import round_value
+
+ROUNDING = {
+    *("Add", "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "Div", "Einsum", "Exp"),
+    *("Gemm", "GlobalAveragePool", "GroupNormalization", "InstanceNormalization"),
+    *("LayerNormalization", "Log", "LogSoftmax", "MatMul", "Pow", "ReduceL2", "ReduceMean"),
+    *("ReduceSum", "Resize", "Softmax", "Sqrt", "Sub", "Sum"),
+}
+"""Operators whose result is rounded by more than the unit or stored. A product, or an activation
+of one value, adds one rounding to those of the sum that it is made of."""
+_RANDOM_UNTIL = 21
+"""Opset: of RandomUniformLike's later version, for bfloat16, ONNX Runtime has no kernel."""
+_LEAST_RANK = 2
+"""Of a map: what has fewer axes is arithmetic on sizes, which is exact."""
+
+
+def disturb(model: ir.Model, unit: float, half: ir.DataType | None = None) -> ir.Model:
+    """Put noise behind every operator that rounds, and behind every SimAM as a whole.
+
+    Args:
+        model: Plain ops, computing in float32; it is used up.
+        unit: The largest relative change.
+        half: FLOAT16 or BFLOAT16, to round to behind it.
+
+    Returns:
+        The graph; every run of it draws anew, and a fresh session draws the same again.
+    """
+    drawn = _draws(model)
+    model = typed(model)
+    sites = [site for site in recognise(model).sites if not site.gate_only]
+    inside = {node for site in sites for node in site.nodes}
+    found = [n.outputs[0] for n in model.graph if n not in inside and _rounds(n)]
+    for number, value in enumerate(dict.fromkeys([*found, *(site.y for site in sites)])):
+        noisy = _noisy(model.graph, value, unit, number) if drawn else value
+        if half is not None:
+            round_value(model.graph, noisy, half)
+    return model
+
+
+def _draws(model: ir.Model) -> bool:
+    """Bring a graph down to where ONNX Runtime has random numbers; False where it cannot be."""
+    try:
+        lower_opset(model, _RANDOM_UNTIL)
+    except UsageError:
+        return False
+    return True
+
+
+def _rounds(node: ir.Node) -> bool:
+    value = node.outputs[0]
+    if node.domain or node.op_type not in ROUNDING or value.dtype != ir.DataType.FLOAT:
+        return False
+    return value.shape is not None and len(value.shape) >= _LEAST_RANK
+
+
+def _noisy(graph: ir.Graph, value: ir.Value, unit: float, seed: int) -> ir.Value:
+    """Let all readers of a value, and the graph's output, have it disturbed."""
+    producer = value.producer()
+    assert producer is not None
+    bounds = {"low": 1 - unit, "high": 1 + unit, "seed": float(seed), "dtype": ir.DataType.FLOAT}
+    noise = ir.node("RandomUniformLike", [value], attributes=bounds)
+    product = ir.node("Mul", [value, noise.outputs[0]])
+    noisy = product.outputs[0]
+    for made, role in ((noise.outputs[0], "noise"), (noisy, "noisy")):
+        made.name, made.shape, made.type = f"{value.name}/{role}", value.shape, value.type
+    was_output = value.is_graph_output()
+    value.replace_all_uses_with(noisy, replace_graph_outputs=was_output)
+    noise.replace_input_with(0, value)
+    product.replace_input_with(0, value)
+    if was_output:
+        value.name, noisy.name = f"{value.name}/undisturbed", value.name
+    graph.insert_after(producer, [noise, product])
+    return noisy

@@ -1,0 +1,37 @@
+"""What the outputs would have shown of faults, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simam_deploy.core.validation import Power, Seen, ValidationReport
+
+ADVICE = (
+    "the inputs could not have shown such a fault: give real samples (--data), or a trained network"
+)
+
+
+def verdict_word(report: ValidationReport, proved: str) -> str:
+    """Give the word for a report that passed: `proved`, or that it is not."""
+    return proved if report.proved else "NOT PROVED"
+
+
+def power_lines(report: ValidationReport) -> Iterator[str]:
+    """Word the power, a line each: what would have been seen, and what to do if it would not."""
+    power = report.power
+    if power is None:
+        return
+    yield f"{_dropped(power)}; every lambda x 2: {_units(power.e_lambda)}"
+    yield f"a channel or slice of an output off by 5 %: {_units(power.score)}"
+    if not power.proves:
+        yield ADVICE
+
+
+def _dropped(power: Power) -> str:
+    tried = f"the least visible of {power.tried} tried, of {power.sites}"
+    return f"a SimAM left out ({power.dropped.where}, {tried}): {_units(power.dropped)}"
+
+
+def _units(seen: Seen) -> str:
+    verdict = "seen" if seen.units > 1 else "not seen"
+    return f"{seen.units:.2g} times the bound, {verdict}"

@@ -1,0 +1,123 @@
+"""The one judge: an export, a validation and an engine hold a candidate against its reference here.
+
+outputs   slice by slice, within what rounding makes of this network (`verify.rule`)
+float32   of a conversion: the same network's own float32 graph first, by float32's rule, so
+that a fault of ours cannot stand in for the truth
+gates     every SimAM of the source by itself, against the formula (`verify.gates`)
+layers    of half precision: every layer by itself (`verify.layers`)
+power     what the outputs would have shown of planted faults (`verify.power`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import onnx_ir as ir
+
+from simam_deploy.core.arrays import Feeds
+from simam_deploy.core.progress import Progress
+from simam_deploy.core.validation import ValidationReport
+from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES
+from simam_deploy.precision.disturb import disturb
+from simam_deploy.precision.rounding import rounded
+from simam_deploy.runtime.graph_runner import run_graph
+from simam_deploy.verify.cases import Case
+from simam_deploy.verify.inside import look_inside
+from simam_deploy.verify.outputs import Recording, compare, judge_of, run_cases
+from simam_deploy.verify.pair import Pair
+from simam_deploy.verify.power import measure_power
+from simam_deploy.verify.remarks import remarks
+from simam_deploy.verify.rule import Rule, rule_for
+from simam_deploy.verify.spread import Spread, measure_spread
+
+_HALF_NOISE = 0.25
+"""Of the half type's eps, added to the rounding itself, so that every run rounds otherwise."""
+
+
+def judge(
+    pair: Pair,
+    recording: Recording,
+    precision: str,
+    progress: Progress,
+    given: float | None = None,
+) -> ValidationReport:
+    """Hold a candidate against what was recorded of its reference.
+
+    Args:
+        pair: Both.
+        recording: Of the reference itself, on the cases of `rule_for(precision, ...)`.
+        precision: The reference's.
+        progress: Told each step.
+        given: A bound on the outputs that a user gave.
+
+    Raises:
+        ValidationError: The candidate cannot be run.
+    """
+    progress("computing what rounding costs")
+    graph = run_cases_of(pair.original.plain(), recording)
+    if precision != pair.candidate.precision:
+        proof = _prove_float32(pair, recording, graph, given)
+        if not proof.passed:
+            return proof
+    rule = rule_for(precision, pair.candidate.precision, given)
+    spread = spread_of(pair.original.plain(), graph, precision, pair.candidate.precision)
+    progress("comparing outputs")
+    report = _compare(pair, recording, rule, spread)
+    if pair.candidate.graph is not None:
+        progress("checking gates and layers")
+        report = look_inside(pair, pair.candidate.graph, recording, report)
+    progress("measuring what a fault would have shown")
+    power = measure_power(
+        pair.original.graph(), graph, lambda case: judge_of(recording, rule, spread, case)
+    )
+    return replace(report, power=power, notes=(*report.notes, *remarks(recording, graph)))
+
+
+def run_cases_of(model: ir.Model, recording: Recording) -> Mapping[Case, Feeds]:
+    """Run a graph of plain ops, which is used up, on every recorded case."""
+    with run_graph(rounded(model)) as runner:
+        return run_cases(runner, recording.cases)
+
+
+def spread_of(
+    model: ir.Model, graph: Mapping[Case, Feeds], reference: str, candidate: str
+) -> Spread:
+    """Tell what rounding makes of a network.
+
+    Args:
+        model: The reference's graph, plain ops; it is used up.
+        graph: Its outputs.
+        reference: Its precision.
+        candidate: The precision that it is held against.
+    """
+    half = HALF_TYPES.get(candidate) if reference != candidate else None
+    unit = EPSILON[FLOAT_TYPES[candidate]] * (1.0 if half is None else _HALF_NOISE)
+    with run_graph(disturb(rounded(model), unit, half)) as disturbed:
+        return measure_spread(graph, disturbed)
+
+
+def _prove_float32(
+    pair: Pair, recording: Recording, graph: Mapping[Case, Feeds], given: float | None
+) -> ValidationReport:
+    """Hold the float32 graph that a conversion starts from against the source."""
+    rule = rule_for("fp32", "fp32", given)
+    spread = spread_of(pair.original.plain(), graph, "fp32", "fp32")
+    report = compare(recording, rule, spread, graph, "our float32 graph in ONNX Runtime")
+    results = (replace(r, case=f"{r.case}, our float32 graph") for r in report.results)
+    return replace(report, results=tuple(results))
+
+
+def _compare(pair: Pair, recording: Recording, rule: Rule, spread: Spread) -> ValidationReport:
+    """Compare outputs, of a float16 file also as ONNX Runtime runs it."""
+    with pair.open_candidate() as runner:
+        got = run_cases(runner, recording.cases)
+        report = compare(recording, rule, spread, got, runner.name)
+        notes = tuple(pair.matched(runner))
+    stored = pair.candidate.as_stored
+    if pair.candidate.precision != "fp16" or stored is None:  # its CPU has no bfloat16 convolution
+        return replace(report, notes=notes)
+    with pair.renamed(stored()) as runner:
+        own = compare(recording, rule, spread, run_cases(runner, recording.cases), runner.name)
+    results = (replace(r, case=f"{r.case}, every rounding shown") for r in report.results)
+    return replace(own, results=(*own.results, *results), notes=notes)

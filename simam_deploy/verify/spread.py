@@ -1,0 +1,151 @@
+"""What rounding makes of a network's outputs, told from the network itself.
+
+The same graph is run with its rounding drawn anew (`precision.disturb`), and what changes is
+looked at by row and slice. A slice may be a single number, of which a few draws say little: so
+draws are pooled. With s the root mean square of a slice's changes, taken over all rows and draws,
+each row's in units of its own, and M the largest change in a row,
+
+    noise of a slice in a row = M * s / (the largest s along that axis)
+
+A slice as noisy as the noisiest is then allowed the row's largest change, whatever was drawn
+there, and a quiet one its share. Ten numbers (five rows, two draws) give s to a fifth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.runtime.protocol import Runner
+from simam_deploy.verify.cases import Case
+from simam_deploy.verify.slices import Sliced, as_rows, axes_of, by_slice
+
+DRAWS = 2
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The noise of every output.
+
+    Attributes:
+        peaks: By case's name and output, the largest change in each row.
+        shares: By output, axis and how many slices there are, each slice's part of it, at most 1.
+    """
+
+    peaks: Mapping[tuple[str, str], Array]
+    shares: Mapping[tuple[str, int, int], Array]
+
+    def noise(self, case: str, output: str, rows: Array) -> Sliced:
+        """Give the noise in each row and slice of an output's `changes`."""
+        peak = self.peaks.get((case, output), np.zeros(len(rows)))
+        sizes = [rows.shape[axis] if rows.ndim > 1 else 1 for axis in axes_of(rows)]
+        shares = [self.shares.get((output, a, n), np.ones(n)) for a, n in enumerate(sizes)]
+        return [peak[:, None] * share[None, :] for share in shares]
+
+
+def is_discrete(array: Array) -> bool:
+    """Tell whether an output is counted (integers, booleans) and not measured."""
+    return not np.issubdtype(array.dtype, np.floating) and array.dtype.kind in "biu"
+
+
+def changes(expected: Array, got: Array, batch: int) -> Array:
+    """Give how far two arrays of one shape are apart, in float64, the batch's axis first.
+
+    Of numbers that is the magnitude of their difference, 0 where both are the same infinity; of
+    integers and booleans the share of a row's that differ, (rows, 1).
+    """
+    if is_discrete(expected):
+        rows = as_rows(expected != got, batch)
+        shares: Array = rows.reshape(len(rows), -1).mean(axis=1, keepdims=True)
+        return shares
+    with np.errstate(invalid="ignore"):
+        off = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+    return as_rows(np.where(expected == got, 0.0, off), batch)
+
+
+def magnitudes(expected: Array, batch: int) -> Array:
+    """Give what differences are relative to: magnitudes, of counted outputs 1 a row."""
+    if is_discrete(expected):
+        return np.ones((len(as_rows(expected, batch)), 1))
+    sizes = np.abs(expected.astype(np.float64))
+    return as_rows(np.where(np.isfinite(sizes), sizes, 0.0), batch)
+
+
+def measure_spread(outputs: Mapping[Case, Feeds], disturbed: Runner, draws: int = DRAWS) -> Spread:
+    """Run every case a few times in a graph whose rounding is drawn anew.
+
+    Args:
+        outputs: The same graph's without that.
+        disturbed: The graph; every run draws anew.
+        draws: Runs a case.
+    """
+    tally = _Tally()
+    for case, expected in outputs.items():
+        feeds = case.feeds(disturbed.inputs)
+        drawn = [disturbed.run(feeds) for _ in range(draws)]
+        for name, array in expected.items():
+            tally.add(case.name, name, array, [each[name] for each in drawn], len(case.kinds))
+    return tally.spread()
+
+
+class _Tally:
+    """Collects changes, case by case."""
+
+    def __init__(self) -> None:
+        self._peaks: dict[tuple[str, str], Array] = {}
+        self._scales: dict[tuple[str, str], Array] = {}
+        self._squares: dict[tuple[str, int, int], list[Array]] = {}
+
+    def add(
+        self, case: str, output: str, expected: Array, drawn: Sequence[Array], batch: int
+    ) -> None:
+        """Take one output of one case."""
+        if not expected.size:
+            return
+        off = [_finite(changes(expected, each, batch)) for each in drawn]
+        flat = [each.reshape(len(each), -1) for each in off]
+        self._peaks[case, output] = np.max([each.max(axis=1) for each in flat], axis=0)
+        sizes = magnitudes(expected, batch)
+        self._scales[case, output] = sizes.reshape(len(sizes), -1).max(axis=1)
+        means = [by_slice(each * each, np.mean) for each in off]
+        for axis, each in enumerate(zip(*means, strict=True)):
+            mean = np.mean(each, axis=0)
+            self._squares.setdefault((output, axis, mean.shape[1]), []).append(mean)
+
+    def spread(self) -> Spread:
+        """Pool what was taken."""
+        shares = {key: _shares(np.concatenate(rows)) for key, rows in self._squares.items()}
+        typical = {name: self._typical(name) for _, name in self._peaks}
+        peaks = {
+            key: np.maximum(peak, typical[key[1]] * self._scales[key])
+            for key, peak in self._peaks.items()
+        }
+        return Spread(peaks, shares)
+
+    def _typical(self, output: str) -> float:
+        """Give the middle of the rows' largest changes, over the rows' largest values."""
+        relative = [
+            self._peaks[key] / np.where(scale, scale, 1.0)
+            for key, scale in self._scales.items()
+            if key[1] == output
+        ]
+        return float(np.median(np.concatenate(relative)))
+
+
+def _finite(off: Array) -> Array:
+    """Leave out what overflowed in a draw: it says nothing of the rest."""
+    return np.where(np.isfinite(off), off, 0.0)
+
+
+def _shares(squares: Array) -> Array:
+    """Give each slice's root mean square over the largest, from mean squares (rows, slices)."""
+    whole = squares.mean(axis=1, keepdims=True)
+    noisy = whole[:, 0] > 0
+    if not noisy.any():
+        return np.ones(squares.shape[1])
+    pooled = np.mean(squares[noisy] / whole[noisy], axis=0)
+    share: Array = np.sqrt(pooled / pooled.max())
+    return share
