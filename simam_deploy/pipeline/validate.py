@@ -17,7 +17,7 @@ from simam_deploy.pipeline.options import ComparisonOptions
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.source.options import NetworkOptions, SampleOptions
 from simam_deploy.verify.candidate import Candidate, open_candidate
-from simam_deploy.verify.classes import compare_classes, open_samples
+from simam_deploy.verify.classes import compare_samples, open_samples
 from simam_deploy.verify.inside import Inside, gate_inputs, look_inside
 from simam_deploy.verify.pair import open_pair
 from simam_deploy.verify.pair_outputs import compare_outputs, record_outputs
@@ -33,7 +33,7 @@ def validate_models(
     *,
     progress: Progress = lambda step: None,
 ) -> ComparisonReport:
-    """Hold a candidate's outputs, SimAM gates and classes against a reference's.
+    """Hold a candidate's outputs, SimAM gates, and classes or detections against a reference's.
 
     Args:
         reference: What `export_onnx` takes, in float32: it is right by definition.
@@ -41,7 +41,7 @@ def validate_models(
             read, so that its outputs and classes alone are judged.
         network: What is said of the reference; its shape is for what the candidate leaves free,
             and its free dimensions are the candidate's.
-        samples: Samples to rank classes on; gates are then judged on them too.
+        samples: Samples to rank classes or detect on; gates are then judged on them too.
         options: How the candidate is judged.
         progress: Told each step.
 
@@ -75,7 +75,7 @@ def validate_models(
             inside = look_inside(pair, other.graph, feeds, validation)
         accuracy = None
         if dataset is not None:
-            accuracy = compare_classes(pair, dataset, options.min_agreement, progress)
+            accuracy = compare_samples(pair, dataset, options.min_agreement, progress)
         found = None
         if options.find_hazards and not validation.passed:
             output = None if options.output is None else Path(options.output)
