@@ -89,11 +89,13 @@ def _detections(found: Detections) -> Iterator[tuple[str, str]]:
         f"F1 {found.agreement:.2%} of {found.found} detections in {found.samples} samples "
         f"(at least {found.required:.2%})",
     )
-    yield (
-        "detections",
-        f"{found.lost} lost, {found.added} added; the others overlap by {found.mean_iou:.4f}, "
-        f"their scores differ by {found.score_difference:.1e} at most",
+    others = (
+        f"; the others overlap by {found.mean_iou:.4f}, their scores differ by "
+        f"{found.score_difference:.1e} at most"
+        if found.mean_iou is not None
+        else ""
     )
+    yield "detections", f"{found.lost} lost, {found.added} added{others}"
     if found.reference and found.candidate:
         for name, label in (("map", "mAP 50-95"), ("map50", "mAP 50")):
             before, after = getattr(found.reference, name), getattr(found.candidate, name)

@@ -180,7 +180,8 @@ def _cell_reader(objectness: bool) -> Callable[[Array, float], Found]:
         scores = cells[:, 5:] * cells[:, 4:5] if objectness else cells[:, 4:]
         cell, label = np.nonzero(scores > least)
         centre, half = cells[cell, :2], cells[cell, 2:4] / 2
-        corners = np.concatenate([centre - half, centre + half], axis=1)
+        with np.errstate(invalid="ignore"):  # infinity less infinity, which is left out
+            corners = np.concatenate([centre - half, centre + half], axis=1)
         found = _sorted(corners, scores[cell, label], label.astype(np.float64), least)
         kept = suppress(found.boxes[:_MOST], found.labels[:_MOST])
         return Found(found.boxes[kept], found.scores[kept], found.labels[kept])

@@ -109,7 +109,7 @@ def _summary(
         found=agreement.ours,
         lost=agreement.ours - agreement.pairs,
         added=agreement.theirs - agreement.pairs,
-        mean_iou=agreement.overlap / agreement.pairs if agreement.pairs else 0.0,
+        mean_iou=agreement.overlap / agreement.pairs if agreement.pairs else None,
         score_difference=agreement.score,
         reference=scores[0],
         candidate=scores[1],

@@ -78,7 +78,7 @@ class Detections:
         found: How much the reference detects.
         lost: What of it the candidate does not.
         added: What the candidate detects, and the reference does not.
-        mean_iou: The mean overlap of what both detect.
+        mean_iou: The mean overlap of what both detect, None where that is nothing.
         score_difference: The largest between their scores.
         reference: Its precision, None where no boxes are known.
         candidate: Its precision, None where no boxes are known.
@@ -90,7 +90,7 @@ class Detections:
     found: int
     lost: int
     added: int
-    mean_iou: float
+    mean_iou: float | None
     score_difference: float
     reference: MeanPrecision | None
     candidate: MeanPrecision | None
