@@ -49,6 +49,7 @@ NMS = """
     kept = Gather<axis = 0>(flat_boxes, place)
     class = Gather<axis = 1>(chosen, class_col)
     batched = Unsqueeze(kept, first)
+    again = Gather<axis = 1>(boxes, place)
     count = Shape(chosen)
 """
 
@@ -79,6 +80,7 @@ def nms() -> ir.Model:
     return network(
         NMS,
         "float[n,4] kept, int64[n,1] class, int64[n,3] chosen, float[1,n,4] batched, "
+        "float[1,n,4] again, "
         "int64[2] count, float[1,64,4] boxes",
     )
 
@@ -123,7 +125,7 @@ def top() -> ir.Model:
 def test_rows_are_followed_behind_a_non_max_suppression():
     found = selected_outputs(nms())
     assert {name: each.axis for name, each in found.items()} == {
-        "kept": 0, "class": 0, "chosen": 0, "batched": 1
+        "kept": 0, "class": 0, "chosen": 0, "batched": 1, "again": 1
     }  # fmt: skip
     assert {each.by for each in found.values()} == {"chosen"}
     assert [name for name, each in found.items() if each.triples] == ["chosen"]
