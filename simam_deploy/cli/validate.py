@@ -24,10 +24,12 @@ _EPILOG = """examples:
   simam-validate model.pth model.onnx
   simam-validate model.onnx model-fp16.onnx --data samples.npz --plot gates.html
   simam-validate model.onnx model.engine --data samples.npz
+  simam-validate detector.onnx detector-fp16.onnx --data coco/annotations/instances_val2017.json
   simam-validate model.onnx model-fp16.onnx --bisect -o mended-fp16.onnx
 
 The reference is float32 and right by definition. The candidate is judged by its own precision:
-its outputs on drawn inputs, every SimAM gate by itself, and with --data the classes it ranks first.
+its outputs on drawn inputs, every SimAM gate by itself, and with --data the classes it ranks first
+or, of a detector, what it detects and, with boxes that are known, COCO's mean average precision.
 float16 and bfloat16 are rounded as the graph says; a CPU that computes in float32 would hide what
 goes wrong. A plan runs on the GPU and shows no gates: its outputs and classes alone are judged.
 A failed --bisect candidate stays failed, whatever file was written.
@@ -50,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("candidate", help=".onnx in float32, float16, bfloat16 or int8, or .engine")
     reference = p.add_argument_group("the reference, as simam-export takes it")
     add_options(reference, NetworkOptions, *_OF_THE_REFERENCE)
-    data = p.add_argument_group("real data: top-1 and top-5 where it is labelled, and agreement")
+    data = p.add_argument_group(
+        "real data: agreement, and top-1 and top-5, or mean average precision, where it is labelled"
+    )
     add_options(data, SampleOptions)
     add_options(p, ComparisonOptions)
     p.add_argument("--plot", type=Path, metavar="FILE.html", help="draw every site's gates")

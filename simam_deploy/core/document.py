@@ -14,15 +14,15 @@ _GREATEST = 2**63 - 1
 """Of an integer: who passes a document on may have no larger ones."""
 
 
-def parse_json(content: bytes | str) -> Any:
-    """Read a JSON document.
+def parse_json(content: bytes | str, most: int = LARGEST) -> Any:
+    """Read a JSON document of at most `most` bytes.
 
     Raises:
         ValueError: It is none, or holds what JSON does not know (NaN, half a surrogate pair), a
-            number beyond 64 bits, or more than 32 levels or 16 MiB; the text says which.
+            number beyond 64 bits, or more than 32 levels or `most`; the text says which.
     """
-    if len(content) > LARGEST:
-        raise ValueError(f"it has over {LARGEST >> 20} MiB")
+    if len(content) > most:
+        raise ValueError(f"it has over {most >> 20} MiB")
     try:
         text = content if isinstance(content, str) else content.decode("utf-8")
         document = json.loads(text, parse_constant=_constant, parse_float=_number)

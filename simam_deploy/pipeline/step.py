@@ -79,7 +79,7 @@ def record_source(subject: Subject, precision: str, samples: SampleOptions) -> R
     rule = rule_for(subject.precision, precision)
     preprocessing = subject.facts.get("preprocessing")
     with subject.reference() as runner:
-        given = given_cases(samples, runner.inputs, subject.shapes[0], preprocessing)
+        given = given_cases(samples, runner.inputs, subject.shapes[0], subject.facts)
         cases = (*rule.cases(subject.shapes, preprocessing), *given)
         names = tuple(spec.name for spec in runner.outputs)
         return Reference(runner.inputs, names, record(runner, cases))

@@ -21,7 +21,7 @@ from simam_deploy.source.options import NetworkOptions, SampleOptions
 from simam_deploy.source.samples import Dataset
 from simam_deploy.source.subject import Subject
 from simam_deploy.verify.candidate import Candidate, open_candidate
-from simam_deploy.verify.classes import compare_classes
+from simam_deploy.verify.classes import compare_samples
 from simam_deploy.verify.given import given_cases, open_samples, renamed
 from simam_deploy.verify.judge import judge
 from simam_deploy.verify.outputs import Recording, record
@@ -39,7 +39,7 @@ def validate_models(
     *,
     progress: Progress = lambda step: None,
 ) -> ComparisonReport:
-    """Hold a candidate's outputs, SimAM gates and classes against a reference's.
+    """Hold a candidate's outputs, SimAM gates, and classes or detections against a reference's.
 
     Args:
         reference: What `export_onnx` takes, in float32: it is right by definition.
@@ -47,7 +47,7 @@ def validate_models(
             read, so that its outputs and classes alone are judged.
         network: What is said of the reference; its shape is for what the candidate leaves free,
             and its free dimensions are the candidate's.
-        samples: Samples to rank classes on; gates are then judged on them too.
+        samples: Samples to rank classes or detect on; gates are then judged on them too.
         options: How the candidate is judged.
         progress: Told each step.
 
@@ -74,7 +74,7 @@ def validate_models(
         report = judge(pair, truth.recording, subject.precision, progress, options.tolerance)
         accuracy = None
         if truth.dataset is not None:
-            accuracy = compare_classes(
+            accuracy = compare_samples(
                 pair, subject.reference, truth.dataset, options.min_agreement, progress
             )
         found = None
@@ -122,13 +122,14 @@ def _record(
     """Run the reference on every input that the candidate is judged on."""
     progress("computing reference outputs")
     rule = rule_for(subject.precision, candidate.precision)
-    facts = subject.facts.get("preprocessing") or candidate.preprocessing
+    preprocessing = subject.facts.get("preprocessing") or candidate.preprocessing
+    facts = {**subject.facts, "preprocessing": preprocessing}
     with subject.reference() as runner:
         check_inputs(runner.inputs, candidate)
         shapes = shapes_for(subject, runner.inputs, candidate)
         given = given_cases(samples, candidate.inputs, shapes[0], facts)
         named = (renamed(case, runner.inputs[0].name) for case in given)
-        recording = record(runner, (*rule.cases(shapes, facts), *named))
+        recording = record(runner, (*rule.cases(shapes, preprocessing), *named))
         names = tuple(spec.name for spec in runner.outputs)
         dataset = open_samples(samples, runner.inputs, shapes[0], facts)
         return _Truth(runner.inputs, names, recording, dataset)

@@ -9,7 +9,13 @@ from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport
 from simam_deploy.report.columns import WIDTH, columns
 from simam_deploy.report.power_text import power_lines, verdict_word
 from simam_deploy.report.terminal import one_line
-from simam_deploy.verify.report import Accuracy, Bisection, ComparisonReport, Side
+from simam_deploy.verify.report import (
+    Accuracy,
+    Bisection,
+    ComparisonReport,
+    Detections,
+    Side,
+)
 
 _INDENT = " " * 6
 _KEPT = 20
@@ -38,7 +44,7 @@ def _facts(report: ComparisonReport) -> list[tuple[str, str]]:
         *([("gates", _gate_count(report))] if report.gates_shown else []),
         *(("power", line) for line in power_lines(report.validation)),
         *([("layers", _layers(report.layers))] if report.layers else []),
-        *(_accuracy(report.accuracy) if report.accuracy else []),
+        *_samples(report.accuracy),
         *(("note", note) for note in report.notes),
         ("time", f"{report.seconds:.1f} s"),
     ]
@@ -70,6 +76,34 @@ def _layers(layers: Sequence[LayerCheck]) -> str:
     within = sum(check.passed for check in layers)
     worst = max((c.error_ulps for c in layers if c.error_ulps == c.error_ulps), default=0.0)
     return f"{within} of {len(layers)} within their bound, at most {worst:.2g} units of rounding"
+
+
+def _samples(found: Accuracy | Detections | None) -> Iterator[tuple[str, str]]:
+    """Say what both models made of samples."""
+    if isinstance(found, Accuracy):
+        yield from _accuracy(found)
+    elif found is not None:
+        yield from _detections(found)
+
+
+def _detections(found: Detections) -> Iterator[tuple[str, str]]:
+    yield (
+        "agreement",
+        f"F1 {found.agreement:.2%} of {found.found} detections in {found.samples} samples "
+        f"(at least {found.required:.2%})",
+    )
+    others = (
+        f"; the others overlap by {found.mean_iou:.4f}, their scores differ by "
+        f"{found.score_difference:.1e} at most"
+        if found.mean_iou is not None
+        else ""
+    )
+    yield "detections", f"{found.lost} lost, {found.added} added{others}"
+    if found.reference and found.candidate:
+        for name, label in (("map", "mAP 50-95"), ("map50", "mAP 50")):
+            before, after = getattr(found.reference, name), getattr(found.candidate, name)
+            change = f"{100 * (after - before):+.2f}"
+            yield label, f"{before:.2%} reference, {after:.2%} candidate ({change} points)"
 
 
 def _accuracy(found: Accuracy) -> Iterator[tuple[str, str]]:

@@ -64,13 +64,14 @@ class SampleOptions:
     """Samples, if there are any.
 
     Attributes:
-        data: A folder, .npz or .npy, as `simam_deploy.source.samples` takes.
+        data: A folder, .npz, .npy, or COCO's .json, as `simam_deploy.source.samples` takes.
         limit: The most samples, spread evenly; None takes all.
     """
 
     data: str | os.PathLike[str] | None = option(
         None,
-        "a folder of pictures, in subfolders of their classes if they have any, .npz or .npy",
+        "a folder of pictures, in subfolders of their classes if they have any, .npz or .npy; "
+        "pictures with boxes: COCO's .json or its folder, or a folder of images/ and labels/",
         FILE,
         metavar="D",
     )

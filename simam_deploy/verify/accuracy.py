@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.report import Accuracy, Scores
@@ -57,10 +58,7 @@ def measure_accuracy(
         InputError: The first output is not (N, classes), or a label is beyond its classes.
         UsageError: The model takes more than one input.
     """
-    if len(reference.inputs) != 1:
-        raise UsageError(
-            f"samples serve one input, the model takes {len(reference.inputs)}", options=("data",)
-        )
+    only_input(reference)
     agreed = samples = 0
     hits = np.zeros((2, 2), np.int64)
     labelled = False
@@ -79,20 +77,42 @@ def measure_accuracy(
     return Accuracy(samples, agreed / samples, required, *scores)
 
 
-def _logits(runner: Runner, array: npt.NDArray[np.float32]) -> Logits:
+def only_input(runner: Runner) -> TensorSpec:
+    """Give the input that samples serve.
+
+    Raises:
+        UsageError: There are several.
+    """
+    if len(runner.inputs) != 1:
+        raise UsageError(
+            f"samples serve one input, the model takes {len(runner.inputs)}", options=("data",)
+        )
+    return runner.inputs[0]
+
+
+def run_batch(runner: Runner, array: npt.NDArray[np.float32]) -> dict[str, Array]:
     """Run one batch, filled up with zeros where the input's batch is fixed."""
-    (spec,) = runner.inputs
+    spec = only_input(runner)
     fixed = spec.shape[0] if spec.shape else None
     size = len(array)
     if isinstance(fixed, int) and size < fixed:
         rest = np.zeros((fixed - size, *array.shape[1:]), array.dtype)
         array = np.concatenate([array, rest])
-    logits = next(iter(runner.run({spec.name: array}).values()))
+    outputs = runner.run({spec.name: array})
+    return {
+        name: out[:size] if out.shape[:1] == array.shape[:1] else out
+        for name, out in outputs.items()
+    }
+
+
+def _logits(runner: Runner, array: npt.NDArray[np.float32]) -> Logits:
+    """Run one batch for the scores of its classes."""
+    logits = next(iter(run_batch(runner, array).values()))
     if logits.ndim != 2 or len(logits) != len(array):
         raise InputError(
             f"accuracy wants an output (N, classes), {runner.name} gives {logits.shape}"
         )
-    return logits[:size]
+    return logits
 
 
 def _ranking(logits: Logits) -> npt.NDArray[np.int64]:

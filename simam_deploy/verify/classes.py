@@ -1,4 +1,4 @@
-"""How both models classify samples."""
+"""What both models make of samples: classes, or detections."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from collections.abc import Callable
 from simam_deploy.core.progress import Progress
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.samples import Dataset
+from simam_deploy.verify import detections
 from simam_deploy.verify.accuracy import AGREEMENT, BATCH, measure_accuracy
+from simam_deploy.verify.decoding import may_detect
+from simam_deploy.verify.detections import measure_detections
 from simam_deploy.verify.pair import Pair
-from simam_deploy.verify.report import Accuracy
+from simam_deploy.verify.report import Accuracy, Detections
 
 
-def compare_classes(
+def compare_samples(
     pair: Pair,
     reference: Callable[[], Runner],
     samples: Dataset,
     least: float | None,
     progress: Progress,
-) -> Accuracy:
-    """Run every sample through both models.
+) -> Accuracy | Detections:
+    """Run every sample through both models: as detectors, if boxes or their outputs say so.
 
     Args:
         pair: Both.
@@ -29,12 +32,17 @@ def compare_classes(
         progress: Told the step.
 
     Raises:
-        InputError: A sample cannot be used.
+        InputError: A sample cannot be used, or the outputs are of no known convention.
         UsageError: The models take more than one input.
         ValidationError: The candidate cannot be run.
     """
-    progress(f"classifying {len(samples)} samples")
-    required = AGREEMENT[pair.candidate.precision] if least is None else least
+    precision, truths = pair.candidate.precision, samples.truths()
     batches = samples.batches(pair.batch_size(BATCH))
     with reference() as theirs, pair.open_candidate() as candidate:
+        if truths is not None or may_detect(theirs.outputs):
+            progress(f"detecting in {len(samples)} samples")
+            required = detections.AGREEMENT[precision] if least is None else least
+            return measure_detections(theirs, candidate, batches, truths, required)
+        progress(f"classifying {len(samples)} samples")
+        required = AGREEMENT[precision] if least is None else least
         return measure_accuracy(theirs, candidate, batches, required)

@@ -21,7 +21,7 @@ def given_cases(
     samples: SampleOptions,
     inputs: tuple[TensorSpec, ...],
     shapes: InputShapes,
-    preprocessing: Mapping[str, Any] | None,
+    facts: Mapping[str, Any],
 ) -> tuple[Given, ...]:
     """Make cases of the first samples; none where none were given.
 
@@ -29,13 +29,13 @@ def given_cases(
         samples: What the user gave.
         inputs: Of the model.
         shapes: Full input shapes, whose sizes the samples are to have.
-        preprocessing: How a picture becomes an input.
+        facts: What is stated of the network: how a picture becomes an input, and its classes.
 
     Raises:
         InputError: They cannot be used, or are fewer than the batch that the model fixes.
         UsageError: The limit is below 1.
     """
-    dataset = open_samples(samples, inputs, shapes, preprocessing)
+    dataset = open_samples(samples, inputs, shapes, facts)
     if dataset is None:
         return ()
     batch = inputs[0].shape[0]
@@ -56,13 +56,14 @@ def open_samples(
     samples: SampleOptions,
     inputs: tuple[TensorSpec, ...],
     shapes: InputShapes,
-    preprocessing: Mapping[str, Any] | None,
+    facts: Mapping[str, Any],
 ) -> Dataset | None:
     """Open the samples, if there are any; arguments and errors are those of `given_cases`."""
     if samples.data is None:
         return None
     spec = TensorSpec(inputs[0].name, "float32", ("batch", *shapes[0][1:]))
-    return open_dataset(Path(samples.data), spec, preprocessing, limit=samples.limit)
+    told = facts.get("preprocessing"), facts.get("classes")
+    return open_dataset(Path(samples.data), spec, told[0], limit=samples.limit, names=told[1])
 
 
 def renamed(case: Given, name: str) -> Given:

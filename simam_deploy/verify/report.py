@@ -48,6 +48,49 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class MeanPrecision:
+    """COCO's mean average precision: over overlaps of 0.5 to 0.95, and at 0.5."""
+
+    map: float
+    map50: float
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Both detectors on the same samples.
+
+    Attributes:
+        samples: How many.
+        agreement: F1 of what both detect with a score above 0.25: of one class, overlapping by
+            half.
+        required: The least agreement that passes.
+        found: How much the reference detects.
+        lost: What of it the candidate does not.
+        added: What the candidate detects, and the reference does not.
+        mean_iou: The mean overlap of what both detect, None where that is nothing.
+        score_difference: The largest between their scores.
+        reference: Its precision, None where no boxes are known.
+        candidate: Its precision, None where no boxes are known.
+    """
+
+    samples: int
+    agreement: float
+    required: float
+    found: int
+    lost: int
+    added: int
+    mean_iou: float | None
+    score_difference: float
+    reference: MeanPrecision | None
+    candidate: MeanPrecision | None
+
+    @property
+    def passed(self) -> bool:
+        """True where there were samples and enough of the detections agree."""
+        return self.samples > 0 and self.agreement >= self.required
+
+
+@dataclass(frozen=True)
 class Bisection:
     """The nodes that must compute in float32 for the outputs to stay within their bound.
 
@@ -97,7 +140,7 @@ class ComparisonReport:
     reference: Side
     candidate: Side
     validation: ValidationReport
-    accuracy: Accuracy | None
+    accuracy: Accuracy | Detections | None
     bisection: Bisection | None
     notes: tuple[str, ...]
     seconds: float

@@ -4,7 +4,13 @@ import pytest
 
 from simam_deploy.core.validation import Departure
 from simam_deploy.report.validate_text import validate_table
-from simam_deploy.verify.report import Accuracy, Bisection, Scores
+from simam_deploy.verify.report import (
+    Accuracy,
+    Bisection,
+    Detections,
+    MeanPrecision,
+    Scores,
+)
 from tests.report.reports import BROKEN, COLLAPSED, report, right
 
 
@@ -48,6 +54,19 @@ def test_accuracy():
     table = words(validate_table(replace(report(right(0)), accuracy=accuracy)))
     assert "! agreement 0.9972 on 360 samples" in table
     assert "top-1 98.00% reference, 97.00% candidate" in table
+
+
+def test_detections():
+    before, after = MeanPrecision(0.412, 0.6), MeanPrecision(0.409, 0.601)
+    found = Detections(20, 0.95, 0.98, 120, 7, 5, 0.98765, 0.0123, before, after)
+    table = words(validate_table(replace(report(right(0)), accuracy=found)))
+    assert "! agreement 0.9500 on 20 samples (0.98)" in table
+    assert "agreement F1 95.00% of 120 detections in 20 samples (at least 98.00%)" in table
+    assert "7 lost, 5 added; the others overlap by 0.9877, their scores differ by 1.2e-02" in table
+    assert "mAP 50-95 41.20% reference, 40.90% candidate (-0.30 points)" in table
+    assert "mAP 50 60.00% reference, 60.10% candidate (+0.10 points)" in table
+    unlabelled = replace(found, reference=None, candidate=None)
+    assert "mAP" not in validate_table(replace(report(right(0)), accuracy=unlabelled))
 
 
 @pytest.mark.parametrize(

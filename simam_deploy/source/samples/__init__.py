@@ -1,5 +1,6 @@
 """Sample data: what calibration sees and what accuracy is measured on."""
 
+from simam_deploy.source.samples.boxes import Truth
 from simam_deploy.source.samples.dataset import Batch, Dataset, open_dataset
 
-__all__ = ["Batch", "Dataset", "open_dataset"]
+__all__ = ["Batch", "Dataset", "Truth", "open_dataset"]

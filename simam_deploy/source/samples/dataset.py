@@ -4,6 +4,7 @@ A path is one of
     folder   pictures directly in it, without labels; or one subfolder a class
     .npz     an array named as the input, or images, x, data; with it perhaps labels or y
     .npy     one array, without labels
+or pictures with boxes, as `simam_deploy.source.samples.boxes` says.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.source.samples.arrays import open_arrays
+from simam_deploy.source.samples.boxes import BoxPictures, Truth, open_boxes
 from simam_deploy.source.samples.folder import PictureFolder
 from simam_deploy.source.samples.preparation import read_preparation
 
@@ -91,6 +93,15 @@ class Dataset:
             labels = [_label(name, label) for name, _, label in group]
             yield Batch(np.stack(arrays), np.array(labels, np.int64) if self.labelled else None)
 
+    def truths(self) -> Iterator[Truth] | None:
+        """Say what lies in each sample, in the order of the batches; None without boxes.
+
+        Raises:
+            InputError: A picture's size cannot be read.
+        """
+        source = self._source
+        return map(source.truth, self._chosen) if isinstance(source, BoxPictures) else None
+
 
 def _checked(
     name: str, sample: npt.NDArray[np.float32], shape: tuple[int, ...]
@@ -115,6 +126,7 @@ def open_dataset(
     preprocessing: Mapping[str, Any] | None,
     *,
     limit: int | None = None,
+    names: Sequence[str] | None = None,
 ) -> Dataset:
     """Open sample data; nothing but the first sample is decoded yet.
 
@@ -125,6 +137,7 @@ def open_dataset(
         spec: The network's input.
         preprocessing: The manifest's facts of that name; None where nobody stated them.
         limit: The most samples to take, spread evenly over all, which are sorted by class.
+        names: The network's classes, which the labels of boxes follow where they are the same.
 
     Returns:
         The dataset.
@@ -138,13 +151,16 @@ def open_dataset(
             f"the number of samples must be at least 1, got {limit}", options=("limit",)
         )
     prepare = read_preparation(preprocessing, spec)
-    if path.is_dir():
-        source: Source = PictureFolder(path, prepare)
+    boxes = open_boxes(path, spec, prepare, names)
+    if boxes is not None:
+        source: Source = boxes
+    elif path.is_dir():
+        source = PictureFolder(path, prepare)
     elif path.suffix.lower() in (".npz", ".npy") and path.is_file():
         source = open_arrays(path, spec, prepare)
     else:
         there = "is neither" if path.exists() else "does not exist: wanted"
-        raise InputError(f"{path} {there} a folder of pictures, .npz or .npy")
+        raise InputError(f"{path} {there} a folder of pictures, .npz, .npy or .json")
     dataset = Dataset(path.name, source, _spread(len(source), limit))
     next(dataset.batches(1))
     return dataset

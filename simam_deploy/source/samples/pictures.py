@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -49,19 +51,36 @@ def decode(file: Path | IO[bytes], name: str) -> Image.Image:
         InputError: It is damaged, of another format, not of 8 bits a channel, or of more pixels
             than Pillow thinks safe (89 million).
     """
+    with _opened(file, name) as picture:
+        picture.load()
+    if picture.mode not in _MODES:
+        raise InputError(f"{name} has mode {picture.mode}: wanted 8 bits a channel")
+    return picture
+
+
+def size_of(file: Path, name: str) -> tuple[int, int]:
+    """Read height and width of a picture from its header.
+
+    Raises:
+        InputError: As `decode`.
+    """
+    with _opened(file, name) as picture:
+        return picture.height, picture.width
+
+
+@contextlib.contextmanager
+def _opened(file: Path | IO[bytes], name: str) -> Iterator[Image.Image]:
+    """Turn what a damaged picture makes its decoders raise into one line."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=sorted(set(FORMATS.values()))) as picture:
-                picture.load()
-    except Exception as error:  # a damaged file makes its decoders raise all kinds
+                yield picture
+    except Exception as error:  # they raise all kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{name} cannot be decoded: {reason}") from error
-    if picture.mode not in _MODES:
-        raise InputError(f"{name} has mode {picture.mode}: wanted 8 bits a channel")
-    return picture
 
 
 def from_array(pixels: Array) -> Image.Image:

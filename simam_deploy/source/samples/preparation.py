@@ -1,7 +1,8 @@
 """From a picture to an input: the manifest's `preprocessing` facts, carried out.
 
 Pictures are scaled bilinearly with the area averaged, as Pillow does and torchvision with it, in
-8 bits; then cropped at the centre, or padded below and at the right, and normalised.
+8 bits; then cropped at the centre, or padded below and at the right, and normalised. Where a point
+of the picture comes to lie is a `Placement`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
+from simam_deploy.source.samples.placement import Placement
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,6 +38,7 @@ class Preparation:
         scale: What a pixel value, 0 to 255, is multiplied by.
         mean: By channel, subtracted after scaling.
         std: By channel, divided by.
+        stretch: Scale it to `size`, whatever its ratio was, instead.
     """
 
     mode: str
@@ -46,13 +49,24 @@ class Preparation:
     scale: float
     mean: npt.NDArray[np.float32]
     std: npt.NDArray[np.float32]
+    stretch: bool = False
 
     def __call__(self, picture: Image.Image) -> npt.NDArray[np.float32]:
         """Prepare one picture of any size and mode."""
         picture = picture.convert(self.mode)
+        where = self.placement((picture.height, picture.width))
+        array = self._normalised(_scaled(picture, where, self.size))
+        return self._padded(array) if self.pad else array
+
+    def placement(self, picture: tuple[int, int]) -> Placement:
+        """Say where a picture of this height and width comes to lie in the input."""
+        if self.stretch:
+            return Placement(picture, self.size, (0, 0))
         if self.pad:
-            return self._padded(self._normalised(_fitted(picture, self.size)))
-        return self._normalised(_covering(picture, self.size, self.enlarged))
+            return Placement(picture, _fitted(picture, self.size), (0, 0))
+        scaled = _covering(picture, self.size, self.enlarged)
+        top, left = (round((n - w) / 2) for n, w in zip(scaled, self.size, strict=True))
+        return Placement(picture, scaled, (-top, -left))
 
     def of_light(self, light: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Normalise what is a picture already, (C, H, W) from 0 (black) to 1."""
@@ -71,27 +85,46 @@ class Preparation:
         return np.pad(array, ((0, 0), (0, below), (0, right)))
 
 
-def _fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Scale a picture, its ratio kept, to the largest that lies within height and width."""
+def _scaled(picture: Image.Image, where: Placement, size: tuple[int, int]) -> Image.Image:
+    """Scale a picture, and cut out what of it lies within height and width."""
     from PIL import Image
 
-    factor = min(size[0] / picture.height, size[1] / picture.width)
-    sides = (max(1, int(n * factor + 0.5)) for n in (picture.width, picture.height))
-    width, height = (min(n, most) for n, most in zip(sides, size[::-1], strict=True))
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+    height, width = where.scaled
+    if (width, height) != picture.size:
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    top, left = (-offset for offset in where.offset)
+    box = (left, top, min(left + size[1], width), min(top + size[0], height))
+    return picture if box == (0, 0, width, height) else picture.crop(box)
 
 
-def _covering(picture: Image.Image, size: tuple[int, int], enlarged: float) -> Image.Image:
-    """Scale a picture, its ratio kept, to cover `enlarged` times `size`; cut the centre out."""
-    from PIL import Image
+def _fitted(picture: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Give the largest size of a picture's ratio that lies within height and width."""
+    factor = min(size[0] / picture[0], size[1] / picture[1])
+    sides = (max(1, int(n * factor + 0.5)) for n in picture)
+    height, width = (min(n, most) for n, most in zip(sides, size, strict=True))
+    return height, width
 
-    height, width = size
-    factor = enlarged * max(height / picture.height, width / picture.width)
-    scaled = (int(picture.width * factor + 1e-6), int(picture.height * factor + 1e-6))
-    if scaled != picture.size:
-        picture = picture.resize(scaled, Image.Resampling.BILINEAR)
-    left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)
-    return picture.crop((left, top, left + width, top + height))
+
+def _covering(picture: tuple[int, int], size: tuple[int, int], enlarged: float) -> tuple[int, int]:
+    """Give the size of a picture's ratio that covers `enlarged` times height and width."""
+    factor = enlarged * max(size[0] / picture[0], size[1] / picture[1])
+    return int(picture[0] * factor + 1e-6), int(picture[1] * factor + 1e-6)
+
+
+def stretching(spec: TensorSpec) -> Preparation | None:
+    """Scale pictures to the input's height and width, and pixels to 0..1: where no facts are.
+
+    Returns:
+        None where the input is no picture of a known size.
+    """
+    if len(spec.shape) != 4 or spec.shape[1] not in _CHANNELS:
+        return None
+    channels, height, width = spec.shape[1:]
+    if not (isinstance(channels, int) and isinstance(height, int) and isinstance(width, int)):
+        return None
+    mean, std = np.zeros(channels, np.float32), np.ones(channels, np.float32)
+    mode, size = "L" if channels == 1 else "RGB", (height, width)
+    return Preparation(mode, False, size, 1.0, False, 1 / 255, mean, std, stretch=True)
 
 
 def read_preparation(facts: Mapping[str, Any] | None, spec: TensorSpec) -> Preparation | None:

@@ -1,0 +1,189 @@
+"""From a detector's outputs to boxes, by the conventions that exporters follow.
+
+(N, 4 + C, A)        cx cy w h in pixels and C scores a cell, as YOLOv8 writes them
+(N, A, 5 + C)        the same with an objectness, rows first, as YOLOv5 does
+(N, k, 6)            x1 y1 x2 y2 score class, overlaps removed already
+(N, k, 4), (N, k), (N, k)   boxes x1 y1 x2 y2, scores and classes, in any order; or (N, k, 5)
+                     with the score last, and classes; perhaps (N,) or (N, 1), how many count
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.errors import InputError
+from simam_deploy.verify.overlap import suppress
+
+Floats = npt.NDArray[np.float64]
+_SLACK = 1e-3
+"""By so much may a score lie outside of 0..1: half rounds."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was detected in one picture, the surest first.
+
+    Attributes:
+        boxes: float64 (n, 4), x1 y1 x2 y2.
+        scores: float64 (n,).
+        labels: int64 (n,), counted from 0.
+    """
+
+    boxes: Floats
+    scores: Floats
+    labels: npt.NDArray[np.int64]
+
+    def above(self, least: float) -> Found:
+        """Keep what has a higher score."""
+        kept = self.scores > least
+        return Found(self.boxes[kept], self.scores[kept], self.labels[kept])
+
+
+Decode = Callable[[Feeds, float], Iterator[Found]]
+"""Takes outputs of a batch and the score to be above; gives what was found, picture by picture."""
+
+
+def may_detect(outputs: Sequence[TensorSpec]) -> bool:
+    """Tell by their ranks whether outputs are a detector's rather than a classifier's."""
+    ranks = [len(spec.shape) for spec in outputs]
+    return bool(ranks) and (ranks[0] == 3 or (3 in ranks and ranks.count(2) >= 2))
+
+
+def find_decoder(outputs: Feeds, name: str) -> tuple[Decode, int | None]:
+    """Choose by the shapes of a reference's outputs, and what its scores and boxes may be.
+
+    Args:
+        outputs: Of one batch.
+        name: The model's, for messages.
+
+    Returns:
+        The decoder, and how many classes there are; None where the outputs do not tell.
+
+    Raises:
+        InputError: No convention fits.
+    """
+    parts = _parts(outputs)
+    if parts is not None:
+        return lambda out, least: _decode_parts(out, least, parts), None
+    first, array = next(iter(outputs.items()))
+    if array.ndim == 3 and min(array.shape) > 0:
+        values = array.astype(np.float64)
+        if array.shape[2] == 6 and _are_rows(values):
+            return lambda out, least: map(_row_reader(least), out[first]), None
+        if 5 <= array.shape[1] < array.shape[2] and _are_scores(values[:, 4:]):
+            turned = _cell_reader(objectness=False)
+            return lambda out, least: (turned(a.T, least) for a in out[first]), array.shape[1] - 4
+        if 6 <= array.shape[2] < array.shape[1] and _are_scores(values[..., 4:]):
+            read = _cell_reader(objectness=True)
+            return lambda out, least: (read(a, least) for a in out[first]), array.shape[2] - 5
+    shapes = ", ".join(f"{key} {value.shape}" for key, value in outputs.items())
+    raise InputError(f"{name} gives {shapes:.200}: {UNDERSTOOD}")
+
+
+UNDERSTOOD = (
+    "understood of detectors are (N, 4 + classes, cells), (N, cells, 5 + classes), (N, k, 6), or "
+    "boxes (N, k, 4), scores (N, k) and labels (N, k), with scores from 0 to 1"
+)
+
+
+def _are_scores(values: Floats) -> bool:
+    return bool(np.all((values >= -_SLACK) & (values <= 1 + _SLACK)))
+
+
+def _are_rows(values: Floats) -> bool:
+    """Tell rows x1 y1 x2 y2 score class from a cell of YOLOv5's with a single class."""
+    rows = values.reshape(-1, 6)
+    whole = np.all(rows[:, 5] == np.round(rows[:, 5]))
+    ordered = np.all(rows[:, :2] <= rows[:, 2:4])
+    scores = _are_scores(np.abs(rows[:, 4]))  # -1 in rows that fill an output up
+    return bool(whole and ordered and scores)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The outputs that hold the parts of a detection."""
+
+    boxes: str
+    scores: str
+    labels: str
+    count: str | None
+
+
+def _parts(outputs: Feeds) -> _Parts | None:
+    """Find boxes, scores and labels among outputs, if each is there once."""
+    boxes = [n for n, a in outputs.items() if a.ndim == 3 and a.shape[2] in (4, 5)]
+    if len(boxes) != 1:
+        return None
+    box = outputs[boxes[0]]
+    flat = {n: a for n, a in outputs.items() if a.shape == box.shape[:2]}
+    labels = [n for n, a in flat.items() if a.dtype.kind in "iu"] or _named(
+        flat, ("label", "class")
+    )
+    scores = [n for n in flat if n not in labels] if box.shape[2] == 4 else [boxes[0]]
+    if len(labels) != 1 or len(scores) != 1:
+        return None
+    taken = {boxes[0], labels[0], scores[0]}
+    counts = (n for n, a in outputs.items() if _is_count(a, len(box)) and n not in taken)
+    return _Parts(boxes[0], scores[0], labels[0], next(counts, None))
+
+
+def _named(arrays: Mapping[str, Array], words: Sequence[str]) -> list[str]:
+    return [name for name in arrays if any(word in name.lower() for word in words)]
+
+
+def _is_count(array: Array, batch: int) -> bool:
+    return array.dtype.kind in "iu" and array.shape in ((batch,), (batch, 1))
+
+
+def _decode_parts(outputs: Feeds, least: float, parts: _Parts) -> Iterator[Found]:
+    boxes, labels = outputs[parts.boxes], outputs[parts.labels]
+    scores = boxes[..., 4] if parts.scores == parts.boxes else outputs[parts.scores]
+    for number, box in enumerate(boxes):
+        size = len(box) if parts.count is None else int(outputs[parts.count].reshape(-1)[number])
+        score, label = (each[number][:size].astype(np.float64) for each in (scores, labels))
+        yield _sorted(box[:size].astype(np.float64), score, label, least)
+
+
+def _row_reader(least: float) -> Callable[[Array], Found]:
+    def read(array: Array) -> Found:
+        rows = array.astype(np.float64)
+        return _sorted(rows[:, :4], rows[:, 4], rows[:, 5], least)
+
+    return read
+
+
+def _sorted(boxes: Floats, scores: Floats, labels: Floats, least: float) -> Found:
+    """Keep finite rows with a label and a score above `least`, the surest first."""
+    with np.errstate(invalid="ignore"):
+        kept = (scores > least) & (labels > -0.5) & np.isfinite(boxes).all(axis=-1)
+    kept &= np.isfinite(scores) & np.isfinite(labels)
+    places = np.flatnonzero(kept)
+    places = places[np.argsort(-scores[places], kind="stable")]
+    return Found(boxes[places, :4], scores[places], np.round(labels[places]).astype(np.int64))
+
+
+_MOST = 30_000
+"""Candidates of a picture that overlaps are removed from, the surest; as YOLO's own code takes."""
+
+
+def _cell_reader(objectness: bool) -> Callable[[Array, float], Found]:
+    """Read cells (A, 4 + C) or (A, 5 + C): every class above the score is a candidate."""
+
+    def read(array: Array, least: float) -> Found:
+        cells = array.astype(np.float64)
+        scores = cells[:, 5:] * cells[:, 4:5] if objectness else cells[:, 4:]
+        cell, label = np.nonzero(scores > least)
+        centre, half = cells[cell, :2], cells[cell, 2:4] / 2
+        with np.errstate(invalid="ignore"):  # infinity less infinity, which is left out
+            corners = np.concatenate([centre - half, centre + half], axis=1)
+        found = _sorted(corners, scores[cell, label], label.astype(np.float64), least)
+        kept = suppress(found.boxes[:_MOST], found.labels[:_MOST])
+        return Found(found.boxes[kept], found.scores[kept], found.labels[kept])
+
+    return read
