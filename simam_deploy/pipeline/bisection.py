@@ -14,7 +14,7 @@ from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.graph.file.seal import seal
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.verify.bisect import bisect, convert
-from simam_deploy.verify.judge import run_cases_of, spread_of
+from simam_deploy.verify.judge import behaviour_of, looked_into, run_cases_of
 from simam_deploy.verify.outputs import Recording, compare
 from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.report import Bisection
@@ -35,12 +35,12 @@ def bisect_candidate(
     """
     dtype = pair.candidate.dtype
     rule = rule_for("fp32", pair.candidate.precision)
-    graph = run_cases_of(pair.original.plain(), recording)
-    spread = spread_of(pair.original.plain(), graph, "fp32", pair.candidate.precision)
+    graph = run_cases_of(looked_into(pair), recording)
+    behaviour = behaviour_of(looked_into(pair), graph, "fp32", pair.candidate.precision)
 
     def passes(model: ir.Model) -> bool:
         got = run_cases_of(model, recording)
-        return compare(recording, rule, spread, got, "").passed
+        return compare(recording, rule, behaviour, got, "").passed
 
     found = bisect(pair.original.plain, dtype, passes, progress)
     if output is None or found.reason:

@@ -10,26 +10,28 @@ power     what the outputs would have shown of planted faults (`verify.power`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import onnx_ir as ir
 
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.validation import ValidationReport
+from simam_deploy.core.validation import CaseResult, ValidationReport
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES
 from simam_deploy.precision.disturb import disturb
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.verify.cases import Case
 from simam_deploy.verify.inside import look_inside
+from simam_deploy.verify.layout import layout_of
 from simam_deploy.verify.outputs import Recording, compare, judge_of, run_cases
 from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.power import measure_power
 from simam_deploy.verify.remarks import remarks
 from simam_deploy.verify.rule import Rule, rule_for
-from simam_deploy.verify.spread import Spread, measure_spread
+from simam_deploy.verify.selection import BEFORE, before_selection, with_pointed
+from simam_deploy.verify.spread import Behaviour, measure_spread
 
 _HALF_NOISE = 0.25
 """Of the half type's eps, added to the rounding itself, so that every run rounds otherwise."""
@@ -55,23 +57,47 @@ def judge(
         ValidationError: The candidate cannot be run.
     """
     progress("computing what rounding costs")
-    graph = run_cases_of(pair.original.plain(), recording)
-    if precision != pair.candidate.precision:
+    own = pair.candidate.precision
+    graph = run_cases_of(looked_into(pair), recording)
+    if precision != own:
         proof = _prove_float32(pair, recording, graph, given)
         if not proof.passed:
             return proof
-    rule = rule_for(precision, pair.candidate.precision, given)
-    spread = spread_of(pair.original.plain(), graph, precision, pair.candidate.precision)
+    rule = rule_for(precision, own, given)
+    behaviour = behaviour_of(looked_into(pair), graph, precision, own)
     progress("comparing outputs")
-    report = _compare(pair, recording, rule, spread)
+    report = _compare(pair, recording, rule, behaviour)
     if pair.candidate.graph is not None:
         progress("checking gates and layers")
+        before = _compare_before(pair, pair.candidate.graph, rule, behaviour)
+        report = replace(report, results=(*report.results, *before))
         report = look_inside(pair, pair.candidate.graph, recording, report)
     progress("measuring what a fault would have shown")
     power = measure_power(
-        pair.original.graph(), graph, lambda case: judge_of(recording, rule, spread, case)
+        pair.original.graph(), recording, lambda case: judge_of(recording, rule, behaviour, case)
     )
-    return replace(report, power=power, notes=(*report.notes, *remarks(recording, graph)))
+    return replace(report, power=power, notes=(*report.notes, *remarks(recording)))
+
+
+def looked_into(pair: Pair) -> ir.Model:
+    """Read the reference's graph, with what its selections are given and its indices point to."""
+    return before_selection(with_pointed(pair.original.plain()))
+
+
+def _compare_before(
+    pair: Pair, candidate: Callable[[], ir.Model], rule: Rule, behaviour: Behaviour
+) -> tuple[CaseResult, ...]:
+    """Compare what selections are given, where there are any: it has no order to lose."""
+    given = {
+        case: {name: array for name, array in outputs.items() if name.startswith(BEFORE)}
+        for case, outputs in behaviour.outputs.items()
+    }
+    if not any(given.values()):
+        return ()
+    recording = Recording("", given, dict.fromkeys((case.name for case in given), frozenset()))
+    with pair.renamed(run_graph(rounded(before_selection(candidate())))) as runner:
+        got = run_cases(runner, recording.cases)
+    return compare(recording, rule, behaviour, got, "").results
 
 
 def run_cases_of(model: ir.Model, recording: Recording) -> Mapping[Case, Feeds]:
@@ -80,9 +106,9 @@ def run_cases_of(model: ir.Model, recording: Recording) -> Mapping[Case, Feeds]:
         return run_cases(runner, recording.cases)
 
 
-def spread_of(
+def behaviour_of(
     model: ir.Model, graph: Mapping[Case, Feeds], reference: str, candidate: str
-) -> Spread:
+) -> Behaviour:
     """Tell what rounding makes of a network.
 
     Args:
@@ -91,10 +117,11 @@ def spread_of(
         reference: Its precision.
         candidate: The precision that it is held against.
     """
+    layout = layout_of(model)
     half = HALF_TYPES.get(candidate) if reference != candidate else None
     unit = EPSILON[FLOAT_TYPES[candidate]] * (1.0 if half is None else _HALF_NOISE)
     with run_graph(disturb(rounded(model), unit, half)) as disturbed:
-        return measure_spread(graph, disturbed)
+        return Behaviour(graph, measure_spread(graph, disturbed, layout), layout)
 
 
 def _prove_float32(
@@ -102,22 +129,24 @@ def _prove_float32(
 ) -> ValidationReport:
     """Hold the float32 graph that a conversion starts from against the source."""
     rule = rule_for("fp32", "fp32", given)
-    spread = spread_of(pair.original.plain(), graph, "fp32", "fp32")
-    report = compare(recording, rule, spread, graph, "our float32 graph in ONNX Runtime")
+    behaviour = behaviour_of(looked_into(pair), graph, "fp32", "fp32")
+    report = compare(recording, rule, behaviour, graph, "our float32 graph in ONNX Runtime")
     results = (replace(r, case=f"{r.case}, our float32 graph") for r in report.results)
     return replace(report, results=tuple(results))
 
 
-def _compare(pair: Pair, recording: Recording, rule: Rule, spread: Spread) -> ValidationReport:
+def _compare(
+    pair: Pair, recording: Recording, rule: Rule, behaviour: Behaviour
+) -> ValidationReport:
     """Compare outputs, of a float16 file also as ONNX Runtime runs it."""
     with pair.open_candidate() as runner:
         got = run_cases(runner, recording.cases)
-        report = compare(recording, rule, spread, got, runner.name)
+        report = compare(recording, rule, behaviour, got, runner.name)
         notes = tuple(pair.matched(runner))
     stored = pair.candidate.as_stored
     if pair.candidate.precision != "fp16" or stored is None:  # its CPU has no bfloat16 convolution
         return replace(report, notes=notes)
     with pair.renamed(stored()) as runner:
-        own = compare(recording, rule, spread, run_cases(runner, recording.cases), runner.name)
+        own = compare(recording, rule, behaviour, run_cases(runner, recording.cases), runner.name)
     results = (replace(r, case=f"{r.case}, every rounding shown") for r in report.results)
     return replace(own, results=(*own.results, *results), notes=notes)

@@ -14,8 +14,10 @@ from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.cases import Case
 from simam_deploy.verify.rule import Rule
+from simam_deploy.verify.selection import pointed_name
+from simam_deploy.verify.sets import compare_indices
 from simam_deploy.verify.slices import Sliced, as_rows, largest, place_of, worst_slice
-from simam_deploy.verify.spread import Spread, changes, is_discrete, magnitudes
+from simam_deploy.verify.spread import Behaviour, changes, is_discrete, magnitudes
 from simam_deploy.verify.tolerance import COUNTED
 
 _ALIKE = 2.0**-20
@@ -121,35 +123,50 @@ def run_cases(runner: Runner, cases: Iterable[Case]) -> dict[Case, Feeds]:
 
 
 def compare(
-    recording: Recording, rule: Rule, spread: Spread, got: Mapping[Case, Feeds], candidate: str
+    recording: Recording,
+    rule: Rule,
+    behaviour: Behaviour,
+    got: Mapping[Case, Feeds],
+    candidate: str,
 ) -> ValidationReport:
     """Hold a candidate's outputs against the recorded ones.
 
     Args:
         recording: The reference.
         rule: What bounds the candidate.
-        spread: What rounding makes of the reference.
+        behaviour: Of the reference's graph.
         got: The candidate's outputs of every recorded case, under the reference's names.
         candidate: What it was run by.
 
     Returns:
-        The report; it fails on any NaN, missing output, shape or bound.
+        The report; it fails on any NaN, missing output, shape or bound, and where nothing but
+        empty sets was there to compare.
     """
     results = [
-        judge_of(recording, rule, spread, case).result(name, array, got[case].get(name))
+        result
         for case, expected in recording.outputs.items()
-        for name, array in expected.items()
+        for result in judge_of(recording, rule, behaviour, case).results(expected, got[case])
     ]
     names = recording.reference, candidate
     return ValidationReport(
-        *names, rule.precision, str(rule.tolerance), tuple(results), given=rule.tolerance.given
+        *names,
+        rule.precision,
+        str(rule.tolerance),
+        tuple(results) or (_nothing(recording),),
+        given=rule.tolerance.given,
     )
 
 
-def judge_of(recording: Recording, rule: Rule, spread: Spread, case: Case) -> Judge:
+def _nothing(recording: Recording) -> CaseResult:
+    case, outputs = next(iter(recording.outputs.items()))
+    reason = "the source detects nothing on any input that was tried: give real samples"
+    return CaseResult(case.name, next(iter(outputs)), float("nan"), float("nan"), 0.0, reason)
+
+
+def judge_of(recording: Recording, rule: Rule, behaviour: Behaviour, case: Case) -> Judge:
     """Give the judge of a case's outputs."""
     skipped = recording.skipped[case.name]
-    return Judge(rule, spread, case, skipped, len(case.kinds), recording.largest)
+    return Judge(rule, behaviour, case, skipped, len(case.kinds), recording.largest)
 
 
 @dataclass(frozen=True)
@@ -157,11 +174,19 @@ class Judge:
     """Compares the outputs of one case."""
 
     rule: Rule
-    spread: Spread
+    behaviour: Behaviour
     case: Case
     skipped: frozenset[int]
     batch: int
     largest: Mapping[str, float]
+
+    def results(self, expected: Feeds, got: Feeds) -> Iterator[CaseResult]:
+        """Judge every output; sets that are empty on both sides say nothing."""
+        ours, theirs = self.behaviour.layout.arranged(expected, got)
+        for name, array in ours.items():
+            both_empty = not array.size and not theirs.get(name, array).size
+            if not (both_empty and name in self.behaviour.layout.selected):
+                yield self.result(name, array, theirs.get(name))
 
     def result(self, name: str, expected: Array, got: Array | None) -> CaseResult:
         """Find the slice that is nearest its bound, or furthest beyond it."""
@@ -169,9 +194,25 @@ class Judge:
         if reason or got is None:
             nothing = float("nan")
             return CaseResult(self.case.name, name, nothing, nothing, 0.0, reason)
+        pointed = self.behaviour.layout.pointed.get(name)
+        if pointed is not None and pointed_name(name) in self.behaviour.outputs[self.case]:
+            return self._by_values(name, expected, got, pointed.axis)
         off = self._counted(changes(expected, got, self.batch))
         sizes, allowed = self.bounds(name, expected)
         return self._worst(name, expected, off, sizes, allowed)
+
+    def _by_values(self, name: str, expected: Array, got: Array, axis: int) -> CaseResult:
+        """Judge indices by the reference's values that they point to: a tie may go either way."""
+        values = self.behaviour.outputs[self.case][pointed_name(name)]
+        found = compare_indices(expected, got, values, axis)
+        sizes, allowed = self.bounds(pointed_name(name), values)
+        size, bound = (max(float(each.max()) for each in s) for s in (sizes, allowed))
+        if found.reason:
+            nothing = float("nan")
+            return CaseResult(self.case.name, name, nothing, nothing, 0.0, found.reason)
+        where = f"the values that {found.moved} of {found.count} indices point to"
+        off = found.max_abs, found.max_abs / size
+        return CaseResult(self.case.name, name, *off, bound / size, where=where)
 
     def bounds(self, name: str, expected: Array) -> tuple[Sliced, Sliced]:
         """Give what each slice's difference is relative to, and the bound on it."""
@@ -180,9 +221,9 @@ class Judge:
         whole = np.where(whole > 0, whole, whole.max() or 1.0)
         sizes = [_filled(size, whole) for size in largest(rows)]
         if self.rule.tolerance.whole:
-            whole = np.full_like(whole, self.largest[name] or 1.0)
+            whole = np.full_like(whole, self.largest.get(name) or whole.max())
             sizes = [np.broadcast_to(whole[:, None], size.shape) for size in sizes]
-        noise = self.spread.noise(self.case.name, name, rows)
+        noise = self.behaviour.spread.noise(self.case.name, name, rows)
         tolerance = self.rule.tolerance
         if is_discrete(expected):
             tolerance = replace(tolerance, floor=0.0, cap=COUNTED)

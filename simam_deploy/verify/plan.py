@@ -14,7 +14,7 @@ from simam_deploy.errors import ValidationError
 from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.source.subject import InputShapes
 from simam_deploy.verify.candidate import open_candidate
-from simam_deploy.verify.judge import run_cases_of, spread_of
+from simam_deploy.verify.judge import behaviour_of, run_cases_of
 from simam_deploy.verify.outputs import compare, record, run_cases
 from simam_deploy.verify.report import describe_failure
 from simam_deploy.verify.rule import rule_for
@@ -41,10 +41,10 @@ def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> 
     with model.runner() as reference:
         recording = record(reference, rule.cases(_shapes(request, model.inputs)))
     graph = run_cases_of(model.graph(), recording)
-    spread = spread_of(model.graph(), graph, model.precision, request.precision)
+    behaviour = behaviour_of(model.graph(), graph, model.precision, request.precision)
     with TensorRTRunner(plan, trust=True) as runner:
         got = run_cases(runner, recording.cases)
-        report = compare(recording, rule, spread, got, runner.name)
+        report = compare(recording, rule, behaviour, got, runner.name)
     if not report.passed:
         raise ValidationError(f"{request.output.name} was not written: {describe_failure(report)}")
     return report.summary()

@@ -17,8 +17,8 @@ from simam_deploy.core.validation import Power, Seen
 from simam_deploy.precision.probe import probed, switches
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.verify.cases import Case
-from simam_deploy.verify.outputs import Judge
+from simam_deploy.verify.cases import Case, Given
+from simam_deploy.verify.outputs import Judge, Recording
 from simam_deploy.verify.slices import largest, ratio
 from simam_deploy.verify.spread import changes, is_discrete
 
@@ -27,17 +27,17 @@ TRIED = 8
 SCORE = 0.05
 
 
-def measure_power(
-    graph: ir.Model, recorded: Mapping[Case, Feeds], judge: Callable[[Case], Judge]
-) -> Power:
+def measure_power(graph: ir.Model, recording: Recording, judge: Callable[[Case], Judge]) -> Power:
     """Plant the faults.
 
     Args:
         graph: The reference's, one node a SimAM; it is used up.
-        recorded: Its outputs by case; the first case is the one that faults are planted on.
+        recording: Its outputs; faults are planted on real samples, if there are any, else on the
+            first case.
         judge: Gives a case's bounds.
     """
-    case, expected = next(iter(recorded.items()))
+    case = next((c for c in recording.cases if isinstance(c, Given)), recording.cases[0])
+    expected = recording.outputs[case]
     with_switches, names = probed(graph)
     with run_graph(with_switches) as runner:
         moved = _Moved(runner, case, judge(case), len(names))
@@ -46,7 +46,7 @@ def measure_power(
         sites = {names[int(n)]: moved.units(base, moved.run(left_out=[int(n)])) for n in numbers}
         grown = moved.units(base, moved.run(grown=1.0))
     where = min(sites, key=sites.__getitem__)
-    scores = min(_score(recorded, judge, name) for name in expected)
+    scores = min(_score(recording.outputs, judge, name) for name in expected)
     return Power(
         dropped=Seen(sites[where], where),
         e_lambda=Seen(grown),
@@ -70,7 +70,8 @@ class _Moved:
 
     def units(self, base: Feeds, faulty: Feeds) -> float:
         """Give the most that any slice moved, in units of its bound."""
-        return max(self._moved(name, base[name], faulty[name]) for name in base)
+        ours, theirs = self._judge.behaviour.layout.arranged(base, faulty)
+        return max(self._moved(name, ours[name], theirs[name]) for name in ours)
 
     def _moved(self, name: str, base: Array, faulty: Array) -> float:
         if base.shape != faulty.shape or not base.size:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.verify.cases import Case
+from simam_deploy.core.arrays import Array
 from simam_deploy.verify.outputs import Recording
 from simam_deploy.verify.slices import as_rows, axes_of
 
 _NAMED = 3
 
 
-def remarks(recording: Recording, graph: Mapping[Case, Feeds]) -> Iterator[str]:
-    """Say which rows did not count, and which outputs and slices never vary.
-
-    Args:
-        recording: The reference's outputs.
-        graph: The same, of its graph.
-    """
+def remarks(recording: Recording) -> Iterator[str]:
+    """Say which rows did not count, and which outputs and channels never vary."""
     yield from _skipped(recording)
-    for name in next(iter(graph.values())):
+    for name in next(iter(recording.outputs.values())):
         arrays = [
             as_rows(outputs[name], len(case.kinds)) for case, outputs in recording.outputs.items()
         ]

@@ -18,6 +18,8 @@ SELECTING = ("NonMaxSuppression", "TopK", "NonZero", "Compress")
 _POINTING = ("ArgMax", "ArgMin")
 _SAME_ORDER = ("Identity", "Cast", "Squeeze", "Unsqueeze", "Reshape", "Flatten")
 _SAME_VALUES = ("Identity", "Cast", "QuantizeLinear", "DequantizeLinear")
+BEFORE = "before/"
+"""Begins the names of outputs that hold what selections are given."""
 _COUNTS = ("Shape", "Size")
 
 
@@ -89,6 +91,11 @@ def pointed_values(model: ir.Model) -> dict[str, Pointed]:
     return found
 
 
+def pointed_name(output: str) -> str:
+    """Name the output that holds what another's indices point into."""
+    return f"pointed/{output}"
+
+
 def with_pointed(model: ir.Model) -> ir.Model:
     """Add what the indices point into as outputs `pointed/NAME` in float32.
 
@@ -97,7 +104,7 @@ def with_pointed(model: ir.Model) -> ir.Model:
     """
     values = {_name(value): value for value in _all_values(model.graph)}
     for name, pointed in pointed_values(model).items():
-        _give(model.graph, values[pointed.value], f"pointed/{name}")
+        _give(model.graph, values[pointed.value], pointed_name(name))
     return model
 
 
@@ -117,7 +124,7 @@ def before_selection(model: ir.Model) -> ir.Model:
         read: the same for one network in float32, half and int8. None where nothing is selected.
     """
     for number, value in enumerate(list(_frontier(model))):
-        _give(model.graph, value, f"before/{number}")
+        _give(model.graph, value, f"{BEFORE}{number}")
     return model
 
 

@@ -79,10 +79,11 @@ def compare_sets(
     Returns:
         One a group, in the order of the outputs.
     """
-    return [_compare(names, expected, got, selected) for names in _groups(expected, selected)]
+    return [_compare(names, expected, got, selected) for names in groups(expected, selected)]
 
 
-def _groups(outputs: Feeds, selected: Mapping[str, Selection]) -> list[list[str]]:
+def groups(outputs: Feeds, selected: Mapping[str, Selection]) -> list[list[str]]:
+    """List the outputs that share their rows, group by group."""
     found: dict[tuple[object, ...], list[str]] = {}
     for name, each in selected.items():
         if each.axis is not None and name in outputs:
@@ -96,21 +97,21 @@ def _compare(
 ) -> SetDifference:
     axis = selected[names[0]].axis or 0
     for name in names:
-        reason = _unlike(expected[name], got.get(name), axis)
+        reason = unlike(expected[name], got.get(name), axis)
         if reason:
             return SetDifference(tuple(names), 0, 0, 0, (), f"{name}: {reason}")
     if len({got[name].shape[: axis + 1] for name in names}) > 1:
         return SetDifference(tuple(names), 0, 0, 0, (), "the candidate's outputs differ in rows")
-    ours, theirs = (_joined([side[n] for n in names], axis) for side in (expected, got))
+    ours, theirs = (joined([side[n] for n in names], axis) for side in (expected, got))
     widths = [int(np.prod(expected[name].shape[axis + 1 :])) for name in names]
     padded = any(expected[name].dtype.kind not in "iub" for name in names)
-    matches = list(_matched(ours, theirs, _scales(ours, widths), padded))
+    matches = list(_matched(ours, theirs, scales(ours, widths), padded))
     columns = _columns(names, widths, ours, matches)
     rows, lost, added = (sum(n) for n in zip(*map(_counts, matches), strict=True))
     return SetDifference(tuple(names), rows, lost, added, tuple(columns))
 
 
-def _unlike(expected: Array, got: Array | None, axis: int) -> str:
+def unlike(expected: Array, got: Array | None, axis: int) -> str:
     """Say why two outputs cannot hold the same rows, or nothing; their number may differ."""
     if got is None:
         return "output missing"
@@ -120,7 +121,7 @@ def _unlike(expected: Array, got: Array | None, axis: int) -> str:
     return ""
 
 
-def _joined(arrays: Sequence[Array], axis: int) -> npt.NDArray[np.float64]:
+def joined(arrays: Sequence[Array], axis: int) -> npt.NDArray[np.float64]:
     """Lay outputs (batch..., rows, features...) side by side: (batches, rows, columns)."""
     rows = arrays[0].shape[axis]
     batches = int(np.prod(arrays[0].shape[:axis]))
@@ -129,7 +130,7 @@ def _joined(arrays: Sequence[Array], axis: int) -> npt.NDArray[np.float64]:
     return np.concatenate([each.astype(np.float64) for each in flat], axis=2)
 
 
-def _scales(rows: npt.NDArray[np.float64], widths: Sequence[int]) -> npt.NDArray[np.float64]:
+def scales(rows: npt.NDArray[np.float64], widths: Sequence[int]) -> npt.NDArray[np.float64]:
     """Say by column how far a row may move; infinity where rows are not told apart by it."""
     scale = row_scales(rows.reshape(-1, rows.shape[-1]))
     narrow = np.concatenate([np.full(width, width <= _WIDEST) for width in widths])

@@ -21,6 +21,7 @@ import numpy as np
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.cases import Case
+from simam_deploy.verify.layout import Layout
 from simam_deploy.verify.slices import Sliced, as_rows, axes_of, by_slice
 
 DRAWS = 2
@@ -74,20 +75,38 @@ def magnitudes(expected: Array, batch: int) -> Array:
     return as_rows(np.where(np.isfinite(sizes), sizes, 0.0), batch)
 
 
-def measure_spread(outputs: Mapping[Case, Feeds], disturbed: Runner, draws: int = DRAWS) -> Spread:
+@dataclass(frozen=True)
+class Behaviour:
+    """What a reference's graph does on the cases that a candidate is judged on.
+
+    Attributes:
+        outputs: What it gives, by case.
+        spread: What rounding makes of that.
+        layout: How it lies.
+    """
+
+    outputs: Mapping[Case, Feeds]
+    spread: Spread
+    layout: Layout
+
+
+def measure_spread(
+    outputs: Mapping[Case, Feeds], disturbed: Runner, layout: Layout, draws: int = DRAWS
+) -> Spread:
     """Run every case a few times in a graph whose rounding is drawn anew.
 
     Args:
         outputs: The same graph's without that.
         disturbed: The graph; every run draws anew.
+        layout: Of the outputs.
         draws: Runs a case.
     """
     tally = _Tally()
     for case, expected in outputs.items():
         feeds = case.feeds(disturbed.inputs)
-        drawn = [disturbed.run(feeds) for _ in range(draws)]
-        for name, array in expected.items():
-            tally.add(case.name, name, array, [each[name] for each in drawn], len(case.kinds))
+        pairs = [layout.arranged(expected, disturbed.run(feeds)) for _ in range(draws)]
+        for name, array in pairs[0][0].items():
+            tally.add(case.name, name, array, [got[name] for _, got in pairs], len(case.kinds))
     return tally.spread()
 
 
@@ -103,7 +122,7 @@ class _Tally:
         self, case: str, output: str, expected: Array, drawn: Sequence[Array], batch: int
     ) -> None:
         """Take one output of one case."""
-        if not expected.size:
+        if not expected.size or any(each.shape != expected.shape for each in drawn):
             return
         off = [_finite(changes(expected, each, batch)) for each in drawn]
         flat = [each.reshape(len(each), -1) for each in off]

@@ -8,9 +8,10 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.errors import InputError
 from simam_deploy.verify.cases import KINDS, Drawn, drawn_cases
+from simam_deploy.verify.layout import Layout
 from simam_deploy.verify.outputs import compare, record, run_cases
 from simam_deploy.verify.rule import rule_for
-from simam_deploy.verify.spread import measure_spread
+from simam_deploy.verify.spread import Behaviour, measure_spread
 from simam_deploy.verify.tolerance import TOLERANCES
 
 
@@ -50,11 +51,16 @@ RULE = rule_for("fp32", "fp32")
 CASES = drawn_cases([((1, 3, 4, 4),), ((3, 3, 4, 4),)], RULE.kinds)
 
 
+def behaving(outputs, disturbed) -> Behaviour:
+    layout = Layout()
+    return Behaviour(outputs, measure_spread(outputs, disturbed, layout), layout)
+
+
 def check(candidate, spread=0.0, rule=RULE, cases=CASES) -> ValidationReport:
     recording = record(Scaled(2.0), cases)
     outputs = run_cases(Scaled(2.0), cases)
-    noise = measure_spread(outputs, Noisy(2.0, spread))
-    return compare(recording, rule, noise, run_cases(candidate, cases), candidate.name)
+    behaviour = behaving(outputs, Noisy(2.0, spread))
+    return compare(recording, rule, behaviour, run_cases(candidate, cases), candidate.name)
 
 
 def set_first(value):
@@ -120,8 +126,8 @@ def made(make, bend=lambda y: y, noise=1e-7, rule=RULE, cases=CASES):
             return {"y": self.bend(make(feeds["x"]))}
 
     recording = record(Made(), cases)
-    spread = measure_spread(run_cases(Made(), cases), Noisy(1.0, noise, make))
-    return compare(recording, rule, spread, run_cases(Made(bend), cases), "bent")
+    behaviour = behaving(run_cases(Made(), cases), Noisy(1.0, noise, make))
+    return compare(recording, rule, behaviour, run_cases(Made(bend), cases), "bent")
 
 
 def detector(x):
@@ -199,9 +205,9 @@ def test_a_single_number_is_not_refused_by_chance():
             return {"y": self.bend(logits(feeds["x"]))}
 
     recording = record(Plain(1.0), CASES)
-    spread = measure_spread(run_cases(Plain(1.0), CASES), Disturbed(1.0, 0.0))
+    behaviour = behaving(run_cases(Plain(1.0), CASES), Disturbed(1.0, 0.0))
     got = run_cases(Plain(1.0, wobbled), CASES)
-    assert compare(recording, RULE, spread, got, "wobbled").passed
+    assert compare(recording, RULE, behaviour, got, "wobbled").passed
 
 
 @pytest.mark.parametrize("dtype", [np.int64, bool])
@@ -268,9 +274,9 @@ def test_chance_in_the_source_is_named():
 
 def test_a_missing_output_fails():
     recording = record(Scaled(2.0), CASES)
-    spread = measure_spread(recording.outputs, Noisy(2.0, 0.0))
+    behaviour = behaving(recording.outputs, Noisy(2.0, 0.0))
     got = {case: {"z": outputs["y"]} for case, outputs in recording.outputs.items()}
-    assert not compare(recording, RULE, spread, got, "other").passed
+    assert not compare(recording, RULE, behaviour, got, "other").passed
 
 
 def test_a_reference_of_zeros_is_compared_absolutely():
