@@ -43,20 +43,18 @@ def look_inside(
     ]
     first = cases[0].feeds(pair.inputs)
     layers, notes = _check_layers(pair, graph, first)
+    lost = _lost(pair)
     return replace(
         report,
-        gates=_check_sites(pair, graph, cases),
+        gates=lost or _check_sites(pair, graph, cases),
         layers=layers,
-        departure=_locate(pair, graph, first, report),
+        departure=None if lost else _locate(pair, graph, first, report),
         notes=(*report.notes, *notes),
     )
 
 
 def _check_sites(pair: Pair, graph: Graph, cases: Sequence[Case]) -> tuple[GateCheck, ...]:
     """Check every gate on some cases; as many as the source has, with its lambdas."""
-    lost = _lost(pair)
-    if lost:
-        return lost
     checks = []
     with (
         SiteRecorder(pair.original.plain()) as recorder,
