@@ -99,12 +99,11 @@ def _is_bias(node: ir.Node, known: Mapping[ir.Value, Array]) -> bool:
     """Tell whether a node adds the bias of the layer before it, written as a node of its own."""
     if node.op_type != "Add":
         return False
-    (first, second) = node.inputs
-    for bias, y in ((first, second), (second, first)):
-        layer = y.producer() if y is not None else None
-        if layer is not None and layer.op_type in LAYERS and bias in known:
-            return bool(known[bias].size > 1)
-    return False
+    maps = [v for v in node.inputs if v is not None and v not in known]
+    biases = [known[v] for v in node.inputs if v is not None and v in known]
+    layers = [v.producer() for v in maps]
+    behind = all(layer is not None and layer.op_type in LAYERS for layer in layers)
+    return behind and len(biases) == 1 and bool(biases[0].size > 1)
 
 
 def lost_in(array: Array, dtype: ir.DataType) -> Loss | None:

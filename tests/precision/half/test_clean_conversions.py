@@ -1,0 +1,73 @@
+"""Correct conversions of all kinds of networks, none of which may be refused."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from simam_deploy import NETWORKS as PUBLISHED
+from simam_deploy import OnnxOptions, export_onnx
+from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.prepare import plain
+from simam_deploy.models.create import create
+from simam_deploy.precision.rounding import rounded
+from simam_deploy.runtime.graph_runner import run_model
+from tests.precision.half.networks import NETWORKS, dark, settle, settled
+
+QUICK = ("detector_of_three", "masked_attention", "normalised", "padded", "equal_biases", "unet")
+ZOO = ("cifar_resnet20", "cifar_mobilenetv2", "resnet18", "mobilenet_v2")
+HALVES = pytest.mark.parametrize("precision", ["fp16", "bf16"])
+
+
+def source(net: torch.nn.Module, folder: Path, size: int = 64, opset: int = 17) -> Path:
+    """Export as most files are: by TorchScript, nothing simplified."""
+    file = folder / "network.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = (torch.zeros(1, 3, size, size),)
+        torch.onnx.export(
+            net, given, str(file), dynamo=False, input_names=["x"], opset_version=opset
+        )
+    return file
+
+
+@HALVES
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS]
+)
+def test_it_is_converted_and_proved(name, precision, tmp_path):
+    if (name, precision) == ("far_grid", "bf16"):
+        pytest.skip("1e5 has steps of 512 in bfloat16: 1.6 times the largest value is right")
+    file = source(settled(name), tmp_path)
+    artifact = export_onnx(file, tmp_path / "half.onnx", onnx=OnnxOptions(precision=precision))
+    report = artifact.validation
+    assert report.passed
+    assert report.gates
+    assert report.layers
+
+
+@HALVES
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO)
+def test_a_published_network_of_drawn_weights(name, precision, tmp_path):
+    size = 32 if name.startswith("cifar") else 64
+    torch.manual_seed(0)
+    file = source(settle(create(PUBLISHED[name]), size), tmp_path, size)
+    onnx = OnnxOptions(precision=precision)
+    assert export_onnx(file, tmp_path / "half.onnx", onnx=onnx).validation.passed
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5], ids=["black", "blank"])
+def test_a_normalised_embedding_of_a_black_frame_is_zero(level, tmp_path):
+    """In half with its rounding shown; NaN before, and "validated 8 cases"."""
+    file = source(dark(), tmp_path)
+    artifact = export_onnx(file, tmp_path / "half.onnx", onnx=OnnxOptions(precision="fp16"))
+    assert "Clip" in "".join(artifact.notes)
+    x = {"x": np.full((1, 3, 64, 64), level, np.float32)}
+    (y,) = run_model(rounded(plain(read_model(artifact.path))), x)
+    (expected,) = run_model(plain(read_model(file)), x)
+    np.testing.assert_allclose(y, expected, atol=2e-3)
+    if level == 0:
+        assert not y.any()
