@@ -22,6 +22,7 @@ from simam_deploy.core.validation import LayerCheck
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.graph.types import EPSILON, HALVES, SMALLEST_NORMAL
 from simam_deploy.precision.half.layers import cut_layers, layers, majorise
+from simam_deploy.precision.half.overflow import overflows
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.precision.taps import Taps
 from simam_deploy.runtime.graph_runner import run_model
@@ -104,7 +105,9 @@ def _check(
         return _failed(name, kind, f"shape {got.shape}, expected {expected.shape}")
     bad = int(np.count_nonzero(~np.isfinite(got)))
     if bad:
-        return _failed(name, kind, f"{bad} of {got.size} values NaN or infinite")
+        why = overflows(float(np.max(np.abs(expected), initial=0.0)), dtype)
+        reason = f"{bad} of {got.size} values NaN or infinite"
+        return _failed(name, kind, f"{reason}: it{why}" if why else reason)
     unit = EPSILON[dtype] * np.maximum(bound, SMALLEST_NORMAL[dtype]).astype(np.float64)
     return LayerCheck(name, kind, float(np.max(np.abs(got - expected) / unit)), ALLOWED_ULPS)
 
