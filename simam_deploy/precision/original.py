@@ -65,7 +65,7 @@ def keep_original(
     _own_weights(model.graph)
     fold_bn(model)
     if simplified:
-        model = _simplified(model)
+        model = as_simplified(model)
     file = folder / "original.onnx"
     write_model(model, file)
     return Original(file, opset, lowering in WITH_FUNCTIONS)
@@ -81,11 +81,17 @@ def _own_weights(graph: ir.Graph) -> None:
             graph.remove(node, safe=True)
 
 
-def _simplified(model: ir.Model) -> ir.Model:
-    """Give the simplified model, or the model where onnx-simplifier fails on it."""
+def as_simplified(model: ir.Model) -> ir.Model:
+    """Give the simplified model, or the model where onnx-simplifier fails on it.
+
+    A product and its bias stay two nodes: a half graph shows onnx-simplifier no Gemm in them.
+
+    Args:
+        model: It is used up.
+    """
     kept = model.clone()
     try:
-        return with_types(simplify(model))
+        return with_types(simplify(model, ("fuse_matmul_add_bias_into_gemm",)))
     except InputError:
         return kept
 

@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import LayerCheck
+from simam_deploy.errors import InputError
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.graph.types import EPSILON, HALVES, SMALLEST_NORMAL
 from simam_deploy.precision.half.layers import cut_layers, layers, majorise
@@ -78,7 +79,10 @@ def check_layers(
         reason = f"{len(kinds)} layers, {len(names)} were expected, or of other kinds"
         return tuple(_failed(*name, reason) for name in names)
     feeds = _as_given(recorded, candidate)
-    got = run_model(rounded(candidate), feeds)
+    try:
+        got = run_model(rounded(candidate), feeds)
+    except InputError as error:  # a map of another shape than the layer's
+        return tuple(_failed(*name, str(error)) for name in names)
     expected = run_model(original, feeds)
     majorise(original, SMALLEST_NORMAL[dtype])
     bounds = run_model(original, {name: np.abs(x) for name, x in feeds.items()})

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from simam_deploy import NETWORKS as PUBLISHED
-from simam_deploy import OnnxOptions, export_onnx
+from simam_deploy import OnnxOptions, export_onnx, validate_models
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.prepare import plain
 from simam_deploy.models.create import create
@@ -81,3 +81,14 @@ def test_a_normalised_embedding_of_a_black_frame_is_zero(level, tmp_path):
     np.testing.assert_allclose(y, expected, atol=2e-3)
     if level == 0:
         assert not y.any()
+
+
+@pytest.mark.parametrize("name", ["padded", "equal_biases", "masked_attention"])
+def test_what_was_written_is_validated_against_its_source(name, tmp_path):
+    """The source is not simplified: its Pads and biases are nodes, the file's are in its Convs."""
+    file = source(settled(name), tmp_path)
+    onnx = OnnxOptions(precision="fp16")
+    artifact = export_onnx(file, tmp_path / "half.onnx", onnx=onnx)
+    report = validate_models(file, artifact.path)
+    assert report.failures == ()
+    assert report.layers
