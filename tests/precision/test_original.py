@@ -38,14 +38,17 @@ def network(form: str) -> ir.Model:
     return model(text, **{n: w for n, w in WEIGHTS.items() if n in BODIES[form]})
 
 
-@pytest.mark.parametrize("form", BODIES)
+@pytest.mark.parametrize(
+    ("form", "simplified"),
+    [*((form, True) for form in BODIES), ("Identity", False), ("Constant", False)],
+)
 @pytest.mark.parametrize("dtype", [FP16, BF16], ids=["fp16", "bf16"])
-def test_a_conversion_has_its_layers(form, dtype, tmp_path):
-    kept = keep_original(network(form), 17, "portable", tmp_path)
+def test_a_conversion_has_its_layers(form, simplified, dtype, tmp_path):
+    kept = keep_original(network(form), 17, "portable", tmp_path, simplified)
     half = kept.graph()
     half.opset_imports[""] = 22 if dtype == BF16 else 17
     to_half(half, dtype)
-    candidate = for_runtime(half, half.opset_imports[""])
+    candidate = for_runtime(half, half.opset_imports[""], simplified)
     expected = [(n.op_type, len(n.inputs)) for n in layers(kept.plain())]
     assert [(n.op_type, len(n.inputs)) for n in layers(plain(candidate))] == expected
     assert len(expected) == 1

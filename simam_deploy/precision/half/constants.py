@@ -141,14 +141,14 @@ def _hands_on(node: ir.Node, known: Mapping[ir.Value, Array]) -> bool:
 
 
 def _before(node: ir.Node, known: Mapping[ir.Value, Array]) -> set[ir.Node]:
-    """Collect what a node's operands are computed with, as far back as a map that is measured."""
+    """Collect what a node's operands are computed with, back to the first mixture of maps."""
     found: set[ir.Node] = set()
     pending = [node]
     while pending:
         sources = {v.producer() for v in pending.pop().inputs if v is not None}
         new = {n for n in sources if n is not None and _feeds(n, known)} - found
         found |= new
-        pending.extend(n for n in new if n.op_type not in _MIX or _is_square(n))
+        pending.extend(n for n in new if n.op_type not in _MIX)
     return found
 
 
@@ -156,7 +156,3 @@ def _feeds(node: ir.Node, known: Mapping[ir.Value, Array]) -> bool:
     """Tell whether a node measures, or moves what was measured, or makes a constant."""
     makes = any(value in known for value in node.outputs)
     return makes or (not node.domain and node.op_type in _HAND_ON | _MIX)
-
-
-def _is_square(node: ir.Node) -> bool:
-    return node.op_type == "Mul" and node.inputs[0] is node.inputs[1]
