@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx_ir as ir
-from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
 from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
@@ -61,7 +60,6 @@ def keep_original(
             conversion is judged by too, and a half graph shows it less than a float32 one does.
     """
     forget_origin(model)
-    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     _own_weights(model.graph)
     fold_bn(model)
     if simplified:
