@@ -109,11 +109,18 @@ def _check(
         return _failed(name, kind, f"shape {got.shape}, expected {expected.shape}")
     bad = int(np.count_nonzero(~np.isfinite(got)))
     if bad:
-        why = overflows(float(np.max(np.abs(expected), initial=0.0)), dtype)
         reason = f"{bad} of {got.size} values NaN or infinite"
-        return _failed(name, kind, f"{reason}: it{why}" if why else reason)
+        return _failed(name, kind, f"{reason}{_why(expected, dtype)}")
     unit = EPSILON[dtype] * np.maximum(bound, SMALLEST_NORMAL[dtype]).astype(np.float64)
     return LayerCheck(name, kind, float(np.max(np.abs(got - expected) / unit)), ALLOWED_ULPS)
+
+
+def _why(expected: Array, dtype: ir.DataType) -> str:
+    """Say whose numbers half does not hold: the layer's own, or those that it is given."""
+    if not np.isfinite(expected).all():  # computed on the map as the candidate holds it
+        return f": the map that it is given overflows {dtype.name.lower()}"
+    why = overflows(float(np.max(np.abs(expected), initial=0.0)), dtype)
+    return f": it{why}" if why else ""
 
 
 def _failed(name: str, kind: str, reason: str) -> LayerCheck:

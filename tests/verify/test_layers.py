@@ -89,6 +89,9 @@ def test_a_map_that_half_cannot_hold_is_named():
     broken = [check for check in found.values() if not check.passed]
     assert broken
     assert all("NaN or infinite" in check.reason for check in broken)
+    assert "it overflows float16, which ends at 65504: it reaches " in broken[0].reason
+    assert "the map that it is given overflows float16" in broken[-1].reason
+    assert not any("nan" in check.reason for check in broken)
 
 
 def test_a_missing_layer_fails_them_all():
