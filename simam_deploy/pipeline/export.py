@@ -156,7 +156,7 @@ def _write(
     sites = check_sites(traced.model)
     facts, precision = facts_of(subject, traced.notes, sites, step), subject.precision
     with workspace(target, step.file.parent) as folder:
-        original = keep_original(traced.model, subject.opset, step.fused, folder)
+        original = keep_original(traced.model, subject.opset, step.fused, folder, step.simplify)
         # The weights' last holders: freed before ONNX Runtime loads its own copy.
         del subject, traced
         gc.collect()

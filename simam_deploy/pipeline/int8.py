@@ -120,7 +120,7 @@ def make_int8(subject: Subject, calibration: Calibration, step: Step, target: Pa
     traced = subject.graph()
     sites = check_sites(traced.model)
     with workspace(target, step.file.parent) as folder:
-        original = keep_original(traced.model, subject.opset, step.fused, folder)
+        original = keep_original(traced.model, subject.opset, step.fused, folder, step.simplify)
         float32 = folder / "float32.onnx"
         graph = for_runtime(original.graph(), subject.opset, step.simplify, step.lowering)
         inputs, outputs = interface(graph)

@@ -19,9 +19,11 @@ import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import LayerCheck
+from simam_deploy.errors import InputError
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.graph.types import EPSILON, HALVES, SMALLEST_NORMAL
 from simam_deploy.precision.half.layers import cut_layers, layers, majorise
+from simam_deploy.precision.half.overflow import overflows
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.precision.taps import Taps
 from simam_deploy.runtime.graph_runner import run_model
@@ -77,7 +79,10 @@ def check_layers(
         reason = f"{len(kinds)} layers, {len(names)} were expected, or of other kinds"
         return tuple(_failed(*name, reason) for name in names)
     feeds = _as_given(recorded, candidate)
-    got = run_model(rounded(candidate), feeds)
+    try:
+        got = run_model(rounded(candidate), feeds)
+    except InputError as error:  # a map of another shape than the layer's
+        return tuple(_failed(*name, str(error)) for name in names)
     expected = run_model(original, feeds)
     majorise(original, SMALLEST_NORMAL[dtype])
     bounds = run_model(original, {name: np.abs(x) for name, x in feeds.items()})
@@ -104,9 +109,18 @@ def _check(
         return _failed(name, kind, f"shape {got.shape}, expected {expected.shape}")
     bad = int(np.count_nonzero(~np.isfinite(got)))
     if bad:
-        return _failed(name, kind, f"{bad} of {got.size} values NaN or infinite")
+        reason = f"{bad} of {got.size} values NaN or infinite"
+        return _failed(name, kind, f"{reason}{_why(expected, dtype)}")
     unit = EPSILON[dtype] * np.maximum(bound, SMALLEST_NORMAL[dtype]).astype(np.float64)
     return LayerCheck(name, kind, float(np.max(np.abs(got - expected) / unit)), ALLOWED_ULPS)
+
+
+def _why(expected: Array, dtype: ir.DataType) -> str:
+    """Say whose numbers half does not hold: the layer's own, or those that it is given."""
+    if not np.isfinite(expected).all():  # computed on the map as the candidate holds it
+        return f": the map that it is given overflows {dtype.name.lower()}"
+    why = overflows(float(np.max(np.abs(expected), initial=0.0)), dtype)
+    return f": it{why}" if why else ""
 
 
 def _failed(name: str, kind: str, reason: str) -> LayerCheck:

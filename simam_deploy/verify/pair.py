@@ -93,7 +93,7 @@ def pair_up(
     """
     traced = subject.graph().model
     sites = check_sites(traced)
-    original = keep_original(traced, subject.opset, candidate.fused, folder)
+    original = keep_original(traced, subject.opset, candidate.fused, folder, simplified=False)
     return Pair(original, sites, candidate, inputs, outputs)
 
 

@@ -1,9 +1,12 @@
 """Layers in half, one by one: correct ones pass whatever their numbers, wrong ones do not."""
 
+import re
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 
+from simam_deploy.graph.file.typed import typed
 from simam_deploy.precision.half.half import to_half
 from simam_deploy.verify.layers import check_layers, record_layers
 from tests.graph.onnx_text import model
@@ -86,6 +89,9 @@ def test_a_map_that_half_cannot_hold_is_named():
     broken = [check for check in found.values() if not check.passed]
     assert broken
     assert all("NaN or infinite" in check.reason for check in broken)
+    assert "it overflows float16, which ends at 65504: it reaches " in broken[0].reason
+    assert "the map that it is given overflows float16" in broken[-1].reason
+    assert not any("nan" in check.reason for check in broken)
 
 
 def test_a_missing_layer_fails_them_all():
@@ -97,3 +103,57 @@ def test_a_missing_layer_fails_them_all():
     found = checked(original, candidate)
     assert not any(check.passed for check in found.values())
     assert "4 layers, 5 were expected" in found["conv"].reason
+
+
+FORMS = {
+    "initializers": ("", "w", "k", "v", "k"),
+    "Identity": ("k1 = Identity(k) k2 = Identity(k)", "w", "k1", "v", "k2"),
+    "moved": ("w1 = Transpose<perm = [1, 0, 2, 3]>(wt) v1 = Reshape(flat, size)",
+              "w1", "k", "v1", "k"),
+    "Cast": ("w1 = Cast<to = 1>(wd)", "w1", "k", "v", "k"),
+    "Constant": ("k1 = Constant<value = float[4] {0.25, 1.0, -2.0, 0.5}>()", "w", "k1", "v", "k1"),
+    "computed": ("w1 = Mul(wn, g)", "w1", "k", "v", "k"),
+}  # fmt: skip
+"""What stands before the layers, and the weights that they read."""
+
+
+def written(form: str) -> ir.Model:
+    """One convolution and one classifier; what they compute is the same in each form."""
+    draw = np.random.default_rng(1).standard_normal
+    w, v = draw((4, 4, 3, 3)).astype(np.float32), draw((4, 4)).astype(np.float32)
+    stored = {
+        "w": w, "wt": w.transpose(1, 0, 2, 3).copy(), "wd": w.astype(np.float64), "wn": w / 2,
+        "k": np.array([0.25, 1, -2, 0.5], np.float32), "v": v, "flat": v.ravel(),
+        "g": np.array(2, np.float32), "size": np.array([4, 4]), "axes": np.array([2, 3]),
+    }  # fmt: skip
+    before, w1, k1, v1, k2 = FORMS[form]
+    body = f"""{before} [conv] c = Conv(x, {w1}, {k1}) m = ReduceMean<keepdims = 0>(c, axes)
+        [dense] y = Gemm(m, {v1}, {k2})"""
+    read = set(re.findall(r"\w+", body))
+    return model(
+        f"""<ir_version: 10, opset_import: ["" : 22]>
+        g (float[2,4,9,9] x) => (float[2,4] y) {{ {body} }}""",
+        **{name: array for name, array in stored.items() if name in read},
+    )
+
+
+@pytest.mark.parametrize("ours", FORMS)
+@pytest.mark.parametrize("theirs", FORMS)
+@pytest.mark.parametrize("dtype", [FP16, BF16], ids=["fp16", "bf16"])
+def test_weights_are_counted_alike_whatever_leads_to_them(theirs, ours, dtype):
+    original, candidate = typed(written(theirs)), typed(written(ours))
+    to_half(candidate, dtype)
+    found = checked(original, candidate, dtype)
+    assert len(found) == 2
+    assert all(check.passed for check in found.values()), found
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_wrong_weight_is_found_whatever_leads_to_it(form):
+    original, candidate = typed(written(form)), typed(written(form))
+    weight = next(n for n in ("wt", "wd", "wn", "w") if n in candidate.graph.initializers)
+    value = candidate.graph.initializers[weight]
+    value.const_value = ir.tensor(np.roll(value.const_value.numpy(), 1, axis=2), name=weight)
+    to_half(candidate, FP16)
+    passed = [check.passed for check in checked(original, candidate).values()]
+    assert passed == [False, True]

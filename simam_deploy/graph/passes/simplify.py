@@ -7,6 +7,9 @@ before it may inline or drop them, while a node without a schema passes through 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import onnx
 import onnx_ir as ir
 
@@ -14,27 +17,31 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.weights import without_weights
 
 
-def simplify(model: ir.Model) -> ir.Model:
+def simplify(model: ir.Model, skipped: Sequence[str] = ()) -> ir.Model:
     """Give the simplified model; weights are shared with `model`, which is used up.
+
+    Args:
+        model: The model.
+        skipped: Optimisers to leave out, by onnxsim's names.
 
     Raises:
         InputError: onnxsim fails, or reports that its result differs from what it was given.
     """
     functions = dict(model.functions)
     model.functions.clear()
-    simplified = without_weights(model, _onnxsim)
+    simplified = without_weights(model, partial(_onnxsim, skipped=list(skipped) or None))
     simplified.functions.update(functions)
     for key in [k for k in simplified.metadata_props if k.startswith("onnxsim.")]:
         del simplified.metadata_props[key]  # a log of its own work, up to 10 kB
     return simplified
 
 
-def _onnxsim(proto: onnx.ModelProto) -> onnx.ModelProto:
+def _onnxsim(proto: onnx.ModelProto, skipped: list[str] | None) -> onnx.ModelProto:
     """Call onnxsim and insist on its own verdict."""
     import onnxsim
 
     try:
-        simplified, same = onnxsim.simplify(proto)
+        simplified, same = onnxsim.simplify(proto, skipped_optimizers=skipped)
     except Exception as error:  # whatever its C++ throws
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from simam_deploy.precision.half.known import constant_values
 from simam_deploy.precision.taps import copied
 
 LAYERS = {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul"}
-Map = npt.NDArray[np.float32]
 
 
 def layers(model: ir.Model) -> tuple[ir.Node, ...]:
-    """List the main graph's layers whose first input is a map and all others are weights."""
+    """List the main graph's layers whose first input is a map and all others are weights.
+
+    A weight is whatever comes from no input of the graph: an initializer, by way of an Identity
+    (which TorchScript writes where two biases are equal), a Transpose or a weight norm as well.
+    """
+    weights = constant_values(model.graph)
     candidates = (n for n in model.graph if not n.domain and n.op_type in LAYERS)
-    return tuple(n for n in candidates if _is_layer(n))
+    return tuple(n for n in candidates if _is_layer(n, weights))
 
 
-def _is_layer(node: ir.Node) -> bool:
+def _is_layer(node: ir.Node, weights: set[ir.Value]) -> bool:
     first, *rest = node.inputs
-    weights = [v for v in rest if v is not None]
-    own = all(v.is_initializer() and not v.is_graph_input() for v in weights)
-    return first is not None and not first.is_initializer() and bool(weights) and own
+    own = [v in weights for v in rest if v is not None]
+    return first is not None and first not in weights and bool(own) and all(own)
 
 
 def cut_layers(model: ir.Model) -> tuple[ir.Node, ...]:
@@ -53,36 +53,39 @@ def cut_layers(model: ir.Model) -> tuple[ir.Node, ...]:
 def majorise(model: ir.Model, smallest: float) -> None:
     """Make cut layers compute sum |w| |x| + |b|, given |x|: what rounding errors are fractions of.
 
+    BatchNormalization computes |s| (|x| - (-|m|)) / sqrt(v + eps) + |b|.
+
     Args:
         model: Of `cut_layers`, float32; in place.
         smallest: The half type's smallest normal number: a weight below it is rounded by as much
             as one of that size.
     """
-    for node in layers(model):
-        rules = _BATCH_NORM if node.op_type == "BatchNormalization" else {}
+    for number, node in enumerate(layers(model)):
+        norm = node.op_type == "BatchNormalization"
         for index, value in enumerate(node.inputs[1:], start=1):
-            rule = rules.get(index, partial(_magnitude, smallest=smallest))
-            if value is not None:
-                node.replace_input_with(index, _derived(model.graph, value, rule))
+            if value is not None and not (norm and index == _VARIANCE):
+                mean = norm and index == _MEAN
+                nodes = _negative(value) if mean else _magnitude(model.graph, value, smallest)
+                for made in nodes:
+                    made.outputs[0].name = f"majorant/{number}/{index}/{made.op_type}"
+                model.graph.insert_before(node, nodes)
+                node.replace_input_with(index, nodes[-1].outputs[0])
 
 
-def _magnitude(array: Map, smallest: float) -> Map:
-    return np.maximum(np.abs(array), np.float32(smallest))
+_MEAN, _VARIANCE = 3, 4
+"""BatchNormalization's inputs."""
 
 
-_BATCH_NORM: Mapping[int, Callable[[Map], Map]] = {
-    3: lambda mean: -np.abs(mean),
-    4: lambda variance: variance,
-}
-"""|s| (|x| - (-|m|)) / sqrt(v + eps) + |b|."""
+def _magnitude(graph: ir.Graph, weight: ir.Value, smallest: float) -> list[ir.Node]:
+    least = graph.initializers.get("majorant/least")
+    if least is None:
+        tensor = ir.tensor(np.float32(smallest), name="majorant/least")
+        least = ir.Value(name=tensor.name, const_value=tensor)
+        graph.register_initializer(least)
+    size = ir.node("Abs", [weight])
+    return [size, ir.node("Max", [size.outputs[0], least])]
 
 
-def _derived(graph: ir.Graph, value: ir.Value, rule: Callable[[Map], Map]) -> ir.Value:
-    """Register what the rule makes of a weight, once a weight and rule's kind."""
-    tensor = value.const_value
-    assert tensor is not None
-    name = f"{value.name}/majorant{len(graph.initializers)}"
-    made = ir.tensor(rule(tensor.numpy().astype(np.float32, copy=False)), name=name)
-    derived = ir.Value(name=name, shape=value.shape, type=value.type, const_value=made)
-    graph.register_initializer(derived)
-    return derived
+def _negative(mean: ir.Value) -> list[ir.Node]:
+    size = ir.node("Abs", [mean])
+    return [size, ir.node("Neg", size.outputs)]

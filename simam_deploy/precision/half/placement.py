@@ -13,7 +13,10 @@ Rules:
        float32.
     5. What ONNX does not define for the half type, nodes with subgraphs, of other domains, and
        those without a float32 input.
-    6. A node with a weight that half cannot hold: beyond the largest, or lost to underflow.
+    6. A node with a weight that half cannot hold: beyond the largest, or lost to underflow; and one
+       with a constant of which half loses a single number, with what stands before and behind it
+       (`constants`).
+    7. Arithmetic with weights alone, as of a weight norm: it is rounded once, when it is done.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ import onnx_ir as ir
 from simam_deploy.graph.recognise import recognise
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.types import EPSILON, LARGEST
+from simam_deploy.precision.half.constants import unheld
+from simam_deploy.precision.half.known import MOVES, constant_values
 from simam_deploy.precision.half.schema import half_positions
 
 FRAGILE = {
@@ -59,19 +64,21 @@ def full_nodes(
         simam_half: Whether SimAM nodes are excepted.
 
     Returns:
-        The nodes, and a line for each that stays because of its weights.
+        The nodes, and a line for each that stays because of its weights or constants.
     """
     opset = model.opset_imports[""]
+    sites = {node for site in recognise(model).sites for node in site.nodes}
+    holders, around = unheld(model, dtype, sites)
     fragile = {n for n in model.graph if not n.domain and n.op_type in FRAGILE}
+    fragile |= holders.keys() | around
     _absorb(model.graph, fragile)
     fixed = {n for n in model.graph if not _can_be_half(n, opset, dtype)}
-    sites = {node for site in recognise(model).sites for node in site.nodes}
     if simam_half:
         sites -= set(simam_nodes(model))
-    full = sites | fragile | fixed | _from_shapes(model.graph)
+    full = sites | fragile | fixed | _from_shapes(model.graph) | _of_weights(model.graph)
     rest = [n for n in model.graph if n not in full]
-    unfit = {n: reason for n in rest if (reason := _unfit_weight(n, opset, dtype))}
-    notes = (f"{_name(node)} stays float32: {reason}" for node, reason in unfit.items())
+    unfit = {n: reason for n in rest if (reason := _unfit_weight(n, opset, dtype))} | holders
+    notes = (f"{_name(n)} stays float32: {unfit[n]}" for n in model.graph if n in unfit)
     return full | unfit.keys(), tuple(notes)
 
 
@@ -117,6 +124,12 @@ def _from_shapes(graph: ir.Graph) -> set[ir.Node]:
     return found
 
 
+def _of_weights(graph: ir.Graph) -> set[ir.Node]:
+    """Rule 7."""
+    constant = constant_values(graph)
+    return {n for n in graph if n.op_type not in MOVES and set(n.outputs) <= constant}
+
+
 def _unfit_weight(node: ir.Node, opset: int, dtype: ir.DataType) -> str:
     """Rule 6: say why the first such weight does not go into the half type, or nothing."""
     inputs, _ = half_positions(node, opset, dtype)
@@ -135,6 +148,7 @@ def unfit(tensor: ir.TensorProtocol, dtype: ir.DataType) -> str:
     by more than eps in all (Euclidean norm) has its weight below the smallest normal number.
     """
     array = tensor.numpy().astype(np.float32, copy=False)
+    array = array[np.isfinite(array)]  # half has infinities of its own
     largest = float(np.max(np.abs(array), initial=0.0))
     if largest > LARGEST[dtype]:
         return f"reaches {largest:.3g}, {dtype.name.lower()} ends at {LARGEST[dtype]:.5g}"

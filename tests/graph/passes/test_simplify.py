@@ -52,7 +52,7 @@ def test_its_own_log_is_left_out():
 
 def test_functions_are_kept_from_it(monkeypatch):
     seen = []
-    monkeypatch.setattr(module, "_onnxsim", lambda proto: seen.append(proto) or proto)
+    monkeypatch.setattr(module, "_onnxsim", lambda proto, skipped: seen.append(proto) or proto)
     graph = simam_model("2,3,5,7")
     lower_function(graph)
     assert list(simplify(graph).functions) == [("simam", "SimAM", "")]
@@ -60,7 +60,7 @@ def test_functions_are_kept_from_it(monkeypatch):
 
 
 def test_its_failure_is_one_line(monkeypatch):
-    def fail(proto):
+    def fail(proto, **_):
         raise RuntimeError("first line\nsecond line")
 
     monkeypatch.setattr(onnxsim, "simplify", fail)

@@ -183,7 +183,7 @@ def test_a_subgraph_reads_float32():
 
 @pytest.mark.parametrize(
     ("weight", "says"),
-    [(1e5, "reaches 1e+05, float16 ends at 65504"), (1e-9, "too small for float16")],
+    [(1e5, "reaches 1e+05, float16 ends at 65504"), (1e-9, "has 1e-09, which is 0 in float16")],
 )
 def test_a_weight_that_half_cannot_hold_keeps_its_node(weight, says):
     graph = small("a = Mul(x, k) y = Relu(a)", k=np.full((1, 4, 1, 1), weight, np.float32))
@@ -197,9 +197,12 @@ def test_a_weight_that_half_cannot_hold_keeps_its_node(weight, says):
         np.testing.assert_allclose(kept, expected, atol=2**-25)
 
 
-def test_a_few_tiny_weights_do_not_matter():
-    graph = small("y = Mul(x, k)", k=np.array([1, 1e-9, 1, 0], np.float32).reshape(1, 4, 1, 1))
+def test_a_few_tiny_weights_of_a_layer_do_not_matter():
+    tiny = np.array([1, 1e-9, 1, 0], np.float32)
+    graph = small("a = Conv(x, w, k) y = Add(a, b)", w=np.diag(tiny).reshape(4, 4, 1, 1), k=tiny,
+                  b=tiny.reshape(1, 4, 1, 1))  # fmt: skip
     assert to_half(graph, FP16).notes == ()
+    assert typed_as(graph, "a") == by_op(graph, "Add").outputs[0].dtype == FP16
 
 
 POOLING = """
