@@ -1,8 +1,11 @@
 """Draw a graph's rounding anew: what changes in its outputs is what rounding costs it.
 
-Every map that an operator computes is multiplied by 1 + u, u drawn evenly from [-unit, unit] for
-every element and every run; of a network that is to become half, it is then rounded to that, as a
-half network stores it. Whoever wrote the network, it is told by its graph alone.
+Every map that an operator computes is multiplied by 1 + u, u drawn evenly from [-unit, unit] anew
+in every run; of a network that is to become half, it is then rounded to that, as a half network
+stores it. Whoever wrote the network, it is told by its graph alone.
+
+Drawn for every element, errors cancel in what is averaged later, as they do on a picture. On a
+blank frame they do not: equal numbers round alike. So there is another way, a draw a channel.
 """
 
 from __future__ import annotations
@@ -33,13 +36,16 @@ _LEAST_RANK = 2
 """Of a map: what has fewer axes is arithmetic on sizes, which is exact."""
 
 
-def disturb(model: ir.Model, unit: float, half: ir.DataType | None = None) -> ir.Model:
+def disturb(
+    model: ir.Model, unit: float, half: ir.DataType | None = None, *, alike: bool = False
+) -> ir.Model:
     """Put noise behind every operator that rounds, and behind every SimAM as a whole.
 
     Args:
         model: Plain ops, computing in float32; it is used up.
         unit: The largest relative change.
         half: FLOAT16 or BFLOAT16, to round to behind it.
+        alike: One draw for all elements of a channel, instead of one each.
 
     Returns:
         The graph; every run of it draws anew, and a fresh session draws the same again.
@@ -55,7 +61,7 @@ def disturb(model: ir.Model, unit: float, half: ir.DataType | None = None) -> ir
             round_value(model.graph, weight, half)
     made = [value for value in found if value not in constants]
     for number, value in enumerate(dict.fromkeys([*made, *(site.y for site in sites)])):
-        noisy = _noisy(model.graph, value, unit, number) if drawn else value
+        noisy = _noisy(model.graph, value, _draw(value, unit, number, alike)) if drawn else value
         if half is not None:
             round_value(model.graph, noisy, half)
     return model
@@ -89,19 +95,30 @@ def _weights(model: ir.Model, half: ir.DataType) -> Iterator[ir.Value]:
                 yield value
 
 
-def _noisy(graph: ir.Graph, value: ir.Value, unit: float, seed: int) -> ir.Value:
-    """Let all readers of a value, and the graph's output, have it disturbed."""
+def _draw(value: ir.Value, unit: float, seed: int, alike: bool) -> ir.Node:
+    """Make the node that draws 1 + u for a map (N, C, ...)."""
+    how = {"low": 1 - unit, "high": 1 + unit, "seed": float(seed), "dtype": ir.DataType.FLOAT}
+    if not alike:
+        return ir.node("RandomUniformLike", [value], attributes=how)
+    assert value.shape is not None
+    channels = value.shape[1]
+    ones = [1] * len(value.shape)
+    ones[1] = channels if isinstance(channels, int) else 1
+    return ir.node("RandomUniform", [], attributes={**how, "shape": ones})
+
+
+def _noisy(graph: ir.Graph, value: ir.Value, noise: ir.Node) -> ir.Value:
+    """Let all readers of a value, and the graph's output, have it times what is drawn."""
     producer = value.producer()
     assert producer is not None
-    bounds = {"low": 1 - unit, "high": 1 + unit, "seed": float(seed), "dtype": ir.DataType.FLOAT}
-    noise = ir.node("RandomUniformLike", [value], attributes=bounds)
     product = ir.node("Mul", [value, noise.outputs[0]])
     noisy = product.outputs[0]
-    for made, role in ((noise.outputs[0], "noise"), (noisy, "noisy")):
-        made.name, made.shape, made.type = f"{value.name}/{role}", value.shape, value.type
+    noise.outputs[0].name = f"{value.name}/noise"
+    noisy.name, noisy.shape, noisy.type = f"{value.name}/noisy", value.shape, value.type
     was_output = value.is_graph_output()
     value.replace_all_uses_with(noisy, replace_graph_outputs=was_output)
-    noise.replace_input_with(0, value)
+    if noise.inputs:
+        noise.replace_input_with(0, value)
     product.replace_input_with(0, value)
     if was_output:
         value.name, noisy.name = f"{value.name}/undisturbed", value.name

@@ -20,6 +20,7 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.core.validation import CaseResult, ValidationReport
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES
 from simam_deploy.precision.disturb import disturb
+from simam_deploy.precision.half.overflow import find_overflow
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.verify.cases import Case
@@ -33,7 +34,7 @@ from simam_deploy.verify.rule import Rule, rule_for
 from simam_deploy.verify.selection import BEFORE, before_selection, with_pointed
 from simam_deploy.verify.spread import Behaviour, measure_spread
 
-_HALF_NOISE = 0.25
+_HALF_NOISE = 0.125
 """Of the half type's eps, added to the rounding itself, so that every run rounds otherwise."""
 
 
@@ -68,6 +69,7 @@ def judge(
     progress("comparing outputs")
     report = _compare(pair, recording, rule, behaviour)
     if pair.candidate.graph is not None:
+        report = _overflow_named(pair, pair.candidate.graph, recording, report)
         progress("checking gates and layers")
         before = _compare_before(pair, pair.candidate.graph, rule, behaviour)
         report = replace(report, results=(*report.results, *before))
@@ -77,6 +79,20 @@ def judge(
         pair.original.graph(), recording, lambda case: judge_of(recording, rule, behaviour, case)
     )
     return replace(report, power=power, notes=(*report.notes, *remarks(recording)))
+
+
+def _overflow_named(
+    pair: Pair, graph: Callable[[], ir.Model], recording: Recording, report: ValidationReport
+) -> ValidationReport:
+    """Name the node of a half candidate that overflows, where an output is not finite."""
+    broken = next((r for r in report.results if "NaN or infinite" in r.reason), None)
+    if broken is None or pair.candidate.precision not in HALF_TYPES:
+        return report
+    case = next(case for case in recording.cases if broken.case.startswith(case.name))
+    where = find_overflow(graph(), pair.own_names(case.feeds(pair.inputs)))
+    named = replace(broken, reason=f"{broken.reason}{': ' if where else ''}{where}")
+    results = tuple(named if r is broken else r for r in report.results)
+    return replace(report, results=results)
 
 
 def looked_into(pair: Pair) -> ir.Model:
@@ -120,8 +136,11 @@ def behaviour_of(
     layout = layout_of(model)
     half = HALF_TYPES.get(candidate) if reference != candidate else None
     unit = EPSILON[FLOAT_TYPES[candidate]] * (1.0 if half is None else _HALF_NOISE)
-    with run_graph(disturb(rounded(model), unit, half)) as disturbed:
-        return Behaviour(graph, measure_spread(graph, disturbed, layout), layout)
+    model = rounded(model)
+    each = run_graph(disturb(model.clone(), unit, half))
+    alike = run_graph(disturb(model, unit, half, alike=True))
+    with each, alike:
+        return Behaviour(graph, measure_spread(graph, (each, alike), layout), layout)
 
 
 def _prove_float32(

@@ -24,8 +24,6 @@ from simam_deploy.verify.cases import Case
 from simam_deploy.verify.layout import Layout
 from simam_deploy.verify.slices import Sliced, as_rows, axes_of, by_slice
 
-DRAWS = 2
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -91,20 +89,19 @@ class Behaviour:
 
 
 def measure_spread(
-    outputs: Mapping[Case, Feeds], disturbed: Runner, layout: Layout, draws: int = DRAWS
+    outputs: Mapping[Case, Feeds], disturbed: Sequence[Runner], layout: Layout
 ) -> Spread:
-    """Run every case a few times in a graph whose rounding is drawn anew.
+    """Run every case in graphs whose rounding is drawn anew.
 
     Args:
         outputs: The same graph's without that.
-        disturbed: The graph; every run draws anew.
+        disturbed: The graph, disturbed in several ways.
         layout: Of the outputs.
-        draws: Runs a case.
     """
     tally = _Tally()
     for case, expected in outputs.items():
-        feeds = case.feeds(disturbed.inputs)
-        pairs = [layout.arranged(expected, disturbed.run(feeds)) for _ in range(draws)]
+        drawn = [runner.run(case.feeds(runner.inputs)) for runner in disturbed]
+        pairs = [layout.arranged(expected, each) for each in drawn]
         for name, array in pairs[0][0].items():
             tally.add(case.name, name, array, [got[name] for _, got in pairs], len(case.kinds))
     return tally.spread()

@@ -57,17 +57,27 @@ def test_maps_and_weights_are_rounded_once():
     assert down == ["w", "c/noisy", "a/noisy"]
 
 
-def test_every_run_draws_anew_and_every_session_alike():
+@pytest.mark.parametrize("alike", [False, True])
+def test_every_run_draws_anew_and_every_session_the_same(alike):
     x = draw(1, 4, 8, 8)
     drawn = []
     for _ in range(2):
-        with run_graph(disturb(graph(), 2.0**-23)) as runner:
+        with run_graph(disturb(graph(), 2.0**-23, alike=alike)) as runner:
             drawn.append([runner.run({"x": x})["y"] for _ in range(2)])
     (exact,) = run(graph(), x=x)
     assert not np.array_equal(drawn[0][0], drawn[0][1])
     np.testing.assert_array_equal(drawn[0], drawn[1])
     off = np.abs(drawn[0][0] - exact).max() / np.abs(exact).max()
     assert 2.0**-24 < off < 2.0**-21
+
+
+def test_equal_numbers_are_disturbed_alike():
+    """On a blank frame what a channel is off by does not average out."""
+    x = np.ones((1, 4, 8, 8), np.float32)
+    with run_graph(disturb(graph(), 2.0**-10, alike=True)) as runner:
+        y = runner.run({"x": x})["y"]
+    np.testing.assert_allclose(np.ptp(y, axis=(2, 3)), 0, atol=1e-6)
+    assert np.abs(y - run(graph(), x=x)[0]).max() > 1e-5
 
 
 @pytest.mark.parametrize("opset", [22, 23])

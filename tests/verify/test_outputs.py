@@ -53,7 +53,7 @@ CASES = drawn_cases([((1, 3, 4, 4),), ((3, 3, 4, 4),)], RULE.kinds)
 
 def behaving(outputs, disturbed) -> Behaviour:
     layout = Layout()
-    return Behaviour(outputs, measure_spread(outputs, disturbed, layout), layout)
+    return Behaviour(outputs, measure_spread(outputs, (disturbed, disturbed), layout), layout)
 
 
 def check(candidate, spread=0.0, rule=RULE, cases=CASES) -> ValidationReport:
