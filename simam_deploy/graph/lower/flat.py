@@ -56,7 +56,7 @@ def flat(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
 
 
 def _flat_once(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
-    """Emit `flat` of one mean: 4 launches a site of a large plane, where the second makes them 6."""
+    """Emit `flat` of one mean: 4 launches a site of a large plane, where a second makes them 6."""
     planes = tape.op("Flatten", x, attributes={"axis": 2})
     half = tape.op("Mul", planes, 0.5)
     d = tape.op("Sub", half, _of_rows(tape, half))
