@@ -21,16 +21,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-import numpy as np  # noqa: E402
-import onnx_ir as ir  # noqa: E402
-from lowerings import published  # noqa: E402
+import numpy as np
+import onnx_ir as ir
+from lowerings import published
 
-from simam_deploy.core.arrays import Array  # noqa: E402
-from simam_deploy.graph.lower import LOWERINGS  # noqa: E402
-from simam_deploy.graph.lower.expand import expand  # noqa: E402
-from simam_deploy.op.contract import simam_reference  # noqa: E402
-from tests.graph.lower.test_planes import E_LAMBDA, KINDS, planes  # noqa: E402
-from tests.graph.onnx_text import run, simam_model  # noqa: E402
+from simam_deploy.core.arrays import Array
+from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.graph.lower.expand import expand
+from simam_deploy.op.contract import simam_reference
+from tests.graph.lower.test_planes import E_LAMBDA, KINDS, planes
+from tests.graph.onnx_text import run, simam_model
 
 SIZES = ((7, 7), (28, 28), (56, 56), (112, 112), (80, 200), (224, 224), (512, 512), (1024, 1024))
 SHAPES = {"static": "n,1,{},{}", "free": "n,1,h,w"}
