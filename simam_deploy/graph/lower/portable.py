@@ -1,8 +1,8 @@
 """The lowering that every runtime takes: the ops of the authors' code and no other.
 
 ReduceMean, Sub, Pow, Div, Add, Sigmoid and Mul: twelve nodes a site, fifteen where the plane is
-not known to be small. Where H or W is free, r = (H*W - 1) / (H*W) needs seven more for each
-size of map: Shape, ReduceProd, Cast, Reshape, Div, Sub and a Mul (a Slice too below opset 15).
+not known to be small. Where H or W is free, r = (H*W - 1) / (H*W) is two Mul a site more, and for
+each size of map a Shape, ReduceProd, Cast, Reshape, Div and Sub (a Slice too below opset 15).
 """
 
 from __future__ import annotations
