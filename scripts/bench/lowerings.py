@@ -1,6 +1,7 @@
 """How the lowerings compare with the published eleven nodes of SimAM, in one run.
 
-    speed      on ONNX Runtime's CPU provider, one thread: times as fast as the published nodes.
+    speed      on ONNX Runtime's CPU provider, one thread: times as fast as the published nodes,
+               in that thread's processor time, which is not that of others who wait beside it.
                Of single feature maps, four SimAMs in a row, since what reads a graph's input or
                writes its output is copied where inside a graph it is not; and of a whole network
                at batch 1. Lowerings take turns in every round, the order moves by one each time,
@@ -119,9 +120,9 @@ def speeds(model: ir.Model, rounds: int) -> dict[str, tuple[float, float]]:
     for number in range(rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
             runs[name]()
-            started = time.perf_counter()
+            started = time.thread_time()
             runs[name]()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(time.thread_time() - started)
     base = seconds["published"]
     return {
         name: (

@@ -136,7 +136,8 @@ _RULES: dict[str, tuple[Callable[[ir.Model], Iterator[str]], str]] = {
     ),
     "pow": (
         _squares,
-        "Pow by 2, which RKNN does not take; Mul(d, d) is the same, and faster",
+        "Pow by 2, which RKNN does not take; Mul(d, d) is the same, and faster: the lowering nopow "
+        "writes it",
     ),
     "double-cast": (_double_casts, "a Cast of a Cast; one of them is enough, or none"),
     "idle": (_idle, "Identity or Dropout, which does nothing in inference; remove it"),

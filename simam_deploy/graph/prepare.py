@@ -8,6 +8,7 @@ from onnx_ir.passes.common import InlinePass
 
 from simam_deploy.graph.file.typed import with_shapes
 from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.graph.lower.flat import lower_flat_for_engine
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
 from simam_deploy.graph.passes.opset import lower_opset
@@ -71,7 +72,9 @@ def for_engine(model: ir.Model, lowering: str | None) -> None:
         lowering: A key of `LOWERINGS`; None where there is no SimAM.
     """
     fold_bn(model)
-    if lowering is not None:
+    if lowering == "flat":
+        lower_flat_for_engine(model)
+    elif lowering is not None:
         LOWERINGS[lowering](model)
     tidy(model)
 

@@ -47,7 +47,8 @@ class OnnxOptions(ConversionOptions):
 
     lowering: str = option(
         "auto",
-        "what SimAM becomes: plain ops for any runtime (portable), arranged for engines (flat), "
+        "what SimAM becomes: plain ops for any runtime (portable), the same without Pow (nopow), "
+        "arranged for engines (flat), "
         "one node with a function body (function), the same marked for TensorRT's plugin "
         "(plugin), or InstanceNormalization, fastest on ONNX Runtime's CPU but of fixed size "
         "(default: portable)",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "portable": "portable.lower_portable",
+    "nopow": "nopow.lower_nopow",
     "flat": "flat.lower_flat",
     "function": "function.lower_function",
     "instancenorm": "instance_norm.lower_instance_norm",

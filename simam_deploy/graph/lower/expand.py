@@ -20,33 +20,46 @@ from simam_deploy.op import contract
 
 Emit = Callable[[Tape, ir.Value, Scalar, Scalar], ir.Value]
 """Emits SimAM of a map in the tape's dtype, given lambda and r; returns y, of the map's shape."""
+Takes = Callable[[ir.Value], bool]
+"""Whether a lowering takes the SimAM of a feature map, given as the graph has it."""
 Sizes = dict[tuple[int | str, ...], ir.Value]
 
 _HALF = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
-def expand(model: ir.Model, emit: Emit, rank: int) -> int:
-    """Replace every SimAM node, fused or not, by what `emit` makes of it.
+def anything(x: ir.Value) -> bool:
+    """Take every map."""
+    return True
+
+
+def expand(model: ir.Model, emit: Emit, rank: int, takes: Takes = anything) -> int:
+    """Replace SimAM nodes, fused or not, by what `emit` makes of them.
 
     Args:
         model: The model.
         emit: The lowering.
         rank: Of the tensors that `emit` computes with.
+        takes: Which feature maps' nodes.
 
     Returns:
         How many nodes were replaced.
     """
     opset = model.opset_imports[""]
     sizes: Sizes = {}
-    nodes = simam_nodes(model)
+    nodes = [node for node in simam_nodes(model) if takes(_present(node)[0])]
     for node in nodes:
         tape = Tape(model.graph, node, opset, rank)
         tape.replace(node, _site(tape, node, emit, sizes))
-    if nodes:
-        model.opset_imports.pop(contract.DOMAIN, None)
+    if not simam_nodes(model):
+        _forget_domain(model)
+    return len(nodes)
+
+
+def _forget_domain(model: ir.Model) -> None:
+    """Drop the operator's domain and bodies, which nothing is left to use."""
+    model.opset_imports.pop(contract.DOMAIN, None)
     for identifier in [i for i in model.functions if i[0] == contract.DOMAIN]:
         del model.functions[identifier]
-    return len(nodes)
 
 
 def _site(tape: Tape, node: ir.Node, emit: Emit, sizes: Sizes) -> ir.Value:

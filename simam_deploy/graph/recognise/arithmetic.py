@@ -8,7 +8,7 @@ from fractions import Fraction
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise import forms
-from simam_deploy.graph.recognise.forms import Average, Flawed, Form, Gate, Map, Term
+from simam_deploy.graph.recognise.forms import Average, Flawed, Form, Gate, Map, Rest, Term
 from simam_deploy.graph.recognise.interval import Interval
 from simam_deploy.graph.recognise.scene import Scene
 from simam_deploy.graph.types import precision_name
@@ -100,7 +100,7 @@ def _negated(operand: Operand) -> Operand:
         return replace(operand, share=-operand.share)
     if isinstance(operand, Term):
         return forms.scale(operand, _MINUS_ONE)
-    return operand if isinstance(operand, Flawed) else None
+    return operand if isinstance(operand, Flawed | Rest) else None
 
 
 def _power(form: Form | None, exponent: Fraction) -> Form | None:
@@ -118,6 +118,8 @@ def _sum(
             return forms.joined(one, other)
         if isinstance(one, Map) and isinstance(other, Average):
             return _centred(one, other) if scene.aligned(*values) else None
+        if isinstance(one, Term) and isinstance(other, Rest):
+            return forms.without(one, other) if scene.aligned(*values) else None
         if isinstance(one, Term) and isinstance(other, Interval):
             return forms.shift(one, other) if _keeps_shape(node, value, scene) else None
         if isinstance(one, Term) and isinstance(other, Map):

@@ -42,6 +42,18 @@ class Average:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """The mean of d over `axes`; over all of `mean_axes`, those of the mean in d, it is zero.
+
+    It is what rounding left of the mean: taken from d, it leaves d.
+    """
+
+    root: ir.Value
+    mean_axes: Axes
+    axes: Axes
+
+
+@dataclass(frozen=True)
 class Plane:
     """`slope` * S + `bias` with S = sum(d^2) over `axes`.
 
@@ -66,6 +78,11 @@ class Term:
     plane: Plane | None = None
     order: Fraction = Fraction(0)
     offset: Interval = ZERO
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether it is just d, or a multiple of it."""
+        return self.power == 1 and self.plane is None and self.offset == ZERO
 
     @property
     def is_plane(self) -> bool:
@@ -106,7 +123,7 @@ class Gate:
     node: ir.Node
 
 
-Form = Map | Average | Term | Flawed | Gate
+Form = Map | Average | Rest | Term | Flawed | Gate
 
 
 def scale(term: Term, factor: Interval) -> Term:
@@ -164,15 +181,26 @@ def joined(flawed: Flawed, other: object) -> Flawed:
     return replace(flawed, is_energy=True) if isinstance(other, Term) and other.power else flawed
 
 
-def total(term: Term, axes: Axes, count: int, mean: bool, form: str) -> Term | Flawed | None:
+def total(term: Term, axes: Axes, count: int, mean: bool, form: str) -> Rest | Term | Flawed | None:
     """Return the sum, or the mean, of `term` over `axes` of x, which are `count` elements."""
+    share = Interval.exactly(1 / count) if mean else ONE
     if term.power and term.order:
         return Flawed(term.root, "a sum instead of d^2 in the numerator")
+    if term.is_difference and mean:
+        return Rest(term.root, term.mean_axes, axes)
+    if term.is_plane and term.plane and term.plane.bias == ZERO:
+        slope, axes = term.plane.slope * share, term.plane.axes | axes
+        return replace(term, plane=replace(term.plane, slope=slope, axes=axes))
     if term.power != 2 or term.offset != ZERO:
         return None
-    slope = term.gain * Interval.exactly(1 / count) if mean else term.gain
-    plane = Plane(slope, ZERO, axes, form)
+    plane = Plane(term.gain * share, ZERO, axes, form)
     return replace(term, gain=ONE, power=0, plane=plane, order=Fraction(1))
+
+
+def without(term: Term, rest: Rest) -> Term | None:
+    """Return `term` - `rest` or their sum, None where that is no term."""
+    is_zero = rest.axes >= rest.mean_axes == term.mean_axes
+    return term if term.is_difference and term.root is rest.root and is_zero else None
 
 
 def _settled(term: Term) -> Term | None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
+from typing import TypeGuard
 
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise import forms
-from simam_deploy.graph.recognise.forms import Average, Axes, Flawed, Form, Map, Plane, Term
+from simam_deploy.graph.recognise.forms import (
+    Average,
+    Axes,
+    Flawed,
+    Form,
+    Map,
+    Plane,
+    Rest,
+    Term,
+)
 from simam_deploy.graph.recognise.interval import ONE, Interval
-from simam_deploy.graph.recognise.layout import reduced
-from simam_deploy.graph.recognise.scene import Scene
+from simam_deploy.graph.recognise.layout import Shape, reduced
+from simam_deploy.graph.recognise.scene import Scene, plane_axes
 
 
 def reduce_mean(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
@@ -38,9 +49,12 @@ def global_average(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
 
 
 def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
-    """Read InstanceNormalization, scale * d / sqrt(S / count + epsilon) + B, alike for all C."""
+    """Read InstanceNormalization, scale * d / sqrt(S / count + epsilon) + B, alike for all C.
+
+    It is read of x, and of d as well, whose mean is zero.
+    """
     form, parameters = scene.form(value), [v for v in node.inputs[1:] if v is not None]
-    if not isinstance(form, Map) or form.factor != ONE or len(parameters) != 2:
+    if not _is_map_or_difference(form) or len(parameters) != 2:
         return None
     factor, summand = (scene.interval(parameter) for parameter in parameters)
     shape, root = scene.shape(value), scene.shape(form.root)
@@ -48,10 +62,19 @@ def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     count = math.prod(root[axis] for axis in axes or ())
     if factor is None or summand is None or not axes or count == 0:
         return None
+    if isinstance(form, Term) and form.mean_axes != axes:
+        return None
     epsilon = Interval.of_float32(node.attributes.get_float("epsilon", 1e-5))
     plane = Plane(Interval.exactly(1 / count), epsilon, axes, "instance-norm")
     term = Term(form.root, axes, plane=plane, order=Fraction(-1, 2))
     return forms.shift(forms.scale(term, factor), summand)
+
+
+def _is_map_or_difference(form: Form | None) -> TypeGuard[Map | Term]:
+    """Tell whether `form` is x or d itself, and no multiple."""
+    if isinstance(form, Term):
+        return form.is_difference and form.gain == ONE
+    return isinstance(form, Map) and form.factor == ONE
 
 
 def _dims(node: ir.Node, value: ir.Value, scene: Scene) -> Axes | None:
@@ -76,15 +99,25 @@ def _reduce(
     """Return the sum or mean of `form`, that of `value`, over `dims` of `value`."""
     if isinstance(form, Flawed):
         return form
-    if dims is None or not isinstance(form, Map | Term):
+    if dims is None or not isinstance(form, Map | Average | Rest | Term):
         return None
-    shape, root = scene.shape(value), scene.shape(form.root)
-    axes = reduced(root, shape, dims)
-    count = math.prod(root[axis] for axis in axes or ())
+    shape, left = scene.shape(value), _left(form, scene)
+    axes = reduced(left, shape, dims)
+    count = math.prod(left[axis] for axis in axes or ())
     if not axes or count == 0:
         return None
+    share = Interval.exactly(1 / count) if mean else ONE
     if isinstance(form, Map):
-        share = Interval.exactly(1 / count) if mean else ONE
         return Average(form.root, axes, count, form.factor * share)
-    name = "flattened" if len(shape) < len(root) else "var" if mean else "reduce-sum"
+    if isinstance(form, Average):
+        return Average(form.root, form.axes | axes, form.count * count, form.share * share)
+    if isinstance(form, Rest):
+        return replace(form, axes=form.axes | axes) if mean else None
+    name = "flattened" if len(shape) < len(left) else "var" if mean else "reduce-sum"
     return forms.total(form, axes, count, mean, name)
+
+
+def _left(form: Form, scene: Scene) -> Shape:
+    """Return the shape of the feature map, 1 along the axes that `form` is reduced over already."""
+    done = plane_axes(form)
+    return tuple(1 if axis in done else d for axis, d in enumerate(scene.shape(form.root)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise.facts import Dims, Facts
-from simam_deploy.graph.recognise.forms import Average, Axes, Form, Map, Term
+from simam_deploy.graph.recognise.forms import Average, Axes, Form, Map, Rest, Term
 from simam_deploy.graph.recognise.interval import Interval
 from simam_deploy.graph.recognise.layout import spreads
 
@@ -49,7 +49,7 @@ class Scene:
 
 def plane_axes(form: Form) -> Axes:
     """Return the axes over which `form` is constant; none if it has a number a pixel."""
-    if isinstance(form, Average):
+    if isinstance(form, Average | Rest):
         return form.axes
     if isinstance(form, Term) and form.power == 0 and form.plane:
         return form.plane.axes

@@ -22,10 +22,11 @@ def lowered(graph):
     return graph
 
 
+@pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("opset", [18, 20, 23])
 @pytest.mark.parametrize("op_type", list(contract.INPUTS))
-def test_the_body_is_a_valid_function(op_type, opset):
-    proto = ir.serde.serialize_function(body(op_type, opset))
+def test_the_body_is_a_valid_function(op_type, opset, small):
+    proto = ir.serde.serialize_function(body(op_type, opset, small))
     assert (proto.domain, proto.name) == ("simam", op_type)
     assert tuple(proto.input) == contract.INPUTS[op_type]
     assert tuple(proto.attribute) == contract.ATTRIBUTES[op_type]
@@ -50,6 +51,28 @@ def test_strict_shape_inference_sees_through_it(residual, shape, dtype):
     assert ir.DataType(info.type.tensor_type.elem_type).name == dtype.upper()
     sizes = [d.dim_value for d in info.type.tensor_type.shape.dim]
     assert sizes == [int(d) if d.isdigit() else 0 for d in shape.split(",")]
+
+
+@pytest.mark.parametrize(
+    ("shape", "flattens"), [("n,3,112,112", 1), ("n,3,112,113", 0), ("n,3,112,w", 0)]
+)
+def test_the_body_is_flat_where_every_plane_is_known_to_be_small(shape, flattens):
+    (function,) = lowered(simam_model(shape)).functions.values()
+    assert [n.op_type for n in function].count("Flatten") == flattens
+
+
+def test_one_large_plane_makes_the_body_of_all():
+    graph = model(
+        """<ir_version: 8, opset_import: ["" : 18, "simam" : 1]>
+        g (float[1,3,200,200] x) => (float[1,3,100,100] y) <float[1,3,100,100] b> {
+            a = simam.SimAM<e_lambda = 0.1>(x)
+            b = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(a)
+            c = simam.SimAM<e_lambda = 0.1>(b)
+            y = Sigmoid(c)
+        }"""
+    )
+    (function,) = lowered(graph).functions.values()
+    assert "Flatten" not in [n.op_type for n in function]
 
 
 @pytest.mark.parametrize("shape", ["2,3,9,7", "n,3,h,w"])

@@ -2,11 +2,12 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from simam_deploy.graph.lower.nopow import lower_nopow
 from simam_deploy.graph.lower.portable import lower_portable
 from simam_deploy.op.contract import simam_reference
 from tests.graph.onnx_text import model, ops, run, simam_model
 
-PLAIN = {"ReduceMean", "Sub", "Pow", "Div", "Sigmoid", "Mul", "Add"}
+PUBLISHED = {"ReduceMean", "Sub", "Pow", "Div", "Sigmoid", "Mul", "Add"}
 X = np.random.default_rng(0).standard_normal((2, 3, 5, 7)).astype(np.float32)
 
 
@@ -17,13 +18,35 @@ def test_biased_variance_would_be_seen():
     assert np.abs(X * gate / simam_reference(X, 0.1) - 1).max() > 1e-3
 
 
-def test_static_site_is_ten_plain_nodes():
-    graph = simam_model("n,3,5,7")
+@pytest.mark.parametrize(
+    ("size", "means"), [("5,7", 3), ("56,56", 3), ("56,57", 6), ("1024,1024", 6)]
+)
+def test_a_site_is_made_of_the_published_ops(size, means):
+    graph = simam_model(f"n,3,{size}")
     lower_portable(graph)
     emitted = ops(graph)[1:-1]
-    assert len(emitted) == 10
-    assert set(emitted) <= PLAIN
+    rest = ["Add", "Add", "Div", "Mul", "Mul", "Pow", "Sigmoid", "Sub", "Sub"]
+    assert sorted(emitted) == sorted([*rest, *["ReduceMean"] * means])
+    assert set(emitted) == PUBLISHED
     assert "simam" not in graph.opset_imports
+
+
+@pytest.mark.parametrize(("opset", "more"), [(13, {"Slice"}), (18, set())])
+def test_free_sizes_need_their_shape_besides(opset, more):
+    graph = simam_model("n,3,h,w", opset)
+    lower_portable(graph)
+    emitted = ops(graph)[1:-1]
+    assert set(emitted) == PUBLISHED | {"Shape", "ReduceProd", "Cast", "Reshape"} | more
+    assert len(emitted) == 15 + 8 + len(more)
+
+
+def test_nopow_is_the_same_but_for_its_square():
+    graphs = [simam_model("n,3,5,7") for _ in range(2)]
+    lower_portable(graphs[0])
+    lower_nopow(graphs[1])
+    portable, nopow = map(ops, graphs)
+    assert [op.replace("Pow", "Mul") for op in portable] == nopow
+    assert portable.count("Pow") == 1
 
 
 def test_numbers_have_the_rank_of_the_map():
@@ -31,7 +54,7 @@ def test_numbers_have_the_rank_of_the_map():
     graph = simam_model("n,3,5,7")
     lower_portable(graph)
     floats = [v for v in graph.graph.initializers.values() if v.dtype == ir.DataType.FLOAT]
-    assert [v.shape for v in floats] == [(1, 1, 1, 1)] * 3
+    assert [v.shape for v in floats] == [(1, 1, 1, 1)] * 4
 
 
 def test_axes_follow_the_opset():
@@ -40,7 +63,7 @@ def test_axes_follow_the_opset():
         lower_portable(graph)
         means = [n for n in graph.graph if n.op_type == "ReduceMean"]
         assert [("axes" in n.attributes, len(n.inputs)) for n in means] == (
-            [(in_attribute, 1 if in_attribute else 2)] * 2
+            [(in_attribute, 1 if in_attribute else 2)] * 3
         )
 
 
