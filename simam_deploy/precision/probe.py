@@ -9,12 +9,11 @@ import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.graph.lower.expand import expand
-from simam_deploy.graph.lower.gate import gate
-from simam_deploy.graph.lower.portable import SPATIAL
+from simam_deploy.graph.lower.gate import by_mul
+from simam_deploy.graph.lower.portable import RANK, on_planes
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.tape import Scalar, Tape
 
-_RANK = 4
 _LEFT_OUT, _GROWN = "probe/left_out", "probe/lambda_grown"
 
 
@@ -35,10 +34,10 @@ def probed(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
     def emit(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
         number = tape.op("Gather", left_out, tape.constant([next(numbers)]))
         factor = tape.op("Add", 1.0, grown)
-        y = tape.op("Mul", x, gate(tape, x, SPATIAL, tape.product(e_lambda, factor), ratio))
+        y = on_planes(tape, x, by_mul, tape.product(e_lambda, factor), ratio)
         return tape.op("Add", y, tape.op("Mul", tape.op("Sub", x, y), number))
 
-    expand(model, emit, _RANK)
+    expand(model, emit, RANK)
     return model, names
 
 

@@ -46,6 +46,7 @@ class Candidate:
         preprocessing: What it says of its input, None where it says nothing.
         notes: What a reader of the report should know.
         fused: Whether SimAM is a node of its own in it, with what follows it.
+        long_sums: How many reductions it takes in one long run (`graph.passes.resum`).
         as_stored: Opens it as ONNX Runtime runs it, rounding and adding in its own way; None for
             a plan.
     """
@@ -60,6 +61,7 @@ class Candidate:
     preprocessing: Mapping[str, Any] | None
     notes: tuple[str, ...]
     fused: bool = False
+    long_sums: int = 0
     as_stored: Callable[[], Runner] | None = None
 
     @property
@@ -107,6 +109,7 @@ def _open_onnx(path: Path) -> Candidate:
         preprocessing=facts.get("preprocessing"),
         notes=(*caveats(facts), *([FUSED_NOTE] if fused else [])),
         fused=fused,
+        long_sums=resum(_inlined(model))[1],
         as_stored=partial(_as_stored, path),
     )
 

@@ -200,14 +200,11 @@ def _allowed(x: npt.NDArray[np.float64], site: Site, dtype: ir.DataType) -> floa
 
 
 def summed_at_once(site: Site) -> bool:
-    """Tell whether a site takes a plane's mean in one run, not over W and then over H."""
+    """Tell whether a site sums a plane in one run, not over W and then over what is left."""
     means = [node for node in site.nodes if node.op_type in ("ReduceMean", "ReduceSum")]
-    return not means or any(len(node.inputs) < 2 or _axes(node) != 1 for node in means)
-
-
-def _axes(node: ir.Node) -> int:
-    axes = node.inputs[1].const_value if node.inputs[1] is not None else None
-    return 0 if axes is None else axes.size
+    behind = {value for node in means for value in node.outputs}
+    first = [node for node in means if node.inputs[0] not in behind]
+    return not first or len(means) < 2 * len(first)
 
 
 def _float32_ulps(x: npt.NDArray[np.float64], e_lambda: float, at_once: bool) -> float:
@@ -235,7 +232,7 @@ def _run_error(planes: npt.NDArray[np.float64]) -> Array:
         return np.zeros(len(planes))
     abreast = whole.astype(np.float32).reshape(len(planes), -1, _LANES)
     summed = abreast.sum(axis=1).sum(axis=-1, dtype=np.float64)
-    error: Array = np.abs(summed - whole.sum(axis=-1)) / planes.shape[1]
+    error: Array = np.abs(summed - abreast.sum(axis=(1, 2), dtype=np.float64)) / planes.shape[1]
     return error
 
 

@@ -85,16 +85,16 @@ def _check_steady(reference: Runner, case: Case) -> None:
     """
     first, second = (reference.run(case.feeds(reference.inputs)) for _ in range(2))
     for name, array in first.items():
-        moved = _moved(array, second[name])
-        if moved > _ALIKE:
+        off = moved(array, second[name])
+        if off > _ALIKE:
             raise InputError(
-                f"two runs of the source on the same input differ by {moved:.1e} at {name}: it "
+                f"two runs of the source on the same input differ by {off:.1e} at {name}: it "
                 "draws random numbers (dropout left in training mode, noise) or keeps a state; "
                 "take that out, nothing can be held against it"
             )
 
 
-def _moved(first: Array, second: Array) -> float:
+def moved(first: Array, second: Array) -> float:
     """Give the largest change over the largest magnitude; NaN that is in both is none."""
     if first.shape != second.shape:
         return np.inf

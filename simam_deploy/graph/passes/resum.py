@@ -13,15 +13,16 @@ import math
 import onnx_ir as ir
 
 from simam_deploy.graph.file.typed import with_types
+from simam_deploy.graph.lower.portable import LONGEST_RUN
 from simam_deploy.graph.tape import AXES_AS_INPUT_SINCE
 
-SHORT = 1024
-"""Numbers that may be added in one run: 16 abreast, they lose 32 half units at the worst."""
 _SUM_AXES_AS_INPUT_SINCE = 13
+_FIRST = {"ReduceMean": "ReduceMean", "ReduceSum": "ReduceSum", "GlobalAveragePool": "ReduceMean"}
+"""By operator, what is put in front of it."""
 
 
 def resum(model: ir.Model) -> tuple[ir.Model, int]:
-    """Part every long ReduceMean and ReduceSum of float32.
+    """Part every long ReduceMean, ReduceSum and GlobalAveragePool of float32.
 
     Args:
         model: Plain ops; it is used up.
@@ -32,7 +33,7 @@ def resum(model: ir.Model) -> tuple[ir.Model, int]:
     model = with_types(model)
     count = 0
     for node in list(model.graph):
-        if not node.domain and node.op_type in ("ReduceMean", "ReduceSum"):
+        if not node.domain and node.op_type in _FIRST:
             count += _part(model, node)
     return model, count
 
@@ -44,7 +45,7 @@ def _part(model: ir.Model, node: ir.Node) -> bool:
         return False
     sizes = [x.shape[axis] for axis in axes]
     static = [size for size in sizes if isinstance(size, int)]
-    if len(static) == len(sizes) and math.prod(static) <= SHORT:
+    if len(static) == len(sizes) and math.prod(static) <= LONGEST_RUN:
         return False
     last = max(axis % len(x.shape) for axis in axes)
     if len(axes) > 1:
@@ -63,14 +64,15 @@ def _insert(
     model: ir.Model, node: ir.Node, before: list[ir.Node], x: ir.Value, axis: int, keepdims: int
 ) -> None:
     """Let a reduction read one of its own kind, over one axis."""
-    since = AXES_AS_INPUT_SINCE if node.op_type == "ReduceMean" else _SUM_AXES_AS_INPUT_SINCE
+    kind = _FIRST[node.op_type]
+    since = AXES_AS_INPUT_SINCE if kind == "ReduceMean" else _SUM_AXES_AS_INPUT_SINCE
     attributes: dict[str, int | list[int]] = {"keepdims": keepdims}
     inputs = [x]
     if model.opset_imports[""] < since:
         attributes["axes"] = [axis]
     else:
         inputs.append(_constant(model, [axis]))
-    first = ir.node(node.op_type, inputs, attributes=attributes)
+    first = ir.node(kind, inputs, attributes=attributes)
     for number, made in enumerate([*before, first]):
         made.outputs[0].name = f"{node.outputs[0].name}/parted{number}"
     model.graph.insert_before(node, [*before, first])
@@ -79,6 +81,9 @@ def _insert(
 
 def _axes(node: ir.Node) -> tuple[int, ...]:
     """Read the axes that a reduction states, by attribute or by constant input; () for others."""
+    if node.op_type == "GlobalAveragePool":
+        x = node.inputs[0]
+        return tuple(range(2, len(x.shape))) if x is not None and x.shape is not None else ()
     if "axes" in node.attributes:
         return tuple(node.attributes["axes"].as_ints())
     held = node.inputs[1] if len(node.inputs) > 1 else None
