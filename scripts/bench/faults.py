@@ -31,10 +31,9 @@ import numpy as np
 import onnxruntime
 
 from simam_deploy import SimamError
-
-from tests.nets.faults import FAULTS, Unplantable, fits, plant
+from tests.nets.faults import FAULTS, UnplantableError, fits, plant
 from tests.nets.files import PRECISIONS, clean, network_options
-from tests.nets.judging import Verdict, judge
+from tests.nets.judging import Verdict, judge, short
 from tests.nets.weights import shapes, weights
 
 NETWORKS = ("Classifier", "Segmenter", "Detector", "ThreeOutputs")
@@ -43,7 +42,6 @@ COLUMNS = (
     "date", "machine", "with", "network", "precision", "fault", "moves", "verdict", "by", "said",
     "power",
 )  # fmt: skip
-SHORT = 160
 
 
 def run(file: Path, pictures: np.ndarray) -> list[np.ndarray]:
@@ -73,7 +71,7 @@ def judge_fault(
 
     Raises:
         SimamError: There is no clean file.
-        Unplantable: It has no place for the fault.
+        UnplantableError: It has no place for the fault.
     """
     candidate = clean(folder, network, precision)
     if fault != NONE:
@@ -92,10 +90,10 @@ def measure(folder: Path, network: str, precision: str, fault: str, source: str)
             row["moves"] = f"{moves(clean(folder, network), spoilt):.1e}"
         found = judge_fault(folder, network, precision, fault, source)
     except SimamError as error:
-        return {**row, "verdict": "no file", "said": str(error)[:SHORT]}
-    except Unplantable as error:
+        return {**row, "verdict": "no file", "said": short(error)}
+    except UnplantableError as error:
         return {**row, "verdict": "unplantable", "said": str(error)}
-    said = {"by": found.caught, "said": found.said[:SHORT], "power": found.power}
+    said = {"by": found.caught, "said": short(found.said), "power": found.power}
     return {**row, "verdict": _word(found), **said}
 
 

@@ -37,7 +37,7 @@ import torch
 
 from simam_deploy import SimamError, export_onnx
 from tests.nets.files import network_options
-from tests.nets.judging import Verdict, judge
+from tests.nets.judging import Verdict, judge, short
 from tests.nets.weights import KINDS, make, shapes, weights
 
 NETWORKS = ("Classifier", "UNet", "Segmenter", "Detector", "ThreeOutputs")
@@ -47,7 +47,6 @@ COLUMNS = (
     "date", "machine", "with", "network", "weights", "size", "free", "export", "source", "itself",
     "off", "torch", "plane", "allowed", "seconds",
 )  # fmt: skip
-SHORT = 160
 Outputs = Sequence[np.ndarray]
 
 
@@ -102,7 +101,7 @@ def measure(folder: Path, name: str, kind: str, size: int, free: str) -> dict[st
     try:
         export_onnx(source, file, network=asked)
     except SimamError as error:
-        return {**row, "export": str(error)[:SHORT]}
+        return {**row, "export": short(error)}
     against_source = judge(source, file, network_options(name, size))
     itself = judge(file, file, None)
     seconds = time.perf_counter() - started
@@ -114,7 +113,7 @@ def measure(folder: Path, name: str, kind: str, size: int, free: str) -> dict[st
 
 def _word(found: Verdict) -> str:
     if found.caught:
-        return f"{found.caught}: {found.said}"[:SHORT]
+        return short(f"{found.caught}: {found.said}")
     return "not proved" if found.admitted else "passed"
 
 

@@ -18,7 +18,7 @@ NEAR = 5
 """A constant within this factor of lambda in a site is lambda, times 4 or (H*W - 1) / (H*W)."""
 
 
-class Unplantable(Exception):
+class UnplantableError(Exception):
     """The graph has no place for the fault."""
 
 
@@ -87,7 +87,7 @@ def _reduces(nodes: Iterable[onnx.NodeProto]) -> bool:
 def _middle(proto: onnx.ModelProto) -> Site:
     found = sites(proto)
     if not found:
-        raise Unplantable("no SimAM site")
+        raise UnplantableError("no SimAM site")
     return found[len(found) // 2]
 
 
@@ -129,7 +129,7 @@ def reduce_one_axis(proto: onnx.ModelProto, parts: Mapping[str, Part]) -> None:
             continue
         changed += 1
     if not changed:
-        raise Unplantable("no mean over H and W")
+        raise UnplantableError("no mean over H and W")
 
 
 def _axes(node: onnx.NodeProto) -> np.ndarray:
@@ -155,13 +155,13 @@ def times_lambda(proto: onnx.ModelProto, parts: Mapping[str, Part], factor: floa
                 node.input[index] = _constant(proto, "lambda", array)
                 changed += 1
     if not changed:
-        raise Unplantable("no lambda")
+        raise UnplantableError("no lambda")
 
 
 def _batch_norms(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
     found = [node for node in proto.graph.node if node.op_type == "BatchNormalization"]
     if not found:
-        raise Unplantable("no BatchNormalization")
+        raise UnplantableError("no BatchNormalization")
     return found
 
 
@@ -196,7 +196,7 @@ def _behind(proto: onnx.ModelProto, output: int) -> tuple[str, str, onnx.TypePro
 
 def _part(parts: Mapping[str, Part], name: str) -> Part:
     if name not in parts:
-        raise Unplantable(f"no {name}")
+        raise UnplantableError(f"no {name}")
     return parts[name]
 
 
@@ -273,7 +273,7 @@ def plant(fault: str, network: str, clean: Path, file: Path) -> Path:
     """Write a clean file with a fault in it.
 
     Raises:
-        Unplantable: There is no place for it.
+        UnplantableError: There is no place for it.
     """
     proto = onnx.load(clean)
     FAULTS[fault](proto, PARTS[network])

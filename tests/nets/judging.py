@@ -12,6 +12,14 @@ ADMISSION = "not proved"
 """The words of a report whose bound is above what it should tell."""
 
 
+SHORT = 160
+
+
+def short(words: object) -> str:
+    """Give the beginning of a failure, without the place of its report."""
+    return str(words).partition("; all figures")[0][:SHORT]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of one comparison.

@@ -1,4 +1,4 @@
-"""Weights for the networks: drawn, with batch norms that have seen data, or trained on drawn shapes.
+"""Weights for the networks: drawn, with batch norms that saw data, or trained on drawn shapes.
 
 All is seeded, and of one machine: a file of weights is made once for a folder.
 """
