@@ -220,6 +220,11 @@ def change_rows(
     proto.graph.node.append(helper.make_node("Add", [f"{name}/scaled", term], [name]))
 
 
+def scale_output(factor: float) -> Callable[[onnx.ModelProto], None]:
+    """Make an edit that multiplies the first output, all of it."""
+    return partial(change_rows, parts={"all": Part(0)}, part="all", scale=factor)
+
+
 def swap_classes(proto: onnx.ModelProto, parts: Mapping[str, Part]) -> None:
     """Swap the first two."""
     where = _part(parts, "scores")

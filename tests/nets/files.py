@@ -41,6 +41,42 @@ def clean(folder: Path, name: str, precision: str = "fp32", kind: str = "trained
     return export_onnx(source, folder / f"{name}-{kind}-{precision}.onnx", asked, network).path
 
 
+def add_labels(separate: Path, file: Path, twice: bool = False, last: int = 0) -> Path:
+    """Put an ArgMax behind a file of `networks.Separate`: a third output, (N, cells).
+
+    Args:
+        separate: The file.
+        file: Where to.
+        twice: Whether every class is there twice, so that all bests are ties.
+        last: Whether ties go to the last.
+    """
+    proto = onnx.load(separate)
+    scores = proto.graph.output[1].name
+    joined = [scores, scores] if twice else [scores]
+    how = {"axis": 1, "keepdims": 0, "select_last_index": last}
+    proto.graph.node.append(helper.make_node("Concat", joined, ["joined"], axis=1))
+    proto.graph.node.append(helper.make_node("ArgMax", ["joined"], ["labels"], **how))
+    return _with_labels(proto, file)
+
+
+def add_best(separate: Path, file: Path) -> Path:
+    """Put a TopK behind a file of `networks.Separate`: a third output, (N, 8), places of scores."""
+    proto = onnx.load(separate)
+    proto.graph.initializer.append(numpy_helper.from_array(np.array([8]), "most"))
+    flat = helper.make_node("Flatten", [proto.graph.output[1].name], ["flat"])
+    best = helper.make_node("TopK", ["flat", "most"], ["best", "labels"])
+    proto.graph.node.extend([flat, best])
+    return _with_labels(proto, file)
+
+
+def _with_labels(proto: onnx.ModelProto, file: Path) -> Path:
+    shape = [proto.graph.output[1].type.tensor_type.shape.dim[0].dim_param, "found"]
+    proto.graph.output.append(helper.make_tensor_value_info("labels", TensorProto.INT64, shape))
+    onnx.checker.check_model(proto)
+    onnx.save(proto, file)
+    return file
+
+
 def add_nms(separate: Path, file: Path) -> Path:
     """Put a NonMaxSuppression behind a file of `networks.Separate`: its output is (found, 3)."""
     proto = onnx.load(separate)
