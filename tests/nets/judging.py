@@ -1,7 +1,7 @@
 """What a report says, read from its JSON alone, so that any judge can be measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,14 @@ ADMISSION = "not proved"
 SHORT = 160
 
 
+def without_place(words: object) -> str:
+    """Give a failure without the place of its report."""
+    return str(words).partition("; all figures")[0]
+
+
 def short(words: object) -> str:
-    """Give the beginning of a failure, without the place of its report."""
-    return str(words).partition("; all figures")[0][:SHORT]
+    """Give the beginning of it."""
+    return without_place(words)[:SHORT]
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,14 @@ def read(document: Mapping[str, Any]) -> Verdict:
     """Read a report of `simam validate --json`."""
     said = document["failures"]
     text = json.dumps(document).lower()
-    power = _find(document, "power")
+    power = [json.dumps(value) for value in _values(document, "power")]
+    bounds = [value for value in _values(document, "allowed") if value is not None]
     return Verdict(
         caught=_caught(document),
         said=said[0] if said else "",
-        power="" if power is None else json.dumps(power),
-        admitted=ADMISSION in text or _find(document, "proved") is False,
-        allowed=_find(document, "allowed"),
+        power=power[0] if power else "",
+        admitted=ADMISSION in text or any(v is False for v in _values(document, "proved")),
+        allowed=bounds[0] if bounds else None,
     )
 
 
@@ -81,13 +87,12 @@ def _all_passed(checks: list[Mapping[str, Any]] | None) -> bool:
     return all(check.get("passed", True) for check in checks or ())
 
 
-def _find(document: Any, key: str) -> Any:
-    """Give the first value under a key at any depth, None where there is none."""
+def _values(document: Any, key: str) -> Iterator[Any]:
+    """Give every value under a key, at any depth, in the order of the document."""
+    parts = document if isinstance(document, list) else []
     if isinstance(document, Mapping):
         if key in document:
-            return document[key]
-        document = list(document.values())
-    if not isinstance(document, list):
-        return None
-    found = (_find(each, key) for each in document)
-    return next((value for value in found if value is not None), None)
+            yield document[key]
+        parts = list(document.values())
+    for part in parts:
+        yield from _values(part, key)

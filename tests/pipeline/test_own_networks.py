@@ -7,8 +7,7 @@ from own_networks import NETWORKS, SIZES, measure, passed
 
 from tests.nets.weights import KINDS
 
-QUICK = [(network, "drawn", 64) for network in NETWORKS]
-QUICK.append(("Segmenter", "drawn", 224))
+QUICK = [(network, "drawn", 224 if network == "Segmenter" else 64) for network in NETWORKS]
 RUNS = [
     pytest.param(*run, marks=() if run in QUICK else pytest.mark.slow)
     for run in itertools.product(NETWORKS, KINDS, SIZES)

@@ -15,7 +15,7 @@ from simam_deploy.cli import main
 from simam_deploy.models.create import create
 from tests.nets.faults import plant, scale_output
 from tests.nets.files import add_best, add_labels, add_nms, clean, network_options
-from tests.nets.judging import ADMISSION, judge
+from tests.nets.judging import ADMISSION, judge, without_place
 from tests.nets.weights import SIZE, weights
 
 
@@ -34,7 +34,7 @@ def told(make):
     try:
         return make().manifest_path.read_text()
     except SimamError as error:
-        return str(error)
+        return without_place(error)
 
 
 def bounds(artifact):
@@ -113,8 +113,9 @@ def make_batch_none(proto):
 
 def test_a_batch_of_none_is_refused(own, tmp_path):
     file = edited(drawn(own, "Classifier"), tmp_path / "none.onnx", make_batch_none)
-    with pytest.raises(SimamError, match="0"):
+    with pytest.raises(SimamError) as refusal:
         export_onnx(file, tmp_path / "m.onnx")
+    assert "batch" in without_place(refusal.value)
 
 
 def test_a_batch_of_none_is_not_called_proved(own, tmp_path):
