@@ -8,7 +8,8 @@
     by          gates, layers, outputs, or refused: no report at all
     power       what the report says of its own power, if it does
 
-The networks are of `tests/nets`, trained on drawn shapes, 64 pixels wide; a fault is planted by an
+The networks are of `tests/nets`, trained on drawn shapes, 64 pixels wide ("Labelled" is the detector
+of three outputs again, its ArgMax put behind an exported .onnx); a fault is planted by an
 edit of the clean .onnx, and judged against the clean float32 .onnx (or, with --source pth, against
 the weights). The fault "none" is the clean file itself, which is to pass: "REFUSED" and "no file",
 where its export was refused, are faults of ours.
@@ -32,11 +33,12 @@ import onnxruntime
 
 from simam_deploy import SimamError
 from tests.nets.faults import FAULTS, UnplantableError, fits, plant
-from tests.nets.files import PRECISIONS, clean, network_options
+from tests.nets.files import LABELLED, PRECISIONS, clean, network_options
 from tests.nets.judging import Verdict, judge, short
 from tests.nets.weights import shapes, weights
 
-NETWORKS = ("Classifier", "Segmenter", "Detector", "ThreeOutputs")
+OF_TORCH = ("Classifier", "Segmenter", "Detector", "ThreeOutputs")
+NETWORKS = (*OF_TORCH, LABELLED)
 NONE = "none"
 COLUMNS = (
     "date", "machine", "with", "network", "precision", "fault", "moves", "verdict", "by", "said",

@@ -41,6 +41,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
     "UNet": {"scores": Part(0)},
     "Detector": {"boxes": Part(0, end=4), "scores": Part(0, first=4)},
     "ThreeOutputs": {"boxes": Part(0), "scores": Part(1), "labels": Part(2)},
+    "Labelled": {"boxes": Part(0), "scores": Part(1), "labels": Part(2)},
 }
 """What the outputs of each network hold."""
 

@@ -13,6 +13,7 @@ from tests.nets.weights import SIZE, shapes, weights
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 SAMPLES = 64
+LABELLED = "Labelled"
 
 
 def network_options(name: str, size: int = SIZE, dynamic: str | None = None) -> NetworkOptions:
@@ -31,7 +32,13 @@ def samples(folder: Path) -> Path:
 
 @functools.cache
 def clean(folder: Path, name: str, precision: str = "fp32", kind: str = "trained") -> Path:
-    """Export a network: in float32 from its weights, else from its float32 file."""
+    """Export a network: in float32 from its weights, else from its float32 file.
+
+    `LABELLED` is no network of torch: its float32 file is an exported one with an ArgMax behind it.
+    """
+    if (name, precision) == (LABELLED, "fp32"):
+        separate = clean(folder, "TwoOutputs", "fp32", kind)
+        return add_labels(separate, folder / f"{name}-{kind}.onnx")
     if precision == "fp32":
         source, network = weights(folder, name, kind), network_options(name)
     else:
@@ -42,7 +49,7 @@ def clean(folder: Path, name: str, precision: str = "fp32", kind: str = "trained
 
 
 def add_labels(separate: Path, file: Path, twice: bool = False, last: int = 0) -> Path:
-    """Put an ArgMax behind a file of `networks.Separate`: a third output, (N, cells).
+    """Put an ArgMax behind a file of boxes and scores: a third output, (N, cells).
 
     Args:
         separate: The file.
@@ -60,7 +67,7 @@ def add_labels(separate: Path, file: Path, twice: bool = False, last: int = 0) -
 
 
 def add_best(separate: Path, file: Path) -> Path:
-    """Put a TopK behind a file of `networks.Separate`: a third output, (N, 8), places of scores."""
+    """Put a TopK behind a file of boxes and scores: a third output, (N, 8), places of scores."""
     proto = onnx.load(separate)
     proto.graph.initializer.append(numpy_helper.from_array(np.array([8]), "most"))
     flat = helper.make_node("Flatten", [proto.graph.output[1].name], ["flat"])

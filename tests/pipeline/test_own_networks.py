@@ -17,4 +17,4 @@ RUNS = [
 @pytest.mark.parametrize(("network", "kind", "size"), RUNS)
 def test_it_exports_and_its_file_passes(network, kind, size, own):
     row = measure(own, network, kind, size, SIZES[size])
-    assert passed(row), row
+    assert passed(row), "; ".join(str(row.get(word)) for word in ("export", "source", "itself"))

@@ -14,7 +14,15 @@ from simam_deploy import NETWORKS, NetworkOptions, OnnxOptions, SimamError, expo
 from simam_deploy.cli import main
 from simam_deploy.models.create import create
 from tests.nets.faults import plant, scale_output
-from tests.nets.files import add_best, add_labels, add_nms, clean, network_options
+from tests.nets.files import (
+    PRECISIONS,
+    add_best,
+    add_labels,
+    add_nms,
+    clean,
+    network_options,
+    samples,
+)
 from tests.nets.judging import ADMISSION, judge, without_place
 from tests.nets.weights import SIZE, weights
 
@@ -224,6 +232,23 @@ def test_a_list_of_maps(precision, own, tmp_path):
     artifact = export(own, "Encoder", tmp_path / "m.onnx", precision)
     assert len(artifact.outputs) == 3
     found = judge(weights(own, "Encoder"), artifact.path, network_options("Encoder"))
+    assert not found.caught, found.said
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_as_many_gates_as_sites_are_judged(precision, own, tmp_path):
+    calibration = samples(own) if precision == "int8" else None
+    asked = OnnxOptions(precision=precision, calibration_data=calibration)
+    artifact = export_onnx(drawn(own, "Classifier"), tmp_path / "m.onnx", asked)
+    assert len(artifact.sites) == len(artifact.validation.gates) == 3
+
+
+@pytest.mark.parametrize("free", ["none", "batch"])
+def test_int8_of_a_detector(free, own, tmp_path):
+    network = network_options("Detector", SIZE, free)
+    file = export_onnx(weights(own, "Detector"), tmp_path / "m.onnx", network=network).path
+    asked = OnnxOptions(precision="int8", calibration_data=samples(own))
+    found = judge(file, export_onnx(file, tmp_path / "int8.onnx", asked).path)
     assert not found.caught, found.said
 
 
