@@ -8,10 +8,10 @@
     by          gates, layers, outputs, or refused: no report at all
     power       what the report says of its own power, if it does
 
-The networks are of `tests/nets`, trained on drawn shapes, 64 pixels wide ("Labelled" is the detector
-of three outputs again, its ArgMax put behind an exported .onnx); a fault is planted by an
-edit of the clean .onnx, and judged against the clean float32 .onnx (or, with --source pth, against
-the weights). The fault "none" is the clean file itself, which is to pass: "REFUSED" and "no file",
+The networks are of `tests/nets`, trained on drawn shapes, 64 pixels wide; "Labelled" is the
+detector of three outputs again, its ArgMax put behind an exported .onnx. A fault is planted by an
+edit of the clean .onnx, and judged against the clean float32 .onnx or, with --source pth, against
+the weights. The fault "none" is the clean file itself, which is to pass: "REFUSED" and "no file",
 where its export was refused, are faults of ours.
 
     python scripts/bench/faults.py [--networks ...] [--precisions ...] [--csv results/faults.csv]
