@@ -14,22 +14,22 @@ edit of the clean .onnx, and judged against the clean float32 .onnx or, with --s
 the weights. The fault "none" is the clean file itself, which is to pass: "REFUSED" and "no file",
 where its export was refused, are faults of ours.
 
-    python scripts/bench/faults.py [--networks ...] [--precisions ...] [--csv results/faults.csv]
+    python scripts/bench/faults.py [--networks ...] [--csv scripts/bench/results/faults.csv]
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
+from tables import FACTS, facts, recorded
 
 from simam_deploy import SimamError
 from tests.nets.faults import FAULTS, UnplantableError, fits, plant
@@ -40,10 +40,7 @@ from tests.nets.weights import shapes, weights
 OF_TORCH = ("Classifier", "Segmenter", "Detector", "ThreeOutputs")
 NETWORKS = (*OF_TORCH, LABELLED)
 NONE = "none"
-COLUMNS = (
-    "date", "machine", "with", "network", "precision", "fault", "moves", "verdict", "by", "said",
-    "power",
-)  # fmt: skip
+COLUMNS = (*FACTS, "network", "precision", "fault", "moves", "verdict", "by", "said", "power")
 
 
 def run(file: Path, pictures: np.ndarray) -> list[np.ndarray]:
@@ -118,16 +115,12 @@ def judge_file(folder: Path, network: str, precision: str, source: str) -> Itera
 
 def rows(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """Judge every fault in every file that can have it."""
-    facts = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} CPU cores",
-        "with": f"onnxruntime {onnxruntime.__version__}",
-    }
+    known = facts("onnxruntime")
     for network in args.networks:
         for precision in args.precisions:
             of = {"network": network, "precision": precision}
             for row in judge_file(folder, network, precision, args.source):
-                yield facts | of | row
+                yield known | of | row
 
 
 def main() -> None:
@@ -135,23 +128,15 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--precisions", nargs="*", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument("--source", default="onnx", choices=("onnx", "pth"))
-    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
     args = parser.parse_args()
-    made = []
+    words: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(args, Path(folder)):
-            made.append(row)
+        for row in recorded(args.csv, COLUMNS, rows(args, Path(folder))):
+            words[row["verdict"]] += 1
             shown = (row.get(name, "") for name in COLUMNS[3:9])
             print(*(f"{value:16}" for value in shown), row.get("said", "")[:80], flush=True)
-    counts = {
-        word: sum(r["verdict"] == word for r in made) for word in {r["verdict"] for r in made}
-    }
-    print(counts)
-    if args.csv:
-        with args.csv.open("w", newline="") as table:
-            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(made)
+    print(dict(words))
 
 
 if __name__ == "__main__":

@@ -21,19 +21,18 @@ two of them with free height and width.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import itertools
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
+from tables import FACTS, facts, recorded
 
 from simam_deploy import SimamError, export_onnx
 from tests.nets.files import network_options
@@ -44,7 +43,7 @@ NETWORKS = ("Classifier", "UNet", "Segmenter", "Detector", "ThreeOutputs")
 SIZES = {64: "hw", 224: "batch", 512: "hw", 640: "batch"}
 """The input's height and width -> what is free."""
 COLUMNS = (
-    "date", "machine", "with", "network", "weights", "size", "free", "export", "source", "itself",
+    *FACTS, "network", "weights", "size", "free", "export", "source", "itself",
     "off", "torch", "plane", "allowed", "seconds",
 )  # fmt: skip
 Outputs = Sequence[np.ndarray]
@@ -117,39 +116,30 @@ def _word(found: Verdict) -> str:
     return "not proved" if found.admitted else "passed"
 
 
-def passed(row: dict[str, Any]) -> bool:
+def passed(row: Mapping[str, Any]) -> bool:
     """Tell whether a row is as it must be."""
     return all(row.get(column) == "passed" for column in ("export", "source", "itself"))
 
 
 def rows(args: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
     """Measure every network with every kind of weights at every size."""
-    facts = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} CPU cores",
-        "with": f"onnxruntime {onnxruntime.__version__}, torch {torch.__version__}",
-    }
+    known = facts("onnxruntime", "torch")
     for name, kind, size in itertools.product(args.networks, KINDS, args.sizes):
-        yield facts | measure(folder, name, kind, size, SIZES[size])
+        yield known | measure(folder, name, kind, size, SIZES[size])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--sizes", nargs="*", type=int, default=tuple(SIZES), choices=SIZES)
-    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
     args = parser.parse_args()
     made = []
     with tempfile.TemporaryDirectory() as folder:
-        for row in rows(args, Path(folder)):
-            made.append(row)
+        for row in recorded(args.csv, COLUMNS, rows(args, Path(folder))):
+            made.append(passed(row))
             print(*(f"{row.get(name, '')!s:12}" for name in COLUMNS[3:]), flush=True)
-    print(f"{sum(map(passed, made))} of {len(made)}")
-    if args.csv:
-        with args.csv.open("w", newline="") as table:
-            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(made)
+    print(f"{sum(made)} of {len(made)}")
 
 
 if __name__ == "__main__":
