@@ -59,6 +59,12 @@ def digits() -> Path:
 
 
 @pytest.fixture(scope="session")
+def own(tmp_path_factory) -> Path:
+    """A folder for the weights and clean files of our own networks, each made once."""
+    return tmp_path_factory.mktemp("own")
+
+
+@pytest.fixture(scope="session")
 def aot_ptx(tmp_path_factory) -> Path:
     """plugins/simam/aot as PTX, compiled as scripts/build_plugin does."""
     nvcc = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")

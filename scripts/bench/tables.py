@@ -1,0 +1,34 @@
+"""A table in a file that grows as rows are measured: a bench that is stopped has what it has."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import importlib.metadata
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+FACTS = ("date", "machine", "with")
+"""The columns that every table begins with."""
+
+
+def facts(*packages: str) -> dict[str, str]:
+    """Give the day, the machine, and the versions of packages."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    today = datetime.date.today().isoformat()
+    return dict(zip(FACTS, (today, f"{os.cpu_count()} CPU cores", versions), strict=True))
+
+
+def recorded(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """Pass on rows, each written into a file before the next is measured."""
+    with path.open("w", newline="") as table:
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(row)
+            table.flush()
+            yield row
