@@ -7,7 +7,7 @@ from unittest import mock
 import onnx_ir as ir
 
 from simam_deploy.graph.lower import portable
-from simam_deploy.graph.lower.gate import gate
+from simam_deploy.graph.lower.gate import by_pow, gate
 from simam_deploy.graph.tape import Scalar, Tape
 
 Emit = Callable[[Tape, ir.Value, Scalar, Scalar], ir.Value]
@@ -23,12 +23,17 @@ def _keep_gate_still(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -
     return tape.op("Mul", x, still)
 
 
+def _of_columns(tape: Tape, x: ir.Value) -> ir.Value:
+    return tape.reduce_mean(x, (2,))
+
+
 def _reduce_one_axis(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
-    return tape.op("Mul", x, gate(tape, x, (2,), e_lambda, ratio))
+    d = tape.op("Sub", x, _of_columns(tape, x))
+    return tape.op("Mul", x, gate(tape, d, _of_columns, by_pow, e_lambda, ratio))
 
 
 def _forget_lambda(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
-    return tape.op("Mul", x, gate(tape, x, (2, 3), 0.0, ratio))
+    return portable.on_planes(tape, x, by_pow, 0.0, ratio)
 
 
 SPOILT: Mapping[str, Emit] = {
