@@ -245,10 +245,10 @@ HOSTILE: dict[str, Shapes] = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_files_are_refused_quickly(kind: str) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     refusal(HOSTILE[kind])
     # Measured 0.1 to 0.5 s; a mistake here takes minutes or all the memory.
-    assert time.perf_counter() - before < 10
+    assert time.process_time() - before < 10
 
 
 def test_the_largest_sizes_still_make_a_module() -> None:

@@ -1,6 +1,7 @@
 """The main job in lower precision: clean conversions pass, each planted fault fails."""
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -104,18 +105,19 @@ def test_digits_in_int8(digits, float32, labelled, tmp_path):
     images, labels = labelled
     train, *_ = split()
     np.savez(tmp_path / "train.npz", images=train.numpy())
+    started = time.process_time()
     artifact = export_onnx(
         digits,
         tmp_path / "int8.onnx",
         onnx=OnnxOptions(precision="int8", calibration_data=tmp_path / "train.npz"),
     )
+    assert time.process_time() - started < 60
     accuracies = []
     for path in (float32.path, artifact.path):
         with OnnxRunner(path) as runner:
             logits = runner.run({"input": images})["logits"]
         accuracies.append(float((logits.argmax(1) == labels).mean()))
     assert accuracies[0] - accuracies[1] <= 0.005
-    assert artifact.seconds < 60
     assert artifact.size < 0.3 * float32.size
     ops = [n.op_type for n in onnx.load(artifact.path).graph.node]
     assert ops.count("QuantizeLinear") >= 20

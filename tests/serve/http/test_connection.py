@@ -68,6 +68,8 @@ def taken(batcher):
 
 
 GOOD = request(body_of(X))
+SOON = 8
+"""Seconds that 0.3 may take beside other work; by default a header has 10 and a body 20."""
 
 
 def status_of(answer: bytes) -> int:
@@ -82,7 +84,7 @@ def test_nothing_sent_is_hung_up_on(guarded):
     with connection(guarded) as sock:
         started = time.monotonic()
         assert status_of(everything(sock)) == 408
-        assert 0.3 < time.monotonic() - started < 2
+        assert 0.3 < time.monotonic() - started < SOON
 
 
 @pytest.mark.parametrize("sent", [b"POST ", b"POST /v2 HTTP/1.1\r\nHost:", GOOD[:40]])
@@ -98,7 +100,7 @@ def test_half_a_header_is_hung_up_on_however_slowly_it_grows(guarded, sent):
             if not answer and time.monotonic() - started < 0.35:
                 sock.sendall(b"x")
         assert status_of(answer) == 408
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < SOON
 
 
 def test_half_a_body_is_hung_up_on(guarded):
@@ -106,7 +108,7 @@ def test_half_a_body_is_hung_up_on(guarded):
         sock.sendall(GOOD[:-20])
         started = time.monotonic()
         answer = everything(sock)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < SOON
         assert status_of(answer) == 408
         assert "did not arrive in time" in error_of(answer)
     until(lambda: not guarded.in_flight)
@@ -153,9 +155,9 @@ def test_what_is_refused_is_not_listened_to_for_long(guarded):
         answer = one_answer(sock)
         started = time.monotonic()
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            while time.monotonic() - started < 5:
+            while time.monotonic() - started < 2 * SOON:
                 sock.sendall(b" " * 65536)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < SOON
         assert answer.count(b"HTTP/1.1") == 1
         assert everything(sock) == b""
 
