@@ -135,13 +135,14 @@ def _told(
     """Add to the facts how the file was calibrated, what stays float32, and what is not seen."""
     samples = quantised.calibration["samples"]
     layers = quantised.layers + len(quantised.kept)
-    blunt = max(verdict.results, key=lambda result: result.allowed)
+    scaled = [result for result in verdict.results if result.output.endswith("scaled")]
+    blunt = max(scaled, key=lambda result: result.allowed)
     notes = (
         *quantised.notes,
         f"int8 calibrated on {samples} samples, judged on {judged}",
         f"{quantised.layers} of {layers} layers in int8; in float32 {', '.join(quantised.kept)}",
-        f"int8 may change {blunt.output} by {blunt.allowed:.0%} of its size (RMS): smaller faults "
-        "there are not told from it",
+        f"a factor below {blunt.allowed:.1%} on what int8 disturbs most is not told from it: "
+        f"{blunt.output.removesuffix(' scaled')}",
     )
     return {
         **facts,

@@ -19,7 +19,7 @@ from simam_deploy.core.validation import ValidationReport
 from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.precision.int8.calibrate import calibrate
-from simam_deploy.precision.int8.outputs import check_outputs
+from simam_deploy.precision.int8.outputs import Expected
 from simam_deploy.precision.int8.placement import place
 from simam_deploy.precision.int8.spread import ENOUGH
 from simam_deploy.precision.int8.tensors import check_tensors
@@ -65,11 +65,7 @@ def judge(
     believed = ranges is not None and runs.samples < ENOUGH
     tensors = check_tensors(original, quantised, placement, None if believed else spreads, ranges)
     best = {name: spread.best_range() for name, spread in spreads.items()}
-    results = check_outputs(
-        partial(read_model, reference),
-        quantised,
-        chosen,
-        ranges if believed and ranges else best,
-        runs,
-    )
+    expected = ranges if believed and ranges is not None else best
+    with Expected(partial(read_model, reference), chosen, expected, runs) as outputs:
+        results = outputs.judge(quantised)
     return ValidationReport(reference.name, candidate.name, "int8", RULE, results, layers=tensors)

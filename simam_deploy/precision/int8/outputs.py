@@ -21,10 +21,11 @@ from simam_deploy.core.arrays import Array
 from simam_deploy.core.validation import CaseResult
 from simam_deploy.graph.file.typed import typed
 from simam_deploy.precision.int8.chance import by_chance, variations
+from simam_deploy.precision.int8.gain import beside
 from simam_deploy.precision.int8.noise import disturb
 from simam_deploy.precision.int8.placement import Placement
 from simam_deploy.precision.int8.runs import Runs
-from simam_deploy.precision.int8.slices import Energy, Sums
+from simam_deploy.precision.int8.slices import Change, Sums, Tally
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Closing
 
@@ -38,64 +39,80 @@ DRAWS = 4
 """Of the noise."""
 
 
-def check_outputs(
-    original: Callable[[], ir.Model],
-    candidate: ir.Model,
-    place: Callable[[ir.Model], Placement],
-    ranges: Mapping[str, float],
-    runs: Runs,
-) -> tuple[CaseResult, ...]:
-    """Compare every output's cost with what int8 must cost it.
+class Expected(Closing):
+    """What int8 must cost the outputs of a network: to hold candidates against.
 
     Args:
         original: Reads the float32 graph, to be used up.
-        candidate: The int8 graph; it is used up.
         place: Chooses what is quantised in a float32 graph.
         ranges: By tensor, to what it is clipped.
         runs: Samples.
-
-    Returns:
-        For each output one result of the whole and one of every way to cut it, that of its worst
-        slice; the relative difference is RMS over RMS.
     """
-    with Exact(original(), runs) as exact:
-        got = exact.changes(candidate)
-        drawn = []
+
+    def __init__(
+        self,
+        original: Callable[[], ir.Model],
+        place: Callable[[ir.Model], Placement],
+        ranges: Mapping[str, float],
+        runs: Runs,
+    ) -> None:
+        self._case = f"int8, {runs.samples} samples"
+        self._exact = Exact(original(), runs)
+        self._drawn = []
         for seed in range(DRAWS):
             model = original()
             disturb(model, place(model), ranges, seed)
-            drawn.append(exact.changes(model))
-    case = f"int8, {runs.samples} samples"
-    return tuple(
-        result
-        for name, energy in exact.energies.items()
-        for result in _results(case, name, energy, got[name], [draw[name] for draw in drawn])
-    )
+            self._drawn.append(self._exact.changes(model))
+
+    def judge(self, candidate: ir.Model) -> tuple[CaseResult, ...]:
+        """Compare every output's cost with what int8 must cost it.
+
+        Args:
+            candidate: The int8 graph; it is used up.
+
+        Returns:
+            For each output and way to cut it two results, each of the worst slice: its relative
+            difference, RMS over RMS, and the factor by which it is off. The slice of which such a
+            factor shows least is told too.
+        """
+        got = self._exact.changes(candidate)
+        return tuple(
+            result
+            for name, size in self._exact.sizes.items()
+            for result in _results(
+                self._case, name, size, got[name], [draw[name] for draw in self._drawn]
+            )
+        )
+
+    def close(self) -> None:
+        """Forget the exact outputs."""
+        self._exact.close()
 
 
 class Exact(Closing):
-    """What the float32 network gives on all samples: on disk, and its sums in memory."""
+    """What the float32 network gives on all samples: on disk, and sums of its squares in memory."""
 
     def __init__(self, model: ir.Model, runs: Runs) -> None:
-        self.energies: dict[str, Energy] = {}
+        self.sizes: dict[str, Tally] = {}
         self._runs = runs
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
         with run_graph(typed(model)) as runner:
             for feeds in runs:
                 for name, array in runner.run(feeds).items():
                     np.save(self._file, array, allow_pickle=False)
-                    self.energies.setdefault(name, Energy()).add(array, _batch(feeds))
+                    squares = np.square(array, dtype=np.float64)
+                    self.sizes.setdefault(name, Tally()).add(squares, _batch(feeds))
 
-    def changes(self, model: ir.Model) -> dict[str, Energy]:
+    def changes(self, model: ir.Model) -> dict[str, Change]:
         """Give by how much another model's outputs differ; it is used up."""
-        found = {name: Energy() for name in self.energies}
+        found = {name: Change() for name in self.sizes}
         self._file.seek(0)
         with run_graph(typed(model)) as runner:
             for feeds in self._runs:
                 got = runner.run(feeds)
-                for name, energy in found.items():
+                for name, change in found.items():
                     exact = np.load(self._file, allow_pickle=False)
-                    energy.add_change(exact, got.get(name), _batch(feeds))
+                    change.add(exact, got.get(name), _batch(feeds))
         return found
 
     def close(self) -> None:
@@ -108,29 +125,45 @@ def _batch(feeds: Mapping[str, Array]) -> int:
 
 
 def _results(
-    case: str, name: str, exact: Energy, got: Energy, drawn: Sequence[Energy]
+    case: str, name: str, size: Tally, got: Change, drawn: Sequence[Change]
 ) -> list[CaseResult]:
     """Judge one output, cut by cut."""
-    draws = [draw.sums() for draw in drawn]
     if got.reason:
         return [CaseResult(case, name, math.nan, math.nan, ALLOWED, got.reason)]
-    sizes, changes, varied = exact.sums(), got.sums(), variations(draws)
+    sizes = {cut: sums.sum(axis=0) for cut, sums in size.by_cut().items()}
+    squares = [draw.squares.by_cut() for draw in drawn]
+    along = [draw.along.by_cut() for draw in drawn]
+    varied, results = variations(squares), []
     slices = sum(len(v) for v in varied.values())
-    results = []
-    for cut, sums in changes.items():
-        size, expected = sizes[cut].sum(axis=0), np.mean([d[cut].sum(axis=0) for d in draws], 0)
-        factor = ALLOWED
-        if cut:
-            chance = by_chance(varied[cut], DRAWS, slices)
-            factor = np.maximum(ALLOWED, MODEL * np.sqrt(chance))
-        cost, allowed = _relative(sums.sum(axis=0), size), factor * _relative(expected, size)
-        allowed = np.maximum(FLOOR, np.nan_to_num(allowed, nan=0.0, posinf=np.inf))
+    for cut, of in sizes.items():
+        expected = np.mean([draw[cut].sum(axis=0) for draw in squares], axis=0)
+        cost, usual = _root(got.squares.by_cut()[cut].sum(axis=0), of), _root(expected, of)
+        allowed = _allowed(usual, by_chance(varied[cut], DRAWS, slices) if cut else np.ones(1))
         worst = int(np.argmax(cost / allowed))
-        figures = float(cost[worst]), float(allowed[worst])
-        results.append(CaseResult(case, name + cut.format(worst), math.nan, *figures))
+        results.append(_result(case, name + cut, worst, cost, allowed))
+        gains = [draw[cut].sum(axis=0) / np.where(of > 0, of, 1) for draw in along]
+        gain = got.along.by_cut()[cut].sum(axis=0) / np.where(of > 0, of, 1)
+        off, at_most = beside(gain, np.stack(gains), usual, slices)
+        at_most = np.maximum(FLOOR, at_most)
+        told = {int(np.argmax(off / at_most)), int(np.argmax(at_most))}
+        named = f"{name}{cut} scaled"
+        results += [_result(case, named, i, off, at_most) for i in sorted(told)]
     return results
 
 
-def _relative(squares: Sums, size: Sums) -> Sums:
+def _root(squares: Sums, size: Sums) -> Sums:
     """Give RMS over RMS; where there is no size, as it is."""
-    return np.sqrt(squares / np.where(size > 0, size, 1))
+    root: Sums = np.sqrt(squares / np.where(size > 0, size, 1))
+    return root
+
+
+def _allowed(usual: Sums, chance: Sums) -> Sums:
+    """Bound costs by what they usually are."""
+    factor = np.maximum(ALLOWED, MODEL * np.sqrt(chance))
+    with np.errstate(invalid="ignore"):
+        bound: Sums = np.maximum(FLOOR, np.where(usual > 0, factor * usual, 0.0))
+    return bound
+
+
+def _result(case: str, name: str, i: int, found: Sums, allowed: Sums) -> CaseResult:
+    return CaseResult(case, name.format(i), math.nan, float(found[i]), float(allowed[i]))
