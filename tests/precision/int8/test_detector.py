@@ -16,7 +16,7 @@ from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.precision.int8 import detector
 from tests.precision.int8.networks import Network, reason
 
-SIDE, SAMPLES = 64, 32
+SIDE, SAMPLES = 64, 64
 
 
 def exported(folder, batch="n", side=SIDE, samples=SAMPLES):
@@ -119,6 +119,6 @@ def test_over_the_whole_output_scores_cannot_be_seen(network, expected):
     """Why slices are judged: boxes are pixels."""
     (whole, *rest) = expected.judge(behind(network, *FAULTS["scores zeroed"]))
     assert whole.passed
-    assert {r.output for r in rest if not r.passed} >= {"output[:, 4]"} or {
-        "output[:, 5]"
-    } <= {r.output for r in rest if not r.passed}
+    assert {r.output for r in rest if not r.passed} >= {"output[:, 4]"} or {"output[:, 5]"} <= {
+        r.output for r in rest if not r.passed
+    }
