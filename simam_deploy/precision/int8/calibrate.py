@@ -5,7 +5,7 @@ calibrators, which print, and keep the outputs of all samples or let their histo
 outlier. On the digits network the largest value and entropy cost a fifth more than this, and its
 percentile as much (scripts/bench/calibration.py).
 
-Samples are counted in two halves, every other one: how a range of one half does on the other says
+Samples are counted in parts, dealt in turn: how a range of one half of them does on the other says
 how far samples can be relied on (`spread`).
 """
 
@@ -21,7 +21,7 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import typed
-from simam_deploy.precision.int8.runs import Runs, in_halves
+from simam_deploy.precision.int8.runs import Runs, in_parts
 from simam_deploy.precision.int8.spread import Spread
 from simam_deploy.precision.taps import Taps
 from simam_deploy.source.samples import Dataset
@@ -48,10 +48,10 @@ def calibrate(
     done, varied = 0, False
     with open_taps(file, tensors) as taps:
         runs = Runs(dataset, taps)
-        for number, feeds in enumerate(runs):
+        for feeds in runs:
             batch = feeds[runs.name]
             varied = varied or _varies(batch)
-            _count(spreads, taps.read(feeds), len(batch), number)
+            _count(spreads, taps.read(feeds), len(batch), done)
             step = done * 10 // runs.samples
             done += len(batch)
             if done * 10 // runs.samples > step:
@@ -79,9 +79,9 @@ def _varies(array: Array) -> bool:
     return bool(np.any(spread.max(axis=-1) > spread.min(axis=-1)))
 
 
-def _count(spreads: Mapping[str, Spread], values: Sequence[Array], batch: int, run: int) -> None:
+def _count(spreads: Mapping[str, Spread], values: Sequence[Array], batch: int, start: int) -> None:
     for (name, spread), array in zip(spreads.items(), values, strict=True):
         if not np.isfinite(array).all():
             raise InputError(f"the float32 network gives NaN or infinity at {name} on a sample")
-        for half, part in zip(spread.halves, in_halves(array, batch, run), strict=True):
-            half.add(part)
+        for counted, part in zip(spread.parts, in_parts(array, batch, start), strict=True):
+            counted.add(part)

@@ -13,6 +13,8 @@ from simam_deploy.source.samples import Dataset
 _BYTES = 2**26
 """Of the tensors that a run gives; the runtime holds as much again while it makes them."""
 _LARGEST_BATCH = 32
+PARTS = 4
+"""Of the samples: there are three ways to make two halves of them."""
 
 
 class Runs:
@@ -64,17 +66,18 @@ def _affordable(dataset: Dataset, taps: Taps) -> int:
     return max(1, min(_LARGEST_BATCH, _BYTES // taken))
 
 
-def in_halves(values: Array, batch: int, run: int) -> Sequence[Array]:
-    """Split what a run gave into every other sample and the rest.
+def in_parts(values: Array, batch: int, start: int) -> Sequence[Array]:
+    """Deal what a run gave to `PARTS` of the samples, in turn: the same whatever the batch.
 
     Args:
         values: Of one tensor; (batch, ...) or of another shape.
         batch: How many samples the run had.
-        run: Its number. A run that cannot be split belongs to one half, and the next to the other.
+        start: How many there were before it.
 
     Returns:
-        Two arrays, one of them perhaps empty.
+        An array a part, some perhaps empty. A run that cannot be split goes to one part.
     """
-    if batch > 1 and values.ndim and len(values) == batch:
-        return values[run % 2 :: 2], values[1 - run % 2 :: 2]
-    return (values, values[:0]) if run % 2 == 0 else (values[:0], values)
+    if values.ndim and len(values) == batch:
+        return [values[(part - start) % PARTS :: PARTS] for part in range(PARTS)]
+    here = start // batch % PARTS
+    return [values if part == here else values[:0] for part in range(PARTS)]

@@ -113,7 +113,7 @@ class Detector(nn.Module):
 
 
 def pictures(seed, count, side):
-    """Draw pictures (count, 3, side, side) of 0 to 1, and a list of (class, x, y, size) for each."""
+    """Draw pictures (count, 3, side, side), 0 to 1, and (class, x, y, size) of all in each."""
     rng = np.random.default_rng(seed)
     grid = np.mgrid[:side, :side] + 0.5
     images, truths = [], []

@@ -12,7 +12,6 @@ from simam_deploy.graph.file.read import read_model
 from simam_deploy.precision.int8.calibrate import calibrate
 from simam_deploy.precision.int8.outputs import Expected
 from simam_deploy.precision.int8.placement import place
-from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.precision.int8 import detector
 from tests.precision.int8.networks import Network, reason
 
@@ -122,3 +121,48 @@ def test_over_the_whole_output_scores_cannot_be_seen(network, expected):
     assert {r.output for r in rest if not r.passed} >= {"output[:, 4]"} or {"output[:, 5]"} <= {
         r.output for r in rest if not r.passed
     }
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory):
+    return exported(tmp_path_factory.mktemp("fixed"), batch=1)
+
+
+def test_a_fixed_batch_of_one_is_calibrated_and_judged_like_a_free_one(network, one_by_one):
+    """As many samples, dealt alike: the same ranges, and the same layers left in float32."""
+    free, fixed = network.quantised, one_by_one.quantised
+    assert fixed.calibration["samples"] == free.calibration["samples"] == SAMPLES
+    assert fixed.left.keys() == free.left.keys()
+    assert fixed.calibration["ranges"] == pytest.approx(free.calibration["ranges"], rel=2e-3)
+    verdict = one_by_one.verdict()
+    assert verdict.passed, reason(verdict)
+    assert verdict.results[0].case == f"int8, {SAMPLES} samples"
+
+
+def test_what_is_left_is_little_and_has_its_reason(network):
+    quantised = network.quantised
+    layers = quantised.layers + len(quantised.left)
+    assert layers == 56
+    assert 0 < len(quantised.left) <= 5
+    assert all("on half of the samples loses" in reason for reason in quantised.left.values())
+
+
+@pytest.mark.parametrize("which", range(0, 48, 7))
+@pytest.mark.parametrize("factor", [4, 0.5])
+def test_a_scale_that_is_off(which, factor, network):
+    """By the bound of its own tensor."""
+    spread = spreads_of(network)[which]
+    limit = spread.best_range()
+    assert spread.loss(limit) <= spread.allowed
+    assert spread.loss(factor * limit) > spread.allowed
+
+
+def test_twice_the_scale_shows_in_most_tensors(network):
+    seen = [s.loss(2 * s.best_range()) > s.allowed for s in spreads_of(network)]
+    assert sum(seen) >= 0.6 * len(seen)
+
+
+@functools.cache
+def spreads_of(network):
+    names = tuple(network.quantised.calibration["ranges"])
+    return list(calibrate(network.file, names, network.judged)[0].values())

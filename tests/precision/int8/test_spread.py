@@ -8,8 +8,9 @@ from simam_deploy.precision.int8.spread import Spread
 
 def spread(one, other):
     found = Spread()
-    for half, values in zip(found.halves, (one, other), strict=True):
-        half.add(np.asarray(values, np.float32))
+    for half, parts in ((one, found.parts[:2]), (other, found.parts[2:])):
+        for i, part in enumerate(parts):
+            part.add(np.asarray(half[i::2], np.float32))
     return found
 
 
@@ -32,10 +33,10 @@ def test_where_halves_agree_half_a_bit_is_allowed():
 
 
 def test_where_they_do_not_seven_bits_are_the_bound():
-    """The halves would allow 3.2 times the best; seven bits and 1.4 allow 2.5."""
-    found = spread(drawn(0), 3 * drawn(1))
+    """The halves would allow more than 2.6 times the best loss; six and a half bits are less."""
+    found = spread(drawn(0), 5 * drawn(1))
     best = found.loss(found.best_range())
-    assert 1.4 * found.crossed > 3 * best
+    assert 1.4 * found.crossed > 2.6 * best
     assert found.allowed == found.most
     seven = found.loss(found.best_range(63), 63)
     limits = found.best_range() * np.linspace(1, 4, 200)
@@ -45,7 +46,7 @@ def test_where_they_do_not_seven_bits_are_the_bound():
 
 def test_halves_that_settle_no_range():
     assert spread(drawn(0), 1.2 * drawn(1)).disagreement < 1
-    assert spread(drawn(0), 3 * drawn(1)).disagreement > 1
+    assert spread(drawn(0), 5 * drawn(1)).disagreement > 1
 
 
 def test_a_half_that_is_zero_settles_none():
