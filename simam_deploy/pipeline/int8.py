@@ -7,7 +7,7 @@ What eight bits do not do for stays float32 (`int8_left`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from simam_deploy.graph.sites import check_sites
 from simam_deploy.pipeline.int8_left import Trials, settle
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
 from simam_deploy.precision.int8 import Quantised, measure
+from simam_deploy.precision.int8.compare import SCALED
 from simam_deploy.precision.int8.runs import whole_batches
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.runtime.onnx_runner import OnnxRunner
@@ -135,17 +136,25 @@ def _told(
     """Add to the facts how the file was calibrated, what stays float32, and what is not seen."""
     samples = quantised.calibration["samples"]
     layers = quantised.layers + len(quantised.kept)
-    scaled = [result for result in verdict.results if result.output.endswith("scaled")]
-    blunt = max(scaled, key=lambda result: result.allowed)
     notes = (
         *quantised.notes,
         f"int8 calibrated on {samples} samples, judged on {judged}",
         f"{quantised.layers} of {layers} layers in int8; in float32 {', '.join(quantised.kept)}",
-        f"a factor below {blunt.allowed:.1%} on what int8 disturbs most is not told from it: "
-        f"{blunt.output.removesuffix(' scaled')}",
+        *_blunt(verdict),
     )
     return {
         **facts,
         "notes": [*facts["notes"], *notes],
         "calibration": {**quantised.calibration, "judged": judged},
     }
+
+
+def _blunt(verdict: ValidationReport) -> Iterator[str]:
+    """Say what the judge cannot: of the slice that shows least when it is off by a factor."""
+    scaled = [result for result in verdict.results if result.output.endswith(SCALED)]
+    if scaled:
+        worst = max(scaled, key=lambda result: result.allowed)
+        yield (
+            f"of {worst.output.removesuffix(SCALED)} a factor of less than {worst.allowed:.1%} "
+            "is not told from what int8 does itself"
+        )

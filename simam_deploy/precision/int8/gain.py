@@ -19,6 +19,8 @@ MODEL = 1.4
 """Times what chance may do."""
 SHARE = 0.15
 """Of the cost, that noise is not quite what rounding is: a trained detector came to 0.12."""
+LEAST = 4
+"""Slices: a few draws tell too little of what one of them varies by."""
 
 
 def beside(gain: Sums, draws: Sums, usual: Sums, slices: int) -> tuple[Sums, Sums]:

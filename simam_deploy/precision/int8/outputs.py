@@ -10,9 +10,8 @@ may make it so (`chance`): 1.7 times was seen of one among 189 cells.
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -20,21 +19,14 @@ import onnx_ir as ir
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.validation import CaseResult
 from simam_deploy.graph.file.typed import typed
-from simam_deploy.precision.int8.chance import by_chance, variations
-from simam_deploy.precision.int8.gain import beside
+from simam_deploy.precision.int8.compare import compare
 from simam_deploy.precision.int8.noise import disturb
 from simam_deploy.precision.int8.placement import Placement
 from simam_deploy.precision.int8.runs import Runs
-from simam_deploy.precision.int8.slices import Change, Sums, Tally
+from simam_deploy.precision.int8.slices import Change, Tally
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Closing
 
-ALLOWED = 2.0
-"""Times the expected cost: one bit."""
-MODEL = 1.4
-"""Times the expected cost, what correct conversions come to where chance has no part."""
-FLOOR = 2.0**-20
-"""What float32 itself may cost, 8 units: a network can all but ignore its quantised layers."""
 DRAWS = 4
 """Of the noise."""
 
@@ -71,15 +63,13 @@ class Expected(Closing):
             candidate: The int8 graph; it is used up.
 
         Returns:
-            For each output and way to cut it two results, each of the worst slice: its relative
-            difference, RMS over RMS, and the factor by which it is off. The slice of which such a
-            factor shows least is told too.
+            For each output and way to cut it the worst slices (`compare`).
         """
         got = self._exact.changes(candidate)
         return tuple(
             result
             for name, size in self._exact.sizes.items()
-            for result in _results(
+            for result in compare(
                 self._case, name, size, got[name], [draw[name] for draw in self._drawn]
             )
         )
@@ -122,48 +112,3 @@ class Exact(Closing):
 
 def _batch(feeds: Mapping[str, Array]) -> int:
     return len(next(iter(feeds.values())))
-
-
-def _results(
-    case: str, name: str, size: Tally, got: Change, drawn: Sequence[Change]
-) -> list[CaseResult]:
-    """Judge one output, cut by cut."""
-    if got.reason:
-        return [CaseResult(case, name, math.nan, math.nan, ALLOWED, got.reason)]
-    sizes = {cut: sums.sum(axis=0) for cut, sums in size.by_cut().items()}
-    squares = [draw.squares.by_cut() for draw in drawn]
-    along = [draw.along.by_cut() for draw in drawn]
-    varied, results = variations(squares), []
-    slices = sum(len(v) for v in varied.values())
-    for cut, of in sizes.items():
-        expected = np.mean([draw[cut].sum(axis=0) for draw in squares], axis=0)
-        cost, usual = _root(got.squares.by_cut()[cut].sum(axis=0), of), _root(expected, of)
-        allowed = _allowed(usual, by_chance(varied[cut], DRAWS, slices) if cut else np.ones(1))
-        worst = int(np.argmax(cost / allowed))
-        results.append(_result(case, name + cut, worst, cost, allowed))
-        gains = [draw[cut].sum(axis=0) / np.where(of > 0, of, 1) for draw in along]
-        gain = got.along.by_cut()[cut].sum(axis=0) / np.where(of > 0, of, 1)
-        off, at_most = beside(gain, np.stack(gains), usual, slices)
-        at_most = np.maximum(FLOOR, at_most)
-        told = {int(np.argmax(off / at_most)), int(np.argmax(at_most))}
-        named = f"{name}{cut} scaled"
-        results += [_result(case, named, i, off, at_most) for i in sorted(told)]
-    return results
-
-
-def _root(squares: Sums, size: Sums) -> Sums:
-    """Give RMS over RMS; where there is no size, as it is."""
-    root: Sums = np.sqrt(squares / np.where(size > 0, size, 1))
-    return root
-
-
-def _allowed(usual: Sums, chance: Sums) -> Sums:
-    """Bound costs by what they usually are."""
-    factor = np.maximum(ALLOWED, MODEL * np.sqrt(chance))
-    with np.errstate(invalid="ignore"):
-        bound: Sums = np.maximum(FLOOR, np.where(usual > 0, factor * usual, 0.0))
-    return bound
-
-
-def _result(case: str, name: str, i: int, found: Sums, allowed: Sums) -> CaseResult:
-    return CaseResult(case, name.format(i), math.nan, float(found[i]), float(allowed[i]))
