@@ -7,6 +7,7 @@ What eight bits do not do for stays float32 (`int8_left`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,7 +152,8 @@ def _told(
 
 def _blunt(verdict: ValidationReport) -> Iterator[str]:
     """Say what the judge cannot: of the slice that shows least when it is off by a factor."""
-    scaled = [result for result in verdict.results if result.output.endswith(SCALED)]
+    told = [result for result in verdict.results if math.isfinite(result.allowed)]
+    scaled = [result for result in told if result.output.endswith(SCALED)]
     if scaled:
         worst = max(scaled, key=lambda result: result.allowed)
         yield (

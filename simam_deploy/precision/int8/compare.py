@@ -50,7 +50,7 @@ def compare(
         chance = by_chance(varied[cut], len(drawn), slices) if cut else np.ones(1)
         yield from sums.costs(case, name + cut, chance)
         if len(sums.usual) >= LEAST:
-            yield from sums.factors(case, name + cut + SCALED, slices)
+            yield from sums.factors(case, name + cut + SCALED, varied[cut], slices)
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,12 @@ class _Cut:
         allowed = np.maximum(FLOOR, allowed)
         yield _result(case, name, int(np.argmax(self.cost / allowed)), self.cost, allowed)
 
-    def factors(self, case: str, name: str, slices: int) -> Iterator[CaseResult]:
+    def factors(self, case: str, name: str, varied: Sums, slices: int) -> Iterator[CaseResult]:
         """Bound the factor that each slice is off by."""
-        off, allowed = beside(self.factor, self.drawn, self.usual, slices)
+        off, allowed = beside(self.factor, self.drawn, self.usual, varied, slices)
         allowed = np.maximum(FLOOR, allowed)
-        for i in sorted({int(np.argmax(off / allowed)), int(np.argmax(allowed))}):
+        blunt = np.where(np.isfinite(allowed), allowed, 0)
+        for i in sorted({int(np.argmax(off / allowed)), int(np.argmax(blunt))}):
             yield _result(case, name, i, off, allowed)
 
 
