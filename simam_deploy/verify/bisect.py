@@ -48,11 +48,11 @@ def bisect(
         InputError: The graph cannot be converted.
     """
     nodes = half_nodes(prepared(original(), dtype), dtype)
-    search = _Search(lambda keep: passes(convert(original(), dtype, keep)), progress, trials)
+    search = Search(lambda keep: passes(convert(original(), dtype, keep)), progress, trials)
     if not search.passes(nodes):
         return Bisection((), len(nodes), search.count, False, NOT_PRECISION)
     minimal = False
-    with suppress(_TrialsSpentError):
+    with suppress(TrialsSpentError):
         kept = [] if search.passes(()) else search.divide((), False, nodes)
         # Rounding is drawn anew by every set: that this very one passes has to be seen.
         minimal = set(kept) == set(search.best) or search.passes(kept)
@@ -65,11 +65,11 @@ NOT_PRECISION = (
 )
 
 
-class _TrialsSpentError(Exception):
+class TrialsSpentError(Exception):
     """No trial is left."""
 
 
-class _Search:
+class Search:
     """Counts trials and remembers the smallest set that passed."""
 
     def __init__(
@@ -85,7 +85,7 @@ class _Search:
     def passes(self, keep: Sequence[str]) -> bool:
         """Run one trial."""
         if self.count >= self._trials:
-            raise _TrialsSpentError
+            raise TrialsSpentError
         self.count += 1
         passed = self._trial(keep)
         if passed and (self.count == 1 or len(keep) <= len(self.best)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -39,21 +41,40 @@ class Histogram:
         self.counts += np.bincount(bins, minlength=BINS)
 
     def best_range(self, levels: int = LEVELS) -> float:
-        """Give the range r whose quantisation in `levels` steps has the least squared error.
+        """Give the range that loses least; see `best_range`."""
+        return best_range((self,), levels)
 
-        A value within r is off by up to half a step: (r / levels)^2 / 12 in the mean. One of
-        magnitude v beyond it is clipped, and off by v - r.
+    def errors(self, ranges: Array, levels: int = LEVELS) -> Array:
+        """Give the sum of squared errors of quantising within each range, in `levels` steps.
+
+        A value within the range is off by up to half a step, (range / levels)^2 / 12 in the mean;
+        one of magnitude v beyond it is clipped, and off by v - range.
         """
         if not self.limit:
-            return 0.0
-        edges = self.limit / BINS * np.arange(1, BINS + 1)
-        return float(edges[np.argmin(self._errors(edges, levels))])
-
-    def _errors(self, ranges: Array, levels: int) -> Array:
-        """Give the sum of squared errors for each range, which are the bins' upper edges."""
-        centres = ranges - ranges[0] / 2
-        moments = [np.cumsum(self.counts * centres**power) for power in (0, 1, 2)]
-        count, first, second = (m[-1] - m for m in moments)
-        clipped = second - 2 * ranges * first + ranges**2 * count
-        errors: npt.NDArray[np.float64] = moments[0] * (ranges / levels) ** 2 / 12 + clipped
+            return np.zeros_like(ranges)
+        count, first, second = (self._below(ranges, power) for power in (0, 1, 2))
+        total = [float(np.sum(self.counts * self._centres**power)) for power in (0, 1, 2)]
+        beyond = total[0] - count, total[1] - first, total[2] - second
+        clipped = beyond[2] - 2 * ranges * beyond[1] + ranges**2 * beyond[0]
+        errors: Array = count * (ranges / levels) ** 2 / 12 + np.maximum(clipped, 0)
         return errors
+
+    @property
+    def _centres(self) -> Array:
+        return self.limit / BINS * (np.arange(BINS) + 0.5)
+
+    def _below(self, limits: Array, power: int) -> Array:
+        """Sum v^power over the values below each limit."""
+        sums = np.concatenate([[0.0], np.cumsum(self.counts * self._centres**power)])
+        below: Array = np.interp(limits, self.limit / BINS * np.arange(BINS + 1), sums)
+        return below
+
+
+def best_range(histograms: Sequence[Histogram], levels: int = LEVELS) -> float:
+    """Give the range of the least squared error over several histograms; 0 where all are empty."""
+    limit = max(histogram.limit for histogram in histograms)
+    if not limit:
+        return 0.0
+    ranges = limit / BINS * np.arange(1, BINS + 1)
+    errors = np.sum([histogram.errors(ranges, levels) for histogram in histograms], axis=0)
+    return float(ranges[np.argmin(errors)])

@@ -13,11 +13,13 @@ Rules, after what TensorRT fuses:
        read through a pair too if it has one anyway or comes from a quantised layer: TensorRT then
        makes one int8 kernel of convolution, Add and activation. A pair on both summands would
        keep them apart. What a SimAM gave, or has only been added up, stays float32.
+    5. What the samples showed to be better off in float32 is named by whoever places, and the
+       other rules hold for the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -49,20 +51,33 @@ class Placement:
         return tuple(dict.fromkeys(_read(node, index) for node, index in self.reads))
 
 
-def place(model: ir.Model) -> Placement:
-    """Choose, in the main graph of a float32 model; SimAM may be written in any lowering."""
+def place(model: ir.Model, left: Mapping[str, str] | None = None) -> Placement:
+    """Choose, in the main graph of a float32 model; SimAM may be written in any lowering.
+
+    Args:
+        model: Float32.
+        left: Layers and Adds to leave in float32, by name, each with the reason. No tensor is read
+            through a pair that would not be with fewer of them left.
+    """
+    left = left or {}
     weighted = [n for n in model.graph if n.op_type in LAYERS and not n.domain]
     above, below = _reachable(model.graph, weighted)
     layers, kept = [], []
     for node in weighted:
-        reason = _reason(node, node in above, node in below)
+        reason = _reason(node, node in above, node in below) or left.get(name_of(node))
         if reason:
             kept.append(f"{name_of(node)} ({reason})")
         else:
             layers.append(node)
-    summands = [found for node in layers if (found := _summand(node, set(layers))) is not None]
+    found = [_summand(node, set(layers)) for node in layers]
+    summands = [read for read in found if read is not None and name_of(read[0]) not in left]
     reads = [(node, 0) for node in layers] + summands
     return Placement(tuple(layers), tuple(kept), tuple(reads))
+
+
+def readers(placement: Placement, tensors: Collection[str]) -> list[str]:
+    """Name the nodes that read any of these tensors through a pair."""
+    return [name_of(n) for n, index in placement.reads if _read(n, index).name in tensors]
 
 
 def name_of(node: ir.Node) -> str:

@@ -10,7 +10,8 @@ and TensorRT fuses a convolution with the Add behind it only where one summand h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from simam_deploy.errors import InputError, UsageError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.types import HALVES, is_quantised
 from simam_deploy.precision.int8.calibrate import calibrate
-from simam_deploy.precision.int8.histogram import Histogram
 from simam_deploy.precision.int8.pairs import insert_pairs
-from simam_deploy.precision.int8.placement import Placement, name_of, place
+from simam_deploy.precision.int8.placement import Placement, name_of, place, readers
+from simam_deploy.precision.int8.spread import ENOUGH, Spread
 from simam_deploy.source.samples import Dataset
 
 CHANNELS_SINCE = 13
@@ -38,20 +39,33 @@ class Quantised:
 
     Attributes:
         model: To be written with `graph.write.write_model` and nothing run over it.
-        layers: How many convolutions compute in int8.
+        names: The convolutions that compute in int8.
         kept: The layers that stay float32, each with the reason.
+        left: Those of them, and Adds, that stay so because of the samples: reasons by name.
         notes: What a user should know, a line each.
         calibration: JSON-able facts for the manifest, the ranges by tensor among them.
     """
 
     model: ir.Model
-    layers: int
+    names: tuple[str, ...]
     kept: tuple[str, ...]
+    left: Mapping[str, str]
     notes: tuple[str, ...]
     calibration: dict[str, Any]
 
+    @property
+    def layers(self) -> int:
+        """How many convolutions compute in int8."""
+        return len(self.names)
 
-def quantise(file: Path, dataset: Dataset, *, progress: Progress = lambda step: None) -> Quantised:
+
+def quantise(
+    file: Path,
+    dataset: Dataset,
+    *,
+    left: Mapping[str, str] | None = None,
+    progress: Progress = lambda step: None,
+) -> Quantised:
     """Calibrate a float32 model and write Q/DQ pairs into it.
 
     Samples come and go in batches: a resnet50 or a WeSpeaker network takes 170 MB meanwhile.
@@ -60,6 +74,7 @@ def quantise(file: Path, dataset: Dataset, *, progress: Progress = lambda step: 
         file: A float32 .onnx file with one input, opset 13 or newer, SimAM in any lowering.
         dataset: Samples as the network will see them; some `CALIBRATION_SAMPLES` are
             enough.
+        left: Layers and Adds to leave in float32, by name, each with the reason.
         progress: Told each step.
 
     Returns:
@@ -70,21 +85,96 @@ def quantise(file: Path, dataset: Dataset, *, progress: Progress = lambda step: 
             quantise; or the samples do not fit it, are constant, or make it overflow.
         UsageError: The opset is too old.
     """
+    measured = measure(file, dataset, progress)
+    progress("writing Q/DQ pairs")
+    return measured.quantised(left or {})
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A float32 file and what its samples said of it: to be quantised as often as one likes."""
+
+    file: Path
+    spreads: Mapping[str, Spread]
+    data: str
+    samples: int
+    notes: tuple[str, ...]
+
+    def quantised(self, left: Mapping[str, str]) -> Quantised:
+        """Write Q/DQ pairs into a copy, but for what is to be left and what cannot be settled.
+
+        Raises:
+            InputError: There is no layer to quantise.
+        """
+        model = read_model(self.file)
+        left = {**self._unsettled(place(model)), **left}
+        placement = place(model, left)
+        if not placement.layers:
+            raise InputError(_nothing(self.file.name, [*left.values()] or placement.kept))
+        ranges = {name: self.spreads[name].best_range() for name in _names(placement)}
+        names = tuple(name_of(layer) for layer in placement.layers)
+        insert_pairs(model.graph, placement, ranges)
+        RemoveUnusedNodesPass()(model)
+        facts = {
+            "method": METHOD,
+            "data": self.data,
+            "samples": self.samples,
+            "layers": len(names),
+            "left_in_float32": left,
+            "ranges": ranges,
+        }
+        return Quantised(model, names, placement.kept, left, self.notes, facts)
+
+    def leaving(self, losses: Mapping[str, float]) -> dict[str, str]:
+        """Name what reads tensors whose scale loses more than it may, each with the reason."""
+        placement = place(read_model(self.file))
+        return {
+            reader: f"the samples leave {name} a loss of {factor:.2f} times its bound"
+            for name, factor in losses.items()
+            for reader in readers(placement, {name})
+        }
+
+    def _unsettled(self, placement: Placement) -> dict[str, str]:
+        """Name what reads a tensor that has no range, or whose samples do not agree on one."""
+        left: dict[str, str] = {}
+        for name in _names(placement):
+            reason = _reason(name, self.spreads[name], self.samples)
+            if reason:
+                left |= dict.fromkeys(readers(placement, {name}), reason)
+        return left
+
+
+def measure(file: Path, dataset: Dataset, progress: Progress = lambda step: None) -> Measured:
+    """Run the samples through a float32 model; see `quantise`."""
     model = read_model(file)
     _check(model, file.name)
     placement = place(model)
     if not placement.layers:
-        reasons = "; ".join(placement.kept[:3]) or "there are none"
-        raise InputError(f"{file.name} has no layer that could be int8: {reasons}")
-    names = tuple(tensor.name or "" for tensor in placement.tensors)
-    histograms = calibrate(file, names, dataset, progress)
-    progress("writing Q/DQ pairs")
-    placement = _without_silent(placement, histograms)
-    ranges = {t.name or "": histograms[t.name or ""].best_range() for t in placement.tensors}
-    insert_pairs(model.graph, placement, ranges)
-    RemoveUnusedNodesPass()(model)
-    facts = {"method": METHOD, "data": dataset.name, "samples": len(dataset), "ranges": ranges}
-    return Quantised(model, len(placement.layers), placement.kept, dataset.notes, facts)
+        raise InputError(_nothing(file.name, placement.kept))
+    names = _names(placement)
+    spreads, runs = calibrate(file, names, dataset, progress)
+    return Measured(file, spreads, dataset.name, runs.samples, dataset.notes)
+
+
+def _nothing(name: str, reasons: Sequence[str]) -> str:
+    said = "; ".join(dict.fromkeys(reasons[:3])) or "there are none"
+    return f"{name} has no layer that could be int8: {said}; other samples may help, or fp16"
+
+
+def _names(placement: Placement) -> tuple[str, ...]:
+    return tuple(tensor.name or "" for tensor in placement.tensors)
+
+
+def _reason(name: str, spread: Spread, samples: int) -> str:
+    """Say why a tensor has no range that can be relied on, or nothing."""
+    if not spread.best_range():
+        return "its input was zero on every sample"
+    if samples < ENOUGH or spread.disagreement <= 1:
+        return ""
+    return (
+        f"the range of {name} on half of the samples loses {spread.disagreement:.2f} times what it "
+        "may on the others"
+    )
 
 
 def _check(model: ir.Model, name: str) -> None:
@@ -108,17 +198,3 @@ def _check(model: ir.Model, name: str) -> None:
             f"{name} has opset {model.opset_imports['']}: int8 wants {CHANNELS_SINCE} or newer",
             options=("opset",),
         )
-
-
-def _without_silent(placement: Placement, histograms: dict[str, Histogram]) -> Placement:
-    """Leave float32 what reads a tensor that was zero on every sample: it has no range."""
-    reads = tuple(r for r in placement.reads if histograms[_tensor(*r)].limit)
-    silent = {node for node, _ in placement.reads} - {node for node, _ in reads}
-    kept = (f"{name_of(n)} (its input was zero on every sample)" for n in silent)
-    layers = tuple(layer for layer in placement.layers if layer not in silent)
-    return replace(placement, layers=layers, kept=(*placement.kept, *sorted(kept)), reads=reads)
-
-
-def _tensor(node: ir.Node, index: int) -> str:
-    value = node.inputs[index]
-    return (value.name if value is not None else None) or ""

@@ -1,36 +1,38 @@
-"""Tensor by tensor: is each one quantised, and as well as eight bits can be asked to?
+"""Tensor by tensor: is each one quantised, and as well as its samples let one expect?
 
-An activation's scale loses at most 1.4 times what the best scale of seven bits would on the values
-that the float32 network has there: a bit is what calibration on other samples may cost. Correct
-scales came to 0.4 to 0.96 times seven bits, scales off by 4 to 1.9 times and more. A weight is off
-by half of 1/127 of its channel's largest at most. Every other weight is the same, bit by bit.
+An activation's scale may lose what `spread` says. A weight is off by half of 1/127 of its channel's
+largest at most. Every other weight is the same, bit by bit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
-from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.arrays import Array
 from simam_deploy.core.validation import LayerCheck
-from simam_deploy.precision.int8.histogram import LEVELS, Histogram
+from simam_deploy.precision.int8.histogram import LEVELS
 from simam_deploy.precision.int8.pairs import channel_scales
 from simam_deploy.precision.int8.placement import Placement, name_of
+from simam_deploy.precision.int8.spread import Spread
 
-SEVEN_BITS = 1.4
-"""Times the best loss of seven bits."""
 _SLACK = 1 + 2.0**-10
 """For float32's own rounding of x / scale."""
+
+
+RANGE = "range"
+"""The kind of a check that samples may fail, however right the conversion is."""
 
 
 def check_tensors(
     original: ir.Model,
     candidate: ir.Model,
     placement: Placement,
-    inner: Feeds,
+    spreads: Mapping[str, Spread] | None,
     ranges: Mapping[str, float] | None,
 ) -> tuple[LayerCheck, ...]:
     """Check every quantised tensor and every weight.
@@ -39,17 +41,19 @@ def check_tensors(
         original: The float32 graph.
         candidate: The int8 graph.
         placement: What is to be quantised.
-        inner: The values that the float32 network has at the placement's tensors, by name.
-        ranges: What the scales are to be made of; None holds them against the best for `inner`.
+        spreads: What the float32 network has at the placement's tensors, by name; None where the
+            samples are too few to say.
+        ranges: What the scales are to be made of; None where nobody states it.
 
     Returns:
         One check a tensor and a weight that is quantised, and a failed one for whatever else is
         not as it was; their errors in units of what is allowed.
     """
     scales = dict(_scales(candidate))
+    names = [tensor.name or "" for tensor in placement.tensors]
     checks = (
         *_check_layers(placement, candidate),
-        *(_check_pair(name, x, scales.get(name, ()), ranges) for name, x in inner.items()),
+        *(_check_scale(name, scales.get(name, ()), spreads, ranges) for name in names),
         *_check_weights(original, candidate),
     )
     return checks or (_wrong("the graph", "has nothing that is to be quantised"),)
@@ -105,33 +109,30 @@ def _behind_pair(node: ir.Node | None, index: int) -> str | None:
     return value.name if value is not None else None
 
 
-def _check_pair(
-    name: str, values: Array, scales: tuple[float, ...], ranges: Mapping[str, float] | None
+def _check_scale(
+    name: str,
+    scales: tuple[float, ...],
+    spreads: Mapping[str, Spread] | None,
+    ranges: Mapping[str, float] | None,
 ) -> LayerCheck:
-    """Bound a scale's loss by the best of seven bits, or hold it against the stated range."""
+    """Hold a scale against the range that is stated, and what it loses against its bound."""
     scale = scales[0] if scales else math.nan
     if len(scales) < 2 or set(scales) != {scale} or not scale > 0:
         return _wrong(name, f"has scales {scales}: wanted two alike")
     if ranges is not None:
         stated = ranges.get(name, math.nan) / LEVELS
-        return _held(name, abs(scale - stated), (_SLACK - 1) * stated)
-    best = best_range(values, LEVELS // 2) / (LEVELS // 2)
-    return _held(name, _loss(values, scale, LEVELS), SEVEN_BITS * _loss(values, best, LEVELS // 2))
+        check = _held(name, abs(scale - stated), (_SLACK - 1) * stated)
+        if spreads is None or not check.passed:
+            return check
+    assert spreads is not None
+    return _check_loss(name, spreads[name], scale)
 
 
-def best_range(values: Array, levels: int = LEVELS) -> float:
-    """Give the range of least squared error for an array; see `Histogram.best_range`."""
-    histogram = Histogram()
-    histogram.add(values)
-    return histogram.best_range(levels)
-
-
-def _loss(values: Array, scale: float, levels: int) -> float:
-    """Give the RMS of what quantising changes."""
-    if not scale:
-        return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
-    steps = np.clip(np.rint(values / np.float32(scale)), -levels - 1, levels)
-    return float(np.sqrt(np.mean(np.square(steps * scale - values, dtype=np.float64))))
+def _check_loss(name: str, spread: Spread, scale: float) -> LayerCheck:
+    """Bound a scale's loss, and that the samples agree on a scale at all."""
+    lost = _held(name, spread.loss(scale * LEVELS), spread.allowed)
+    error = max(lost.error_ulps, spread.disagreement)
+    return replace(lost, kind=RANGE, error_ulps=error)
 
 
 def _check_weights(reference: ir.Model, candidate: ir.Model) -> Iterator[LayerCheck]:

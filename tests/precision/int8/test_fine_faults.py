@@ -1,5 +1,7 @@
 """Faults that are finer than a wreck, and worse than calibration or rounding may leave it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,10 @@ from tests.precision.int8.networks import replace, small, weight_of, weights
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
-    return small(tmp_path_factory.mktemp("small"))
+    network = small(tmp_path_factory.mktemp("small"))
+    samples = np.random.default_rng(0).standard_normal((64, 4, 9, 9)).astype(np.float32)
+    np.save(network.samples, samples)
+    return dataclasses.replace(network, others=samples)
 
 
 def scaled(name, factor):
@@ -29,17 +34,19 @@ def named(name, verdict):
     return next(tensor for tensor in verdict.layers if tensor.name == name)
 
 
-@pytest.mark.parametrize("name", ["r", "s"])
-def test_a_scale_that_leaves_six_bits_and_a_half(name, network, tmp_path):
-    """It loses 1.4 to 1.6 times what the best scale of seven bits does, which is too much."""
-    check = judged(network, name, 3, tmp_path)
+@pytest.mark.parametrize(
+    ("name", "factor"), [("s", 2), ("s", 0.5), ("r", 0.5), ("r", 2.5)]
+)  # the halves of r lose 1.4 times the best, so that twice its scale is within half a bit of that
+def test_a_scale_off_by_two_where_samples_agree(name, factor, network, tmp_path):
+    assert named(name, network.verdict()).passed
+    check = judged(network, name, factor, tmp_path)
     assert not check.passed
-    assert check.error_ulps < 1.15 * check.allowed_ulps
+    assert check.kind == "range"
 
 
 @pytest.mark.parametrize("name", ["r", "s"])
-def test_a_bit_is_what_other_samples_may_cost(name, network, tmp_path):
-    assert judged(network, name, 2, tmp_path).passed
+def test_a_scale_that_other_samples_may_give(name, network, tmp_path):
+    assert judged(network, name, 1.3, tmp_path).passed
 
 
 @pytest.mark.parametrize(("factor", "passes"), [(1.0005, True), (1.01, False), (0.99, False)])
@@ -65,9 +72,8 @@ def test_weights_that_are_rounded_upwards(network, tmp_path):
 
 
 def test_an_output_that_costs_more_than_a_bit(network, tmp_path):
-    """A scale two and a half times too large: its tensor passes, what it costs the output fails."""
+    """A scale two and a half times too large shows in what it costs the output, too."""
     verdict = network.verdict(network.faulty(scaled("r", 2.5), tmp_path))
-    assert all(tensor.passed for tensor in verdict.layers)
-    (result,) = verdict.results
+    result = verdict.results[0]
     assert not result.passed
     assert result.max_rel < 1.25 * result.allowed

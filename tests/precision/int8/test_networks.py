@@ -38,7 +38,9 @@ def test_a_published_network(name, tmp_path):
     assert network.int8.stat().st_size < 0.6 * file.stat().st_size
     verdict = network.verdict()
     assert verdict.passed, reason(verdict)
-    for output in verdict.results:
+    whole = [result for result in verdict.results if "[" not in result.output]
+    assert whole
+    for output in whole:
         assert 0.8 < 2 * output.max_rel / output.allowed < 1.6
     checks = check_gates(
         record_sites(read_model(file), network.feeds),
