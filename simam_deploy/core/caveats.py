@@ -12,13 +12,13 @@ def caveats(facts: Mapping[str, Any]) -> Iterator[str]:
     Args:
         facts: The manifest's; read of "validation", and of a plan "onnx_validation".
     """
-    for key in ("validation", "onnx_validation"):
+    for key, what in (("validation", "it"), ("onnx_validation", "the .onnx it was built from")):
         said = facts.get(key)
         if not isinstance(said, Mapping):
             continue
         if said.get("passed") is False:
-            yield "it FAILED its validation and was kept all the same"
+            yield f"{what} FAILED its validation and was kept all the same"
         elif said.get("proved") is False:
-            yield "it is NOT PROVED: the inputs it was compared on could not have shown a fault"
+            yield f"{what} is NOT PROVED: what it was compared on could not have shown a fault"
         if said.get("given") is True:
-            yield f"its validation was held to a bound that a user gave: {said.get('rule')}"
+            yield f"{what} was held to a bound that a user gave: {said.get('rule')}"

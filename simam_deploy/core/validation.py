@@ -156,7 +156,8 @@ class ValidationReport:
     `results` is about the outputs; `gates` about every SimAM site by itself, where the candidate
     shows them; `layers` about every layer of a half or int8 candidate; `departure` is where the
     maps part, if the outputs failed and they part at one place; `power` what the outputs would
-    have shown of faults; `given` whether a user gave the bound; `notes` what a reader should know.
+    have shown of faults; `given` whether a user gave the bound; `whose` says
+    whose error the outputs show, if they failed; `notes` what a reader should know.
     """
 
     reference: str
@@ -169,6 +170,7 @@ class ValidationReport:
     departure: Departure | None = None
     power: Power | None = None
     given: bool = False
+    whose: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -204,6 +206,7 @@ class ValidationReport:
             "precision": self.precision,
             "rule": self.rule,
             **({"given": True} if self.given else {}),
+            **({"whose": self.whose} if self.whose else {}),
             "max_abs": max((r.max_abs for r in compared if math.isfinite(r.max_abs)), default=None),
             "max_rel": max((r.max_rel for r in compared), default=None),
             "allowed": self.worst.allowed,

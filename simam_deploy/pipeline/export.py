@@ -203,6 +203,9 @@ def _reject_failed(report: ValidationReport, target: Path) -> None:
     with staging_folder(path) as stage, explained(path):
         write_json(stage / path.name, report.details())
         publish(stage, path)
+    whose = f"; {report.whose}" if report.whose else ""
     raise ValidationError(
-        f"{target.name} was not written: {describe_failure(report)}; all figures are in {path}"
+        f"{target.name} was not written: {describe_failure(report)}{whose}; all figures are in "
+        f"{path}. If that is right for you, give a bound of your own, or have the file kept",
+        options=("tolerance", "keep_failed"),
     )

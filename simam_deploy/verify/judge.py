@@ -25,6 +25,7 @@ from simam_deploy.precision.half.overflow import find_overflow
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Runner
+from simam_deploy.verify.blame import GRAPH, blame
 from simam_deploy.verify.cases import Case
 from simam_deploy.verify.inside import look_inside
 from simam_deploy.verify.layout import layout_of
@@ -67,7 +68,7 @@ def judge(
     if precision != own:
         proof = _prove_float32(pair, recording, graph, given)
         if not proof.passed:
-            return proof
+            return replace(proof, whose=GRAPH)
     rule = rule_for(precision, own, given)
     behaviour = behaviour_of(looked_into(pair), graph, precision, own)
     progress("comparing outputs")
@@ -78,6 +79,7 @@ def judge(
         before = _compare_before(pair, pair.candidate.graph, rule, behaviour)
         report = replace(report, results=(*report.results, *before))
         report = look_inside(pair, pair.candidate.graph, recording, report)
+    report = replace(report, whose=blame(report, recording, rule, behaviour, graph))
     progress("measuring what a fault would have shown")
     power = measure_power(
         pair.original.graph(), recording, lambda case: judge_of(recording, rule, behaviour, case)

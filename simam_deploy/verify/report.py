@@ -174,6 +174,7 @@ class ComparisonReport:
         found = worst.reason or f"off by {worst.max_rel:.1e} (allowed {worst.allowed:.1e})"
         found += f" at {worst.where}" if worst.where else ""
         where = f"; {place(self.validation.departure)}" if self.validation.departure else ""
+        where += f"; {self.validation.whose}" if self.validation.whose else ""
         return f"output {worst.output} of case '{worst.case}': {found}{where}"
 
     def _gates(self) -> str:

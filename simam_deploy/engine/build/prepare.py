@@ -14,6 +14,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from simam_deploy.core.caveats import caveats
 from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.read import read_model
@@ -57,7 +58,7 @@ def prepare_graph(source: Path, file: Path, plugin: bool) -> dict[str, Any]:
     facts = {**_exported(model), "precision": precision_of(model)}
     model, _ = with_sites(model)
     facts |= _site_facts(model, facts)
-    facts["notes"] = [] if facts["simam_sites"] else [_NO_SIMAM]
+    facts["notes"] = [*caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
     lowering = _lowering(model, plugin)
     for_engine(model, lowering)
     facts["lowering"] = lowering or str(facts["lowering"])

@@ -12,7 +12,7 @@ import math
 
 import onnx_ir as ir
 
-from simam_deploy.graph.file.typed import with_types
+from simam_deploy.graph.file.typed import with_shapes
 from simam_deploy.graph.lower.portable import LONGEST_RUN
 from simam_deploy.graph.tape import AXES_AS_INPUT_SINCE
 
@@ -30,7 +30,7 @@ def resum(model: ir.Model) -> tuple[ir.Model, int]:
     Returns:
         The graph, and how many reductions were parted.
     """
-    model = with_types(model)
+    model = with_shapes(model)
     count = 0
     for node in list(model.graph):
         if not node.domain and node.op_type in _FIRST:
