@@ -21,11 +21,13 @@ from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
+from simam_deploy.graph.lower import LOWERINGS
 from simam_deploy.graph.prepare import for_runtime, plain
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.pipeline.int8_left import Trials, settle
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
 from simam_deploy.precision.int8 import Quantised, measure
+from simam_deploy.precision.int8 import judge as judge_tensors
 from simam_deploy.precision.int8.compare import SCALED
 from simam_deploy.precision.int8.runs import whole_batches
 from simam_deploy.precision.original import keep_original
@@ -35,7 +37,8 @@ from simam_deploy.source.samples import Dataset, open_dataset
 from simam_deploy.source.subject import Subject
 from simam_deploy.verify.candidate import open_candidate
 from simam_deploy.verify.gates import check_gates
-from simam_deploy.verify.judge import judge
+from simam_deploy.verify.judge import float32_power, judge
+from simam_deploy.verify.outputs import Recording
 from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.power import SCORE
 
@@ -119,6 +122,40 @@ def make_int8(
         outputs,
         _joined(report, verdict, gates),
     )
+
+
+def judge_again(
+    pair: Pair, recording: Recording, report: ValidationReport, dataset: Dataset, folder: Path
+) -> ValidationReport:
+    """Hold an int8 file of ours against its float32 self on samples, as its export did.
+
+    Args:
+        pair: A float32 reference and the file.
+        recording: Of the reference.
+        report: Of its outputs and gates, to which the tensors are added.
+        dataset: The samples.
+        folder: For the float32 file.
+
+    Returns:
+        The report; as it was where the file does not say how it was made.
+    """
+    facts = pair.candidate.facts
+    told = facts.get("calibration", {})
+    ranges, left = told.get("ranges"), told.get("left_in_float32", {})
+    if not _are_ranges(ranges) or not isinstance(left, dict) or facts.get("lowering") not in LOWERINGS:
+        return report
+    float32 = folder / "float32.onnx"
+    write_model(
+        for_runtime(pair.original.graph(), facts["opset"], True, facts["lowering"]), float32
+    )
+    verdict = judge_tensors(float32, pair.candidate.path, dataset, ranges=ranges, left=left)
+    power = float32_power(pair, recording)
+    return _joined(replace(report, power=power), verdict, report.gates)
+
+
+def _are_ranges(said: Any) -> bool:
+    numbers = isinstance(said, dict) and all(isinstance(n, float) for n in said.values())
+    return numbers and bool(said)
 
 
 def judged_samples(spec: TensorSpec) -> int:

@@ -15,6 +15,7 @@ from simam_deploy.core.staging import check_target
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.types import HALVES
 from simam_deploy.pipeline.bisection import bisect_candidate
+from simam_deploy.pipeline.int8 import judge_again
 from simam_deploy.pipeline.options import ComparisonOptions
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.source.options import NetworkOptions, SampleOptions
@@ -72,6 +73,8 @@ def validate_models(
         truth = _record(subject, other, samples, progress)
         pair = pair_up(subject, truth.inputs, truth.outputs, other, Path(folder))
         report = judge(pair, truth.recording, subject.precision, progress, options.tolerance)
+        if other.precision == "int8" and truth.dataset is not None and subject.precision == "fp32":
+            report = judge_again(pair, truth.recording, report, truth.dataset, Path(folder))
         accuracy = None
         if truth.dataset is not None:
             accuracy = compare_samples(
@@ -122,7 +125,7 @@ def _record(
     """Run the reference on every input that the candidate is judged on."""
     progress("computing reference outputs")
     rule = rule_for(subject.precision, candidate.precision)
-    preprocessing = subject.facts.get("preprocessing") or candidate.preprocessing
+    preprocessing = subject.facts.get("preprocessing") or candidate.facts.get("preprocessing")
     facts = {**subject.facts, "preprocessing": preprocessing}
     with subject.reference() as runner:
         check_inputs(runner.inputs, candidate)

@@ -43,7 +43,7 @@ class Candidate:
             plan, which cannot be read.
         shapes: The full shapes, one an input in each, that a plan is tuned for and the least that
             it takes; none for an .onnx.
-        preprocessing: What it says of its input, None where it says nothing.
+        facts: What it, or its manifest, says of itself.
         notes: What a reader of the report should know.
         fused: Whether SimAM is a node of its own in it, with what follows it.
         long_sums: How many reductions it takes in one long run (`graph.passes.resum`).
@@ -58,7 +58,7 @@ class Candidate:
     runner: Callable[[], Runner]
     graph: Callable[[], ir.Model] | None
     shapes: tuple[tuple[tuple[int, ...], ...], ...]
-    preprocessing: Mapping[str, Any] | None
+    facts: Mapping[str, Any]
     notes: tuple[str, ...]
     fused: bool = False
     long_sums: int = 0
@@ -106,7 +106,7 @@ def _open_onnx(path: Path) -> Candidate:
         runner=partial(_open, path, precision),
         graph=lambda: plain(read_model(path)),
         shapes=(),
-        preprocessing=facts.get("preprocessing"),
+        facts=facts,
         notes=(*caveats(facts), *([FUSED_NOTE] if fused else [])),
         fused=fused,
         long_sums=resum(_inlined(model))[1],
@@ -143,7 +143,7 @@ def _open_plan(path: Path, trust: bool) -> Candidate:
         shapes=tuple(
             tuple(shape) for p in profiles for shape in ([r.opt for r in p], [r.min for r in p])
         ),
-        preprocessing=facts.get("preprocessing"),
+        facts=facts,
         notes=(
             *caveats(facts),
             *([PLAN_NOTE] if "precision" in facts else [PLAN_NOTE, UNSTATED_NOTE]),

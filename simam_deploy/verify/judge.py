@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.validation import CaseResult, ValidationReport
+from simam_deploy.core.validation import CaseResult, Power, ValidationReport
 from simam_deploy.graph.passes.resum import resum
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES
 from simam_deploy.precision.disturb import disturb
@@ -120,6 +120,16 @@ def _compare_before(
     with pair.renamed(run_graph(resum(rounded(before_selection(candidate())))[0])) as runner:
         got = run_cases(runner, recording.cases)
     return compare(recording, rule, behaviour, got, "").results
+
+
+def float32_power(pair: Pair, recording: Recording) -> Power:
+    """Tell what the comparison of a source with its float32 graph would have shown of faults."""
+    rule = rule_for("fp32", "fp32")
+    graph = run_cases_of(looked_into(pair), recording)
+    behaviour = behaviour_of(looked_into(pair), graph, "fp32", "fp32")
+    return measure_power(
+        pair.original.graph(), recording, lambda case: judge_of(recording, rule, behaviour, case)
+    )
 
 
 def run_cases_of(model: ir.Model, recording: Recording) -> Mapping[Case, Feeds]:
