@@ -142,7 +142,11 @@ def judge_again(
     facts = pair.candidate.facts
     told = facts.get("calibration", {})
     ranges, left = told.get("ranges"), told.get("left_in_float32", {})
-    if not _are_ranges(ranges) or not isinstance(left, dict) or facts.get("lowering") not in LOWERINGS:
+    if (
+        not _are_ranges(ranges)
+        or not isinstance(left, dict)
+        or facts.get("lowering") not in LOWERINGS
+    ):
         return report
     float32 = folder / "float32.onnx"
     write_model(

@@ -78,8 +78,8 @@ def _in_order(
 ) -> Array:
     """Give the candidate's rows where the reference has theirs."""
     batches = expected.shape[:axis]
-    laid = expected.reshape(-1, *expected.shape[axis:]).copy()
-    rows = got.reshape(-1, *got.shape[axis:])
+    laid = expected.reshape(len(matches), *expected.shape[axis:]).copy()
+    rows = got.reshape(len(matches), *got.shape[axis:])
     for number, (_, match) in enumerate(matches):
         laid[number, match.pairs[:, 0]] = rows[number, match.pairs[:, 1]]
     return laid.reshape(*batches, *expected.shape[axis:])

@@ -5,14 +5,13 @@ And outputs that are indices: by the values they point to, so that a tie may go 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.verify.matching import RowMatch, match_rows
 from simam_deploy.verify.selection import Selection
 
 REACH = 1 / 16
@@ -24,64 +23,6 @@ _WIDEST = 16
 """Rows are told apart by outputs of up to that many columns a row; masks are compared only."""
 
 
-@dataclass(frozen=True)
-class ColumnDifference:
-    """The largest difference of one column among the rows that were found again.
-
-    Attributes:
-        output: Its name.
-        column: Its place in a row of that output.
-        max_abs: The difference.
-        max_rel: That over the largest magnitude of the reference's column.
-    """
-
-    output: str
-    column: int
-    max_abs: float
-    max_rel: float
-
-
-@dataclass(frozen=True)
-class SetDifference:
-    """Outputs that share their rows, held against the reference's.
-
-    Attributes:
-        outputs: Their names.
-        rows: How many rows the reference has, over the whole batch.
-        lost: How many of them the candidate has not.
-        added: How many of the candidate's the reference has not.
-        columns: Of the others.
-        reason: Why nothing could be compared.
-    """
-
-    outputs: tuple[str, ...]
-    rows: int
-    lost: int
-    added: int
-    columns: tuple[ColumnDifference, ...]
-    reason: str = ""
-
-
-def compare_sets(
-    expected: Feeds, got: Feeds, selected: Mapping[str, Selection]
-) -> list[SetDifference]:
-    """Compare the outputs whose rows are a set; those without a known axis are left out.
-
-    Outputs are joined where one selection made their rows and they have equally many: a box goes
-    with its score and its label. Rows that are 0 or -1 throughout fill an output up to its fixed
-    size, and count as none. NonMaxSuppression's own output is to be replaced by `nms_rows` first.
-
-    Args:
-        expected: The reference's outputs, finite.
-        got: The candidate's, finite.
-        selected: What `selected_outputs` found.
-
-    Returns:
-        One a group, in the order of the outputs.
-    """
-    return [_compare(names, expected, got, selected) for names in groups(expected, selected)]
-
-
 def groups(outputs: Feeds, selected: Mapping[str, Selection]) -> list[list[str]]:
     """List the outputs that share their rows, group by group."""
     found: dict[tuple[object, ...], list[str]] = {}
@@ -90,25 +31,6 @@ def groups(outputs: Feeds, selected: Mapping[str, Selection]) -> list[list[str]]
             key = (each.by, *outputs[name].shape[: each.axis + 1])
             found.setdefault(key, []).append(name)
     return list(found.values())
-
-
-def _compare(
-    names: Sequence[str], expected: Feeds, got: Feeds, selected: Mapping[str, Selection]
-) -> SetDifference:
-    axis = selected[names[0]].axis or 0
-    for name in names:
-        reason = unlike(expected[name], got.get(name), axis)
-        if reason:
-            return SetDifference(tuple(names), 0, 0, 0, (), f"{name}: {reason}")
-    if len({got[name].shape[: axis + 1] for name in names}) > 1:
-        return SetDifference(tuple(names), 0, 0, 0, (), "the candidate's outputs differ in rows")
-    ours, theirs = (joined([side[n] for n in names], axis) for side in (expected, got))
-    widths = [int(np.prod(expected[name].shape[axis + 1 :])) for name in names]
-    padded = any(expected[name].dtype.kind not in "iub" for name in names)
-    matches = list(_matched(ours, theirs, scales(ours, widths), padded))
-    columns = _columns(names, widths, ours, matches)
-    rows, lost, added = (sum(n) for n in zip(*map(_counts, matches), strict=True))
-    return SetDifference(tuple(names), rows, lost, added, tuple(columns))
 
 
 def unlike(expected: Array, got: Array | None, axis: int) -> str:
@@ -142,56 +64,6 @@ def row_scales(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     largest = np.max(np.abs(rows), axis=0, initial=0.0)
     whole = np.all(rows == np.round(rows), axis=0)
     return np.where(whole, _WHOLE, np.maximum(REACH * largest, np.finfo(np.float32).tiny))
-
-
-def _matched(
-    ours: npt.NDArray[np.float64],
-    theirs: npt.NDArray[np.float64],
-    scale: npt.NDArray[np.float64],
-    padded: bool,
-) -> Iterator[RowMatch]:
-    for one, other in zip(ours, theirs, strict=True):
-        yield match_rows(one, other, scale, padded=padded)
-
-
-def _counts(match: RowMatch) -> tuple[int, int, int]:
-    return len(match.pairs) + len(match.lost), len(match.lost), len(match.added)
-
-
-def _columns(
-    names: Sequence[str],
-    widths: Sequence[int],
-    ours: npt.NDArray[np.float64],
-    matches: Sequence[RowMatch],
-) -> Iterator[ColumnDifference]:
-    worst = np.max([match.differences for match in matches], axis=0, initial=0.0)
-    largest = np.max(np.abs(ours), axis=(0, 1), initial=0.0)
-    relative = worst / np.where(largest, largest, 1.0)
-    places = [(name, i) for name, w in zip(names, widths, strict=True) for i in range(w)]
-    for (name, i), absolute, rel in zip(places, worst, relative, strict=True):
-        yield ColumnDifference(name, i, float(absolute), float(rel))
-
-
-def nms_rows(indices: Array, boxes: Array, scores: Array) -> npt.NDArray[np.float64]:
-    """Replace NonMaxSuppression's indices by what they select: box numbers mean nothing.
-
-    Args:
-        indices: (num, 3): batch, class, box.
-        boxes: What the node was given, (batch, boxes, 4).
-        scores: (batch, classes, boxes).
-
-    Returns:
-        (num, 7): batch, class, the box's four numbers, its score. What points out of the tensors
-        is -1 throughout, but for the batch and the class.
-    """
-    batch, label, box = np.asarray(indices, np.int64).reshape(-1, 3).T
-    inside = (batch < boxes.shape[0]) & (label < scores.shape[1]) & (box < boxes.shape[1])
-    inside &= (batch >= 0) & (label >= 0) & (box >= 0)
-    rows = np.full((len(box), 7), -1.0)
-    rows[:, 0], rows[:, 1] = batch, label
-    b, c, i = batch[inside], label[inside], box[inside]
-    rows[inside, 2:6], rows[inside, 6] = boxes[b, i], scores[b, c, i]
-    return rows
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.source.samples import open_dataset
 from simam_deploy.verify.bisect import convert
+from simam_deploy.verify.layout import Layout
 from simam_deploy.verify.selection import (
     Pointed,
     Selection,
@@ -19,7 +20,6 @@ from simam_deploy.verify.selection import (
     selected_outputs,
     with_pointed,
 )
-from simam_deploy.verify.sets import compare_sets, nms_rows
 from tests.graph.onnx_text import model
 from tests.precision.half.graphs import BF16, FP16
 
@@ -204,19 +204,20 @@ def test_a_fault_before_the_selection_shows_before_it_whatever_is_selected():
         assert np.abs(runs[0][name] - runs[1][name]).max() > 1e-3
 
 
-def test_own_indices_of_a_non_max_suppression_are_compared_by_their_boxes():
+def test_own_indices_of_a_non_max_suppression_are_a_set():
     feeds = {"x": np.random.default_rng(1).normal(0, 1, (1, 3, 8, 8)).astype(np.float32)}
-    with run_graph(before_selection(nms())) as runner:
-        out = runner.run(feeds)
-    rows = nms_rows(out["chosen"], out["before/0"], out["before/1"])
-    np.testing.assert_array_equal(rows[:, 2:6], out["kept"])
-    swapped = out["chosen"].copy()
+    with run_graph(nms()) as runner:
+        chosen = {"chosen": runner.run(feeds)["chosen"]}
+    swapped = chosen["chosen"].copy()
     swapped[:, 1] = (swapped[:, 1] + 1) % 5
-    other = nms_rows(swapped, out["before/0"], out["before/1"])
-    selected = {"chosen": selected_outputs(nms())["chosen"]}
-    for got, right in ((rows[::-1], True), (other, False), (rows[1:], False)):
-        (found,) = compare_sets({"chosen": rows}, {"chosen": got}, selected)
-        assert (found.lost == found.added == 0) == right
+    layout = Layout({"chosen": selected_outputs(nms())["chosen"]})
+    for got, right in (
+        (chosen["chosen"][::-1], True),
+        (swapped, False),
+        (chosen["chosen"][1:], False),
+    ):
+        _, theirs = layout.arranged(chosen, {"chosen": got})
+        assert theirs["rows of chosen"].all() == right
 
 
 def test_a_range_that_exporters_make_with_non_zero_is_no_selection():
