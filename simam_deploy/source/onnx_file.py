@@ -29,6 +29,7 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         InputError: The file is no usable ONNX model or ONNX Runtime does not take it.
         UsageError: An option asks for what the file has fixed.
     """
+    from simam_deploy.graph.file.interface import interface, refuse_empty
     from simam_deploy.graph.file.read import read_model
     from simam_deploy.graph.passes.opset import convert_opset
     from simam_deploy.graph.types import precision_of
@@ -44,6 +45,8 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     def reference() -> Runner:
         return run_exact(source)[0]
 
+    inputs, _ = interface(model)
+    refuse_empty(inputs, source.name)
     with reference() as runner:
         inputs = runner.inputs
     return Subject(

@@ -16,7 +16,7 @@ from simam_deploy.core.files import PLANS
 from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import PRECISIONS, TensorSpec
 from simam_deploy.errors import EngineError, GraphError, InputError, ValidationError
-from simam_deploy.graph.file.interface import interface
+from simam_deploy.graph.file.interface import interface, refuse_empty
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.passes.resum import resum
 from simam_deploy.graph.prepare import plain
@@ -97,6 +97,7 @@ def _open_onnx(path: Path) -> Candidate:
     precision = precision_of(model)
     fused = bool(simam_nodes(model))
     inputs, outputs = interface(model)
+    refuse_empty(inputs, path.name)
     facts = stated_facts(model.metadata_props)
     return Candidate(
         path=path,

@@ -160,7 +160,7 @@ def drawn_cases(
     for each in itertools.chain(shapes, itertools.cycle(shapes[:1])):
         if len(cases) >= len(shapes) and not left:
             break
-        rows = each[0][0] if each and each[0] else 1
+        rows = max(1, each[0][0]) if each and each[0] else 1
         taken, left = left[:rows], left[rows:]
         drawn = tuple(_cycled(taken or kinds, rows))
         cases.append(Drawn(drawn, each, _preparation(preprocessing, each)))
