@@ -14,6 +14,7 @@ from typing import Any, TextIO, cast
 
 from simam_deploy.cli.options import worded
 from simam_deploy.errors import SimamError
+from simam_deploy.report.power_text import ADVICE
 from simam_deploy.report.terminal import lines, one_line
 
 INTERRUPTED = 130
@@ -117,6 +118,12 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
+
+
+def warn_unproved(passed: bool, proved: bool) -> None:
+    """Say aloud of what passed that it proves nothing, and what would."""
+    if passed and not proved:
+        print(f"simam: NOT PROVED: {ADVICE} (--data)", file=sys.stderr)
 
 
 def return_freed_memory() -> None:

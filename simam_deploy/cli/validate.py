@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.cli.options import add_options, read_options
-from simam_deploy.cli.process import Steps, return_freed_memory, run
+from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_unproved
 from simam_deploy.core.files import PLANS
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.pipeline.options import ComparisonOptions
@@ -87,6 +87,7 @@ def _validate(args: argparse.Namespace) -> None:
         _plot(report, args.plot)
     document = json.dumps(report.to_json(), indent=2, allow_nan=False) if args.json else None
     print(document or validate_table(report))
+    warn_unproved(report.passed, report.validation.proved)
     if not report.passed:
         raise ValidationError(f"{report.candidate.file} failed: {'; '.join(report.failures)}")
 

@@ -118,6 +118,7 @@ class Power:
         score: A slice of an output off by 5 %, the one that shows least.
         tried: How many sites were left out in turn.
         sites: How many there are.
+        still: The outputs that are the same whatever the input, or empty.
     """
 
     dropped: Seen
@@ -125,11 +126,12 @@ class Power:
     score: Seen
     tried: int
     sites: int
+    still: tuple[str, ...] = ()
 
     @property
     def proves(self) -> bool:
         """True where a SimAM left out, or a score off by 5 %, would have been refused."""
-        return self.dropped.units > 1 and self.score.units > 1
+        return self.dropped.units > 1 and self.score.units > 1 and not self.still
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from simam_deploy.core.artifacts import OnnxArtifact
+from simam_deploy.core.caveats import caveats
 from simam_deploy.core.conversion import check_precision
 from simam_deploy.core.files import parts
 from simam_deploy.core.labels import read_labels
@@ -108,6 +109,7 @@ def export_onnx(
             _reject_failed(written.report, target)
         with explained(target):
             facts = {**written.facts, **classes, "validation": written.report.summary()}
+            facts["notes"] = [*facts["notes"], *caveats(facts)]
             seal(step.file, facts)
             publish(stage, target)
     return OnnxArtifact(

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 
 from simam_deploy.core.validation import Power, Seen, ValidationReport
 
-ADVICE = (
-    "the inputs could not have shown such a fault: give real samples (--data), or a trained network"
-)
+ADVICE = "the inputs could not have shown such a fault: give real samples, or a trained network"
 
 
 def verdict_word(report: ValidationReport, proved: str) -> str:
@@ -23,6 +21,8 @@ def power_lines(report: ValidationReport) -> Iterator[str]:
         return
     yield f"{_dropped(power)}; every lambda x 2: {_units(power.e_lambda)}"
     yield f"a channel or slice of an output off by 5 %: {_units(power.score)}"
+    if power.still:
+        yield f"the same whatever the input, so that nothing is shown: {', '.join(power.still)}"
     if not power.proves:
         yield ADVICE
 

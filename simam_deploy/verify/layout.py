@@ -18,6 +18,9 @@ from simam_deploy.verify.matching import RowMatch, match_rows
 from simam_deploy.verify.selection import Pointed, Selection, pointed_values, selected_outputs
 from simam_deploy.verify.sets import groups, joined, scales, unlike
 
+ROWS = "rows of "
+"""Begins the name of an output that tells which rows of a set were found."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -30,6 +33,10 @@ class Layout:
 
     selected: Mapping[str, Selection] = field(default_factory=dict)
     pointed: Mapping[str, Pointed] = field(default_factory=dict)
+
+    def is_set(self, name: str) -> bool:
+        """Tell whether an output is a set, or tells of one."""
+        return name in self.selected or name.startswith(ROWS)
 
     def arranged(self, expected: Feeds, got: Feeds) -> tuple[Feeds, Feeds]:
         """Put the rows of sets into the reference's order.
@@ -49,7 +56,7 @@ class Layout:
             matches = _matches(names, expected, got, axis)
             for name in names:
                 theirs[name] = _in_order(expected[name], got[name], axis, matches)
-            found = f"rows of {', '.join(names)}"
+            found = f"{ROWS}{', '.join(names)}"
             ours[found], theirs[found] = _found(matches)
         return ours, theirs
 

@@ -12,13 +12,14 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import CaseResult, ValidationReport
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.verify.cases import Case
+from simam_deploy.verify.cases import TYING, Case
+from simam_deploy.verify.layout import ROWS
 from simam_deploy.verify.rule import Rule
 from simam_deploy.verify.selection import pointed_name
 from simam_deploy.verify.sets import compare_indices
 from simam_deploy.verify.slices import Sliced, as_rows, largest, place_of, worst_slice
 from simam_deploy.verify.spread import Behaviour, changes, is_discrete, magnitudes
-from simam_deploy.verify.tolerance import COUNTED
+from simam_deploy.verify.tolerance import COUNTED, LOST
 
 _ALIKE = 2.0**-20
 """Of its largest value, what an output may move by between two runs on the same input: threads
@@ -197,7 +198,7 @@ class Judge:
         pointed = self.behaviour.layout.pointed.get(name)
         if pointed is not None and pointed_name(name) in self.behaviour.outputs[self.case]:
             return self._by_values(name, expected, got, pointed.axis)
-        off = self._counted(changes(expected, got, self.batch))
+        off = self._counted(name, changes(expected, got, self.batch))
         sizes, allowed = self.bounds(name, expected)
         return self._worst(name, expected, off, sizes, allowed)
 
@@ -226,13 +227,21 @@ class Judge:
         noise = self.behaviour.spread.noise(self.case.name, name, rows)
         tolerance = self.rule.tolerance
         if is_discrete(expected):
-            tolerance = replace(tolerance, floor=0.0, cap=COUNTED)
+            cap = LOST if name.startswith(ROWS) else COUNTED
+            tolerance = replace(tolerance, floor=0.0, cap=cap)
         return sizes, tolerance.allowed(sizes, whole, noise)
 
-    def _counted(self, off: Array) -> Array:
-        """Leave out the rows that the reference has nothing for."""
-        if len(off) == self.batch:
-            off[sorted(self.skipped)] = 0.0
+    def _counted(self, name: str, off: Array) -> Array:
+        """Leave out the rows that the reference has nothing for.
+
+        And of a set those of inputs on which scores tie, saturated or on even planes: which of
+        equals are taken is nobody's error. What they are taken from is compared there too.
+        """
+        if len(off) != self.batch:
+            return off
+        off[sorted(self.skipped)] = 0.0
+        if self.behaviour.layout.is_set(name):
+            off[[kind in TYING for kind in self.case.kinds]] = 0.0
         return off
 
     def _worst(

@@ -19,6 +19,7 @@ from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.cases import Case, Given
 from simam_deploy.verify.outputs import Judge, Recording
+from simam_deploy.verify.remarks import still_outputs
 from simam_deploy.verify.slices import largest, ratio
 from simam_deploy.verify.spread import changes, is_discrete
 
@@ -53,6 +54,7 @@ def measure_power(graph: ir.Model, recording: Recording, judge: Callable[[Case],
         score=Seen(scores),
         tried=len(sites),
         sites=len(names),
+        still=still_outputs(recording),
     )
 
 

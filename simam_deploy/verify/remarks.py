@@ -16,11 +16,26 @@ _NAMED = 3
 def remarks(recording: Recording) -> Iterator[str]:
     """Say which rows did not count, and which outputs and channels never vary."""
     yield from _skipped(recording)
+    still = still_outputs(recording)
+    yield from (f"output {name} is the same whatever the input, or empty" for name in still)
     for name in next(iter(recording.outputs.values())):
-        arrays = [
-            as_rows(outputs[name], len(case.kinds)) for case, outputs in recording.outputs.items()
-        ]
-        yield from _constant(name, [array for array in arrays if array.size])
+        if name not in still:
+            yield from _still_channels(name, _rows(recording, name))
+
+
+def still_outputs(recording: Recording) -> tuple[str, ...]:
+    """List the outputs that are one number throughout, or empty, in every case."""
+    names = next(iter(recording.outputs.values()))
+    return tuple(
+        name
+        for name in names
+        if not any(np.ptp(array) > 0 for array in map(_numbers, _rows(recording, name)))
+    )
+
+
+def _rows(recording: Recording, name: str) -> list[Array]:
+    found = (as_rows(given[name], len(c.kinds)) for c, given in recording.outputs.items())
+    return [array for array in found if array.size]
 
 
 def _skipped(recording: Recording) -> Iterator[str]:
@@ -31,22 +46,16 @@ def _skipped(recording: Recording) -> Iterator[str]:
             yield f"not counted: {kinds} of '{case.name}', where the source itself gives NaN"
 
 
-def _constant(name: str, arrays: list[Array]) -> Iterator[str]:
-    """Name an output, or its channels, that are one value whatever the input."""
-    if not arrays:
-        yield f"output {name} is empty: there is nothing to compare"
-        return
-    if not any(np.ptp(array) > 0 for array in map(_numbers, arrays)):
-        yield f"output {name} is the same number throughout, whatever the input"
-        return
-    if axes_of(arrays[0])[0] != 1 or arrays[0].ndim < 3:
+def _still_channels(name: str, arrays: list[Array]) -> Iterator[str]:
+    """Name an output's channels that are one value whatever the input."""
+    if arrays[0].ndim < 3 or axes_of(arrays[0])[0] != 1:
         return
     sizes = {array.shape[1] for array in arrays}
     if len(sizes) == 1:
-        dead = [str(i) for i in range(sizes.pop()) if not _varies(arrays, i)]
-        if dead:
-            more = f" and {len(dead) - _NAMED} more" if len(dead) > _NAMED else ""
-            yield f"output {name}: channel {', '.join(dead[:_NAMED])}{more} never varies"
+        still = [str(i) for i in range(sizes.pop()) if not _varies(arrays, i)]
+        if still:
+            more = f" and {len(still) - _NAMED} more" if len(still) > _NAMED else ""
+            yield f"output {name}: channel {', '.join(still[:_NAMED])}{more} never varies"
 
 
 def _varies(arrays: list[Array], channel: int) -> bool:

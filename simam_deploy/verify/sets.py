@@ -88,7 +88,8 @@ def compare_indices(expected: Array, got: Array, values: Array, axis: int) -> In
     """Judge indices by the reference's values that they point to.
 
     An index is right where its value is within the bound of the value at the reference's index: a
-    tie that rounding made or broke. Where every index is off by one number, it is no tie.
+    tie that rounding made or broke. Where every index is off by one number and not between equals,
+    it is no tie.
 
     Args:
         expected: The reference's indices, as `pointed_values` found them: the value's shape, `axis`
@@ -100,11 +101,14 @@ def compare_indices(expected: Array, got: Array, values: Array, axis: int) -> In
     lines = np.moveaxis(np.asarray(values, np.float64), axis, -1)
     ours, theirs = (_lined_up(array, values.shape, axis) for array in (expected, got))
     moved = ours != theirs
-    reason = _impossible(ours, theirs, lines.shape[-1])
+    reason = _impossible(theirs, lines.shape[-1])
     if reason:
         return IndexDifference(ours.size, int(moved.sum()), float("inf"), reason)
     there, here = (np.take_along_axis(lines, each, -1) for each in (ours, theirs))
     worst = float(np.max(np.abs(there - here), initial=0.0))
+    if worst and _is_systematic(ours, theirs):
+        reason = f"every index is off by {(theirs - ours).flat[0]}"
+        return IndexDifference(ours.size, int(moved.sum()), float("inf"), reason)
     return IndexDifference(ours.size, int(moved.sum()), worst)
 
 
@@ -119,14 +123,16 @@ _SYSTEMATIC = 4
 """So many indices that all moved alike did not move by ties."""
 
 
-def _impossible(ours: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64], size: int) -> str:
+def _is_systematic(ours: npt.NDArray[np.int64], theirs: npt.NDArray[np.int64]) -> bool:
+    steps = np.unique(theirs - ours)
+    return ours.size >= _SYSTEMATIC and len(steps) == 1 and bool(steps[0])
+
+
+def _impossible(theirs: npt.NDArray[np.int64], size: int) -> str:
     """Say what no tie makes of indices, or nothing."""
     if np.any((theirs < 0) | (theirs >= size)):
         return f"an index is outside of 0 to {size - 1}"
     ordered = np.sort(theirs, axis=-1)
     if np.any(ordered[..., 1:] == ordered[..., :-1]):
         return "an index is given twice"
-    steps = np.unique(theirs - ours)
-    if ours.size >= _SYSTEMATIC and len(steps) == 1 and steps[0]:
-        return f"every index is off by {steps[0]}"
     return ""

@@ -80,3 +80,5 @@ gate by gate. What int8 costs depends on its calibration: its bound tells a wrec
 and agreement on data tells the rest."""
 COUNTED = 0.1
 """The most of a row's integers or booleans that may differ, however many rounding changes."""
+LOST = 0.5
+"""The same of the rows of a set. What it was selected from is compared without such freedom."""

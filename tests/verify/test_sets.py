@@ -78,9 +78,11 @@ def test_indices_that_differ_are_judged_by_the_values_that_they_point_to():
 def test_indices_that_are_all_off_by_one_are_refused_whatever_the_values(step):
     inner = np.clip(BEST, 1, 48)
     inner[:] = np.arange(10, 15)
-    for values in (VALUES, np.ones_like(VALUES)):
+    nearly = np.ones_like(VALUES) + 1e-9 * VALUES
+    for values in (VALUES, nearly):
         found = compare_indices(inner, inner + step, values, 1)
         assert (found.max_abs, found.reason) == (np.inf, f"every index is off by {step}")
+    assert compare_indices(inner, inner + step, np.ones_like(VALUES), 1).max_abs == 0
 
 
 def test_indices_outside_and_indices_given_twice_are_refused():
