@@ -25,7 +25,7 @@ def test_json_is_the_only_thing_on_stdout(float32, tmp_path):
     assert document["failures"] == []
     assert len(document["gates"]) == 9
     assert document["gates"][0]["name"] == "layer1.0.conv2.1"
-    assert document["validation"]["cases"] == 6
+    assert document["validation"]["cases"] == 3
     assert "comparing outputs" in done.stderr
     assert plot.read_text().startswith("<!doctype html>")
     assert [p.name for p in tmp_path.iterdir()] == ["gates.html"]
