@@ -262,7 +262,7 @@ def test_what_the_source_has_no_number_for_does_not_count():
 
 def test_a_source_of_nothing_but_nan_is_refused():
     with pytest.raises(InputError, match="NaN on every input"):
-        record(Scaled(np.nan), CASES)
+        made(lambda x: x * np.float32(np.nan))
 
 
 def test_chance_in_the_source_is_named():
