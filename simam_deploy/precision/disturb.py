@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from simam_deploy.errors import UsageError
-from simam_deploy.graph.file.typed import typed
+from simam_deploy.graph.file.typed import with_types
 from simam_deploy.graph.passes.opset import lower_opset
 from simam_deploy.graph.recognise import recognise
 from simam_deploy.precision.half.known import constant_values
@@ -51,7 +51,7 @@ def disturb(
         The graph; every run of it draws anew, and a fresh session draws the same again.
     """
     drawn = _draws(model)
-    model = typed(model)
+    model = with_types(model)
     constants = constant_values(model.graph)
     sites = [site for site in recognise(model).sites if not site.gate_only]
     inside = {node for site in sites for node in site.nodes}

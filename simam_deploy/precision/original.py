@@ -32,13 +32,21 @@ class Original:
     opset: int
     fused: bool
 
+    def read(self) -> ir.Model:
+        """Read it; types of operators that ONNX does not know may be open."""
+        return with_types(read_model(self.file))
+
     def graph(self) -> ir.Model:
-        """Read it."""
+        """Read it, to convert it.
+
+        Raises:
+            InputError: The type of a value is unknown.
+        """
         return typed(read_model(self.file))
 
     def plain(self) -> ir.Model:
         """Read it with SimAM in plain ops, and what it is to take in as well."""
-        graph = self.graph()
+        graph = self.read()
         if self.fused:
             fuse_epilogue(graph)
         return plain(graph)

@@ -78,11 +78,11 @@ def judge(
         progress("checking gates and layers")
         before = _compare_before(pair, pair.candidate.graph, rule, behaviour)
         report = replace(report, results=(*report.results, *before))
-        report = look_inside(pair, pair.candidate.graph, recording, report)
+        report = look_inside(pair, pair.candidate.graph, recording, report, precision != own)
     report = replace(report, whose=blame(report, recording, rule, behaviour, graph))
     progress("measuring what a fault would have shown")
     power = measure_power(
-        pair.original.graph(), recording, lambda case: judge_of(recording, rule, behaviour, case)
+        pair.original.read(), recording, lambda case: judge_of(recording, rule, behaviour, case)
     )
     return replace(report, power=power, notes=(*report.notes, *remarks(recording)))
 
@@ -128,7 +128,7 @@ def float32_power(pair: Pair, recording: Recording) -> Power:
     graph = run_cases_of(looked_into(pair), recording)
     behaviour = behaviour_of(looked_into(pair), graph, "fp32", "fp32")
     return measure_power(
-        pair.original.graph(), recording, lambda case: judge_of(recording, rule, behaviour, case)
+        pair.original.read(), recording, lambda case: judge_of(recording, rule, behaviour, case)
     )
 
 

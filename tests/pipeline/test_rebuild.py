@@ -83,6 +83,7 @@ def test_a_build_hands_on_all_that_its_export_knows(exported, digits, names, tmp
     ((onnx, said),) = exported
     shared = dataclasses.asdict(onnx)
     assert (shared.pop("lowering"), shared.pop("simplify")) == ("portable", True)
+    assert (shared.pop("tolerance"), shared.pop("keep_failed")) == (None, False)
     assert shared == {name: getattr(engine, name) for name in shared}
     assert said == network
 
