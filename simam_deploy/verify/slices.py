@@ -8,7 +8,7 @@ arrays (rows, slices), one an axis.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -71,8 +71,3 @@ def ratio(errors: Array, allowed: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(errors == 0, 0.0, errors / allowed)
     return np.where(np.isnan(times), np.inf, times)
-
-
-def least(sliced: Sequence[Array]) -> float:
-    """Give the smallest figure of all."""
-    return min((float(each.min(initial=np.inf)) for each in sliced), default=np.inf)
