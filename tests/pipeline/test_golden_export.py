@@ -27,7 +27,13 @@ def official_file(case: Golden, folder: Path) -> Path:
     return folder / "model_best.pth.tar"
 
 
-@pytest.mark.parametrize("name", CASES)
+DEEP = {"cifar_preresnet164", "cifar_resnet164", "resnet101", "resnet152"}
+"""A third of the time of all, for more of the same blocks."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in DEEP else n for n in CASES]
+)
 def test_the_exported_file_agrees_with_the_authors(name, tmp_path):
     case = golden(name)
     size = case.runs[0].input.shape[1:]
