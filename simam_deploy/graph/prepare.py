@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass
+from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
 from simam_deploy.graph.file.typed import with_shapes
 from simam_deploy.graph.lower import LOWERINGS
@@ -83,9 +83,11 @@ def plain(model: ir.Model) -> ir.Model:
     """Turn any file's graph into one that can be looked into: plain ops, shapes and types known.
 
     Args:
-        model: It is used up; SimAM nodes, whatever body they have, are written out.
+        model: It is used up; SimAM nodes, whatever body they have, are written out. What no output
+            is computed from is taken out: a SimAM that is left aside is none.
     """
     LOWERINGS["portable"](model)
     if model.functions:
         model = InlinePass()(model).model
+    RemoveUnusedNodesPass()(model)
     return with_shapes(model)

@@ -130,7 +130,8 @@ def _record(
     with subject.reference() as runner:
         check_inputs(runner.inputs, candidate)
         shapes = shapes_for(subject, runner.inputs, candidate)
-        given = given_cases(samples, candidate.inputs, shapes[0], facts)
+        tuned = candidate.shapes[0][0][0] if candidate.shapes else None
+        given = given_cases(samples, candidate.inputs, shapes[0], facts, tuned)
         named = (renamed(case, runner.inputs[0].name) for case in given)
         recording = record(runner, (*rule.cases(shapes, preprocessing), *named))
         names = tuple(spec.name for spec in runner.outputs)

@@ -22,6 +22,7 @@ def given_cases(
     inputs: tuple[TensorSpec, ...],
     shapes: InputShapes,
     facts: Mapping[str, Any],
+    tuned: int | None = None,
 ) -> tuple[Given, ...]:
     """Make cases of the first samples; none where none were given.
 
@@ -30,6 +31,7 @@ def given_cases(
         inputs: Of the model.
         shapes: Full input shapes, whose sizes the samples are to have.
         facts: What is stated of the network: how a picture becomes an input, and its classes.
+        tuned: The batch that a plan is tuned for.
 
     Raises:
         InputError: They cannot be used, or are fewer than the batch that the model fixes.
@@ -38,7 +40,7 @@ def given_cases(
     dataset = open_samples(samples, inputs, shapes, facts)
     if dataset is None:
         return ()
-    batch = inputs[0].shape[0]
+    batch = tuned or inputs[0].shape[0]
     size = batch if isinstance(batch, int) else SAMPLES
     cases = []
     for number, each in enumerate(dataset.batches(size)):

@@ -152,6 +152,11 @@ class ComparisonReport:
         return self.validation.gates
 
     @property
+    def departure(self) -> Departure | None:
+        """Where the maps part, if the outputs failed and they part at one place."""
+        return self.validation.departure
+
+    @property
     def layers(self) -> tuple[LayerCheck, ...]:
         """One check a layer of a half candidate that has the reference's layers."""
         return self.validation.layers
@@ -173,7 +178,7 @@ class ComparisonReport:
         worst = self.validation.worst
         found = worst.reason or f"off by {worst.max_rel:.1e} (allowed {worst.allowed:.1e})"
         found += f" at {worst.where}" if worst.where else ""
-        where = f"; {place(self.validation.departure)}" if self.validation.departure else ""
+        where = f"; {place(self.departure)}" if self.departure else ""
         where += f"; {self.validation.whose}" if self.validation.whose else ""
         return f"output {worst.output} of case '{worst.case}': {found}{where}"
 

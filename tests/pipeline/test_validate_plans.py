@@ -82,9 +82,7 @@ def test_a_right_plan_passes_by_its_outputs(original, plan, gpu):
 def test_it_is_held_at_the_shapes_that_it_was_built_for(original, plan):
     """Batches 1 and 8, that others are held at, are outside of its profile."""
     cases = {result.case for result in validate_models(original, plan).validation.results}
-    assert cases == {
-        f"{kind} {n}x4x8x8" for kind in ("normal", "large", "constant") for n in (2, 4)
-    }
+    assert {case.rpartition(" ")[2] for case in cases} == {"2x4x8x8", "4x4x8x8"}
 
 
 @pytest.mark.parametrize("factor", [2.0001, -2.0, 1.0])
