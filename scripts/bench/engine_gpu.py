@@ -36,7 +36,7 @@ from simam_deploy.errors import EngineError, SimamError
 from simam_deploy.pipeline.build import build
 from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.verify.outputs import difference
+from simam_deploy.verify.outputs import moved
 from simam_deploy.verify.tolerance import TOLERANCES
 
 COLUMNS = ("date", "gpu", "cuda", "library", "network", "precision", "targets", "what", "value")
@@ -113,7 +113,7 @@ def feeds(runner: TensorRTRunner, shapes: dict[str, tuple[int, ...]], seed: int)
 def worst(runner: TensorRTRunner, cases: list, expected: list) -> float:
     """Give the largest difference over the reference's largest value, of all outputs."""
     return max(
-        difference(want[name], got)[1]
+        moved(want[name], got)
         for case, want in zip(cases, expected, strict=True)
         for name, got in runner.run(case).items()
     )
