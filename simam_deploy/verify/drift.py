@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.core.validation import CaseResult, Departure
+from simam_deploy.core.validation import Departure
 from simam_deploy.graph.recognise import recognise
 from simam_deploy.precision.taps import SiteRecorder, SiteSample
 
@@ -30,7 +30,7 @@ def find_departure(
     candidate: Callable[[], ir.Model],
     feeds: Feeds,
     unit: float,
-    outputs: Sequence[CaseResult],
+    outputs: float,
 ) -> Departure | None:
     """Locate the first leap, at a site or behind the last.
 
@@ -39,7 +39,7 @@ def find_departure(
         candidate: Reads the candidate's graph, plain ops.
         feeds: The inputs that the samples were recorded with, under the candidate's names.
         unit: What one rounding of the candidate changes.
-        outputs: The outputs' differences.
+        outputs: The largest difference of an output, over its largest value.
 
     Returns:
         The place; None where the difference only grows, or the sites are not as many.
@@ -49,7 +49,7 @@ def find_departure(
     with SiteRecorder(candidate()) as recorder:
         own = recorder.record(feeds)
     drifts = [_difference(theirs.x, ours.x) for theirs, ours in zip(samples, own, strict=True)]
-    drifts.append(max(math.inf if r.reason else r.max_rel for r in outputs))
+    drifts.append(outputs)
     before = [max([unit, *drifts[:i]]) for i in range(len(drifts))]
     leaps = [
         here / past if past < math.inf else 0.0 for here, past in zip(drifts, before, strict=True)

@@ -57,7 +57,7 @@ def look_inside(
         report,
         gates=lost or _check_sites(pair, graph, cases),
         layers=layers,
-        departure=None if lost else _locate(pair, graph, first, report),
+        departure=None if lost else _locate(pair, graph, first, recording, report),
         notes=(*report.notes, *notes),
     )
 
@@ -129,10 +129,15 @@ def _kinds(model: ir.Model) -> list[tuple[str, object]]:
 
 
 def _locate(
-    pair: Pair, graph: Graph, feeds: Feeds, validation: ValidationReport
+    pair: Pair, graph: Graph, feeds: Feeds, recording: Recording, report: ValidationReport
 ) -> Departure | None:
     """Find where the maps part, if the outputs do."""
-    if validation.passed:
+    if report.outputs_passed:
         return None
+    off = max(
+        math.inf if r.reason else r.max_abs / (recording.largest[r.output] or 1.0)
+        for r in report.results
+        if r.output in recording.largest
+    )
     samples, own = record_sites(pair.original.plain(), feeds), pair.own_names(feeds)
-    return find_departure(samples, graph, own, pair.candidate.unit, validation.results)
+    return find_departure(samples, graph, own, pair.candidate.unit, off)
