@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from simam_deploy import OnnxOptions, ValidationError, export_onnx, validate_models
@@ -55,6 +56,15 @@ def test_a_failed_file_is_kept_on_request_and_says_so(source, tmp_path, capsys):
     assert "--keep-failed" in out.err
     assert read_facts(file)["validation"]["passed"] is False
     assert not (tmp_path / "m.failed.json").exists()
+
+
+@pytest.mark.usefixtures("shifted")
+def test_int8_of_a_wrong_float32_graph_is_not_made_and_not_kept(source, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((8, 3, 8, 8), "f4"))
+    asked = OnnxOptions(precision="int8", calibration_data=tmp_path / "x.npy", keep_failed=True)
+    with pytest.raises(ValidationError, match="was not written"):
+        export_onnx(source, tmp_path / "m.onnx", asked)
+    assert not (tmp_path / "m.onnx").exists()
 
 
 def test_a_bound_of_ones_own_is_held_to_and_repeated(source, tmp_path, monkeypatch):
