@@ -26,6 +26,9 @@ from simam_deploy.models.zoo import NETWORKS
 
 HERE = Path(__file__).parent.parent.parent
 NAMES = ("mobilenet_v2", "resnet50")
+ENDED = (0, 3)
+"""Exit codes of a finished command: 3 is a refusal, which the judge of 2026-11-22 (b0783f6) has for
+its own export of mobilenet_v2."""
 
 
 def checkpoint(name: str, folder: Path) -> Path:
@@ -48,7 +51,10 @@ def seconds(checkout: Path, *words: str) -> float:
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     code = f"from simam_deploy.cli.{words[0]} import main; import sys; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *words[1:]]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    # From inside it: `-c` looks for packages in the working directory before PYTHONPATH.
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True)
+    if done.returncode not in ENDED:
+        raise SystemExit(done.stderr.decode())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
