@@ -11,6 +11,7 @@ import torch
 
 from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS, Network
+from tests.marks import slow_but
 
 SHAPE_ARITHMETIC = {"Shape", "Gather", "Size", "Slice", "Squeeze", "Expand", "Range", "Cast"}
 NINE = (8, 8, 8, 8, 8, 8, 8, 8, 16)
@@ -39,7 +40,7 @@ def _exported(network: Network, dynamic: str) -> Counter[str]:
     return Counter(node.op_type for node in program.model.graph)
 
 
-@pytest.mark.parametrize("name", WIDTHS)
+@pytest.mark.parametrize("name", slow_but(["cifar_resnet20", "mobilenet_v2"], WIDTHS))
 def test_free_maps_need_no_shape_arithmetic(name: str) -> None:
     kinds = _exported(NETWORKS[name], "hw")
     assert not SHAPE_ARITHMETIC & set(kinds)

@@ -20,6 +20,7 @@ from simam_deploy.core.files import sha256_of
 from simam_deploy.graph.lower import WITH_FUNCTIONS, expand, mean
 from simam_deploy.models.create import create
 from simam_deploy.runtime.onnx_runner import OnnxRunner
+from tests.marks import slow
 from train_digits import accuracy, split
 
 SIMAM_OPS = {"ReduceMean", "Sub", "Pow", "Div", "Sigmoid", "Mul", "Add"}
@@ -123,7 +124,7 @@ def test_an_older_export_survives_a_failure(digits, exported, tmp_path, monkeypa
     assert (tmp_path / "m.onnx").read_bytes() == first
 
 
-@pytest.mark.parametrize("opset", [13, 15, 17, 20, 23])
+@pytest.mark.parametrize("opset", [13, 23, *slow([15, 17, 20])])
 def test_every_opset(opset, digits, tmp_path):
     artifact = export_onnx(
         digits, tmp_path, onnx=OnnxOptions(opset=opset), network=NetworkOptions(dynamic="hw")

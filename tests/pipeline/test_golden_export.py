@@ -8,6 +8,7 @@ import torch
 from simam_deploy import NetworkOptions, export_onnx
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from tests.golden import CASES, Golden, golden
+from tests.marks import slow_but
 
 
 def official_file(case: Golden, folder: Path) -> Path:
@@ -27,16 +28,10 @@ def official_file(case: Golden, folder: Path) -> Path:
     return folder / "model_best.pth.tar"
 
 
-LARGE = {
-    "cifar_preresnet164", "cifar_resnet164", "cifar_wideresnet28x10", "resnet50_backbone",
-    "resnet50d", "resnet101", "resnet152", "resnext50_32x4d",
-}  # fmt: skip
-"""Two thirds of the time of all, for more of the same blocks."""
+QUICK = ("cifar_mobilenetv2", "cifar_resnet20", "resnet18")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in CASES]
-)
+@pytest.mark.parametrize("name", slow_but(QUICK, CASES))
 def test_the_exported_file_agrees_with_the_authors(name, tmp_path):
     case = golden(name)
     size = case.runs[0].input.shape[1:]

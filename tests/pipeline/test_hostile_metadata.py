@@ -18,6 +18,7 @@ from simam_deploy.graph.file.write import append_metadata, write_model
 from simam_deploy.graph.lower.portable import lower_portable
 from tests.core.wrong import WRONG, wrong_for
 from tests.graph.onnx_text import simam_model
+from tests.marks import slow
 
 
 def small(folder):
@@ -32,12 +33,13 @@ def texts():
     return [*map(json.dumps, WRONG), "{", "NaN", "[" * 100_000]
 
 
-@pytest.mark.parametrize("key", FACTS)
-def test_inspecting_and_preparing(key, tmp_path, capsys):
+@pytest.mark.parametrize("keys", [list(FACTS), *slow([key] for key in FACTS)], ids=len)
+def test_inspecting_and_preparing(keys, tmp_path, capsys):
+    """All facts wrong alike, and one by one, lest one that is refused hides another."""
     np.save(tmp_path / "x.npy", np.zeros((1, 3, 8, 8), np.float32))
     for text in texts():
         path = small(tmp_path)
-        append_metadata(path, {f"simam.{key}": text})
+        append_metadata(path, {f"simam.{key}": text for key in keys})
         facts = prepare_graph(path, tmp_path / "graph.onnx", plugin=False)
         json.dumps(facts, indent=2, allow_nan=False)
         default_profile(interface(read_model(tmp_path / "graph.onnx"))[0], facts)

@@ -11,6 +11,7 @@ import pytest
 
 from simam_deploy.op.contract import simam_reference
 from simam_deploy.op.torch.parameters import Tensors
+from tests.marks import slow_but
 from tests.plugins.host_kernel import (
     DTYPES,
     KERNEL,
@@ -297,7 +298,7 @@ MUTANTS = {
 }
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", slow_but(list(MUTANTS)[::2], MUTANTS))
 def test_mutants_are_caught(tmp_path, name):
     file, old, new = MUTANTS[name]
     kernel = tmp_path / "kernel"

@@ -30,7 +30,7 @@ def test_no_race(race):
     ("barrier", "bodies"),
     [
         ("0", {"PlaneGroup", "PlaneByBlock", "PlaneStatistics", "TileBody", "TileApply"}),
-        ("cluster", {"PlaneByBlock", "TileBody"}),
+        pytest.param("cluster", {"PlaneByBlock", "TileBody"}, marks=pytest.mark.slow),
         pytest.param("1", {"PlaneGroup", "PlaneStatistics", "TileBody"}, marks=pytest.mark.slow),
         pytest.param("2", {"TileBody", "TileStatistics"}, marks=pytest.mark.slow),
         pytest.param("3", {"TileBody"}, marks=pytest.mark.slow),

@@ -69,6 +69,7 @@ def test_a_file_of_free_sizes_against_source_and_self(own, tmp_path):
         assert not found.caught, found.said
 
 
+@pytest.mark.slow
 def test_the_digits_of_free_sizes_against_source_and_self(digits, tmp_path):
     network = NetworkOptions(dynamic="hw")
     file = export_onnx(digits, tmp_path / "m.onnx", network=network).path

@@ -32,7 +32,7 @@ from tests.golden import CASES, Golden, golden
 from tests.pipeline.test_golden_export import official_file
 from tests.precision.half.graphs import BF16, FP16
 
-QUICK = ("cifar_resnet20", "cifar_preresnet56", "mobilenet_v2")
+QUICK = ("cifar_resnet20", "mobilenet_v2")
 TORCH = {FP16: torch.float16, BF16: torch.bfloat16}
 NETWORKS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
