@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,10 @@ from torch import nn
 
 from simam_deploy.core.specs import shape_text
 from simam_deploy.errors import InputError, NetworkError, UsageError
+from simam_deploy.models.fit import COUNTER
 from simam_deploy.runtime.torch_runner import TorchRunner, flatten
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
+from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_free_input
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, take_sites
@@ -38,7 +40,7 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     assert options.model is not None
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle, seek_lambda=False)
     model = _call(options.model)
-    _fill(model, checkpoint, options.model)
+    checkpoint = _fill(model, checkpoint, options.model)
     return replace(
         _subject(model, options, opset, f"model:{options.model}", origin(checkpoint)),
         notes=checkpoint.notes,
@@ -100,25 +102,42 @@ def _import(place: str) -> Any:
     return module
 
 
-def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> None:
-    """Load the weights strictly.
+def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> Checkpoint:
+    """Load the weights strictly, by the first reading of the keys that fits.
+
+    Returns:
+        The checkpoint in that reading.
 
     Raises:
-        NetworkError: Keys or shapes differ; names the first differences.
+        NetworkError: In none do keys and shapes fit; names the first differences of the nearest.
     """
+    wanted = model.state_dict().keys()
+    readings = [*spellings(checkpoint.found.values)]
+    if prefix := shared_prefix(wanted):
+        readings += [under_prefix(reading, prefix) for reading in readings]
+    nearest = min(readings, key=lambda reading: len(_differences(reading, wanted)))
+    if found := _differences(nearest, wanted):
+        raise NetworkError(
+            f"weights do not fit {reference}: {', '.join(found[:3])} ({len(found)} in all)"
+        )
+    read = checkpoint.spelt(nearest)
     try:
-        missing, unexpected = model.load_state_dict(checkpoint.weights, strict=False, assign=True)
+        model.load_state_dict(read.weights, strict=False, assign=True)
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise NetworkError(f"weights do not fit {reference}: {lines[-1].strip()}") from None
-    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        first = [f"{key} is missing" for key in missing] + [
-            f"{key} is too many" for key in unexpected
-        ]
-        raise NetworkError(
-            f"weights do not fit {reference}: {', '.join(first[:3])} ({len(first)} in all)"
-        )
+    return read
+
+
+def _differences(reading: Spelling, wanted: Collection[str]) -> list[str]:
+    """Say how keys differ from a network's; only batch norms' counters may be missing."""
+    names = set(reading.names.values())
+    missing = [key for key in wanted if key not in names and not key.endswith(COUNTER)]
+    unexpected = [name for name in reading.names.values() if name not in wanted]
+    return [
+        *(f"{key} is missing" for key in missing),
+        *(f"{key} is too many" for key in unexpected),
+    ]
 
 
 def _subject(

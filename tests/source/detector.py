@@ -67,3 +67,17 @@ def fails():
 
 def make_one_site():
     return nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), SimamModule())
+
+
+def held():
+    """As an ordinary YOLO holds its layers: all keys begin with `model.`."""
+
+    class Holder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = make()
+
+        def forward(self, x):
+            return self.model(x)
+
+    return Holder()

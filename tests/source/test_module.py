@@ -17,6 +17,7 @@ from simam_deploy import (
     export_onnx,
 )
 from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.source import load_subject
 from tests.source import detector
 
 PLACE = str(Path(__file__).parent / "detector.py")
@@ -47,6 +48,48 @@ def test_a_factory_in_a_file(dynamic, weights):
     np.testing.assert_allclose(got["output1"], expected["shallow"][0], rtol=1e-4, atol=1e-5)
     shapes = any(n.op_type == "Shape" for n in onnx.load(artifact.path).graph.node)
     assert shapes is (dynamic == "hw")
+
+
+def under(prefix):
+    return lambda weights: {f"{prefix}{key}": value for key, value in weights.items()}
+
+
+def wrapped_inside(weights):
+    return {key.replace(".", "._orig_mod.", 1): value for key, value in weights.items()}
+
+
+def beside_a_loss(weights):
+    return {**under("net.")(weights), "loss.centers": torch.ones(3)}
+
+
+@pytest.mark.parametrize(
+    ("spell", "factory", "notes"),
+    [
+        (under(""), "make", ()),
+        (under("module."), "make", ("prefix module.",)),
+        (under("_orig_mod.module."), "make", ("prefix _orig_mod.", "prefix module.")),
+        (under("net."), "make", ("prefix net.",)),
+        (under("model.net."), "make", ("prefix model.", "prefix net.")),
+        (wrapped_inside, "make", None),
+        (beside_a_loss, "make", ("prefix net.", "1 key beside net. left out (loss.centers)")),
+        (under("model."), "held", ()),
+        (under("module.model."), "held", ("prefix module.",)),
+        (under(""), "held", ("prefix model. put before",)),
+    ],
+)
+def test_keys_are_read_as_stored_and_then_without_prefixes(spell, factory, notes, tmp_path):
+    """An ordinary YOLO's own keys begin with model."""
+    weights = detector.make().state_dict()
+    torch.save(spell(weights), tmp_path / "w.pth")
+    asked = NetworkOptions(model=f"{PLACE}:{factory}", input_shape=SHAPE)
+    subject = load_subject(tmp_path / "w.pth", asked)
+    if notes is None:
+        notes = (f"_orig_mod. in {len(weights)} keys",)
+    assert subject.notes == notes
+    x = torch.randn(SHAPE)
+    with subject.reference() as runner, torch.inference_mode():
+        (name, *_), expected = runner.outputs, detector.make().eval()(x)["deep"]
+        np.testing.assert_array_equal(runner.run({"input": x.numpy()})[name.name], expected)
 
 
 def test_a_factory_in_a_package(weights):

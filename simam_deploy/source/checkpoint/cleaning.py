@@ -1,9 +1,10 @@
-"""Make a raw state_dict clean: bare keys, dense float32 or int64 tensors, finite values."""
+"""Make a raw state_dict clean: dense float32 or int64 tensors, finite values, keys understood."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,8 @@ from torch import Tensor, nn
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.content import ADVICE
+from simam_deploy.source.checkpoint.keys import Spelling, bare
 
-PREFIXES = ("module.", "_orig_mod.", "model.")
-"""DataParallel, torch.compile, Lightning."""
 THOP_COUNTERS = ("total_ops", "total_params")
 SWA_COUNTER = "n_averaged"
 """What torch.optim.swa_utils.AveragedModel saves beside its `module.`."""
@@ -26,22 +26,35 @@ _TARGETS = {
 }
 
 
-class Clean(NamedTuple):
-    """Clean weights, and what was stripped or converted."""
+@dataclass(frozen=True)
+class Clean:
+    """Clean weights by their keys in the file, what was converted, and what the keys mean."""
 
-    weights: dict[str, Tensor]
-    notes: tuple[str, ...]
+    values: Mapping[str, Tensor]
+    spelling: Spelling
+    counters: tuple[str, ...]
+    conversions: tuple[str, ...]
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """By the keys that are meant."""
+        return {name: self.values[key] for key, name in self.spelling.names.items()}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was stripped or converted."""
+        return self.counters + self.spelling.notes + self.conversions
 
 
-class Names(NamedTuple):
-    """The bare name of each key that is kept, and what was stripped."""
+class Kept(NamedTuple):
+    """The keys of weights, and what was dropped beside them."""
 
-    bare: dict[str, str]
+    keys: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 def clean(state_dict: Mapping[object, object], file_size: int) -> Clean:
-    """Return `state_dict`'s weights with bare keys, float32 or int64, contiguous, on the CPU.
+    """Return `state_dict`'s weights in float32 or int64, contiguous, on the CPU.
 
     Args:
         state_dict: Key to tensor, as found in the file.
@@ -50,47 +63,45 @@ def clean(state_dict: Mapping[object, object], file_size: int) -> Clean:
     Raises:
         CheckpointError: A key or value is not what a state_dict holds, or is not finite.
     """
-    names = clean_names(state_dict)
-    tensors = {bare: _tensor(key, state_dict[key]) for key, bare in names.bare.items()}
+    kept = without_counters(state_dict)
+    tensors = {key: _tensor(key, state_dict[key]) for key in kept.keys}
     if not tensors:
         raise CheckpointError(f"holds no weights: {ADVICE}")
-    _check_size(tensors.values(), file_size)
-    weights = {
-        key: tensor.resolve_neg().to(_TARGETS[tensor.dtype]).contiguous()
-        for key, tensor in tensors.items()
+    views = {_view(tensor): tensor for tensor in tensors.values()}
+    _check_size(views.values(), file_size)
+    made = {
+        view: tensor.resolve_neg().to(_TARGETS[tensor.dtype]).contiguous()
+        for view, tensor in views.items()
     }
-    _check_finite(weights)
-    return Clean(weights, names.notes + _conversions(tensors.values()))
+    values = {key: made[_view(tensor)] for key, tensor in tensors.items()}
+    _check_finite(values)
+    return Clean(values, bare(values), kept.notes, _conversions(tensors.values()))
 
 
-def clean_names(keys: Iterable[object]) -> Names:
-    """Drop counters, then every prefix that all the other keys share.
+def without_counters(keys: Iterable[object]) -> Kept:
+    """Drop the counters that tools leave among weights.
 
     Raises:
         CheckpointError: A key is no text.
     """
-    bare = {_text(key): _text(key) for key in keys}
-    thop = [key for key in bare if key.rpartition(".")[2] in THOP_COUNTERS]
+    texts = [_text(key) for key in keys]
+    thop = {key for key in texts if key.rpartition(".")[2] in THOP_COUNTERS}
+    kept = tuple(key for key in texts if key not in thop and key != SWA_COUNTER)
     notes = [f"{len(thop)} thop counters"] if thop else []
-    for key in thop:
-        del bare[key]
-    if bare.pop(SWA_COUNTER, None):
-        notes.append(f"counter {SWA_COUNTER}")
-    while prefix := _shared_prefix(bare.values()):
-        bare = {key: name.removeprefix(prefix) for key, name in bare.items()}
-        notes.append(f"prefix {prefix}")
-    return Names(bare, tuple(notes))
+    notes += [f"counter {SWA_COUNTER}"] if SWA_COUNTER in texts else []
+    return Kept(kept, tuple(notes))
+
+
+def _view(tensor: Tensor) -> tuple[object, ...]:
+    """Tell views apart: modules that share a tensor are saved with several keys of one."""
+    place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset())
+    return (*place, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.is_neg())
 
 
 def _text(key: object) -> str:
     if not isinstance(key, str):
         raise CheckpointError(f"has the key {key!r:.60} in its state_dict, not a text: {ADVICE}")
     return key
-
-
-def _shared_prefix(names: Iterable[str]) -> str | None:
-    shared = (p for p in PREFIXES if names and all(name.startswith(p) for name in names))
-    return next(shared, None)
 
 
 def _tensor(key: str, value: object) -> Tensor:

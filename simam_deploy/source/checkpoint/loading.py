@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from simam_deploy.core.files import sha256_of
 from simam_deploy.errors import CheckpointError
-from simam_deploy.source.checkpoint.cleaning import clean
+from simam_deploy.source.checkpoint.cleaning import Clean, clean
 from simam_deploy.source.checkpoint.content import file_size, identify
+from simam_deploy.source.checkpoint.keys import Spelling
 from simam_deploy.source.checkpoint.lambdas import find_lambda
 from simam_deploy.source.checkpoint.reading import read_contents
 from simam_deploy.source.checkpoint.wrappers import find_weights
@@ -29,15 +30,29 @@ class Checkpoint:
     """Bytes of the file."""
     entry: str
     """Where in the file the weights were: "" for a bare state_dict, else as "ema.module"."""
-    weights: dict[str, torch.Tensor]
-    """Bare keys; float32 or int64, contiguous, on the CPU, all finite. May be mapped from the file,
-    which then must stay as it is."""
+    found: Clean
+    """The weights: float32 or int64, contiguous, on the CPU, all finite. May be mapped from the
+    file, which then must stay as it is."""
     e_lambda: float | None
     """SimAM's lambda where the file or a name says it."""
     e_lambda_source: str | None
     """As "file (args.attention_param)" or "folder name (imagenet-resnet18-simam-param0.1)"."""
-    notes: tuple[str, ...]
-    """What was stripped, converted or preferred, as "prefix module." or "50 thop counters"."""
+    decided: tuple[str, ...]
+    """What was preferred or left unread on the way to the weights."""
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The weights by the keys that are meant."""
+        return self.found.weights
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was stripped, converted or preferred, as "prefix module." or "50 thop counters"."""
+        return self.decided + self.found.notes
+
+    def spelt(self, spelling: Spelling) -> Checkpoint:
+        """Read its keys in another way."""
+        return replace(self, found=replace(self.found, spelling=spelling))
 
 
 def load_checkpoint(
@@ -76,15 +91,15 @@ def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
     size = file_size(path)
     tree, metadata = read_contents(path, identify(path), size, trust_pickle=trust_pickle)
     found = find_weights(tree)
-    weights, notes = clean(found.state_dict, size)
+    cleaned = clean(found.state_dict, size)
     e_lambda = find_lambda(tree, metadata, path) if seek_lambda else None
     return Checkpoint(
         path=path,
         sha256=sha256_of(path),
         size=size,
         entry=found.entry,
-        weights=weights,
+        found=cleaned,
         e_lambda=e_lambda.value if e_lambda else None,
         e_lambda_source=e_lambda.source if e_lambda else None,
-        notes=found.notes + notes,
+        decided=found.notes,
     )

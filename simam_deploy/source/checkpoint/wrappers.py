@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from simam_deploy.errors import CheckpointError
-from simam_deploy.source.checkpoint.cleaning import clean_names
+from simam_deploy.source.checkpoint.cleaning import without_counters
 from simam_deploy.source.checkpoint.content import ADVICE, reason
+from simam_deploy.source.checkpoint.keys import bare
 
 EMA_ENTRIES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
 MODEL_ENTRIES = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
@@ -88,13 +89,17 @@ def _check_complete(
     entry: str, averaged: Mapping[object, object], other: str, model: Mapping[object, object]
 ) -> None:
     """Refuse averages without the buffers: half a network each from two places is a guess."""
-    kept = set(clean_names(averaged).bare.values())
-    missing = [name for name in clean_names(model).bare.values() if name not in kept]
+    kept = set(_names(averaged))
+    missing = [name for name in _names(model) if name not in kept]
     if missing:
         raise CheckpointError(
             f"has {len(missing)} tensors in {other!r} that {entry!r} lacks (first "
             f"{missing[0]!r}): merge them, or save the one you want alone"
         )
+
+
+def _names(state_dict: Mapping[object, object]) -> list[str]:
+    return list(bare(without_counters(state_dict).keys).names.values())
 
 
 def _is_averaged(entry: str) -> bool:

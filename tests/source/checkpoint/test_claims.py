@@ -89,8 +89,8 @@ def test_stride_of_another_length(forge, refused):
 
 def test_expanded_weights_that_add_up(forge, refused):
     """Each view fits the file; made contiguous, all of them together would not."""
-    view = forge.tensor(forge.storage(100), (100, 1), (0, 1))
-    pairs = [forge.text(str(i)) + view for i in range(99)]
+    views = [forge.tensor(forge.storage(100), (100, 1), (0, step)) for step in range(99)]
+    pairs = [forge.text(str(i)) + view for i, view in enumerate(views)]
     refused(forge.dictionary(*pairs), "claims 39,600 bytes of weights.*repeating", b"\0" * 400)
 
 

@@ -37,10 +37,36 @@ def test_other_prefixes_stay(weights, prefix):
     assert all(key.startswith(prefix) for key in cleaned.weights)
 
 
-def test_a_prefix_that_one_key_lacks_stays(weights):
+def test_what_stands_beside_the_network_is_left_out_and_named(weights):
     state_dict = {f"model.{key}": value for key, value in weights.items()}
     cleaned = clean({**state_dict, "loss.weight": torch.ones(1)}, ROOM)
-    assert cleaned.weights.keys() == {*state_dict, "loss.weight"}
+    assert list(cleaned.weights) == list(weights)
+    assert cleaned.notes == ("prefix model.", "1 key beside model. left out (loss.weight)")
+
+
+def test_a_part_called_model_is_not_taken_for_the_network(weights):
+    state_dict = {"model.weight": torch.ones(1), **weights}
+    assert clean(state_dict, ROOM).weights.keys() == state_dict.keys()
+
+
+@pytest.mark.parametrize("wrapper", ["module", "_orig_mod", "_fsdp_wrapped_module"])
+def test_wrappers_inside_of_keys(wrapper, weights):
+    state_dict = {key.replace("layer1.", f"layer1.{wrapper}."): t for key, t in weights.items()}
+    cleaned = clean(state_dict, ROOM)
+    assert list(cleaned.weights) == list(weights)
+    assert cleaned.notes == (f"{wrapper}. in {len(state_dict.keys() - weights)} keys",)
+
+
+def test_keys_that_only_a_wrapper_tells_apart_stay():
+    state_dict = {"a.module.weight": torch.ones(1), "a.weight": torch.zeros(1)}
+    assert clean(state_dict, ROOM).weights.keys() == state_dict.keys()
+
+
+def test_tied_weights_are_made_once():
+    """Half of what they would claim; and converted, they are still one tensor."""
+    shared = torch.ones(ROOM // 8, dtype=torch.float64)
+    weights = clean({"a": shared, "b": shared, "c": shared.view(-1)}, ROOM).weights
+    assert {tensor.data_ptr() for tensor in weights.values()} == {weights["a"].data_ptr()}
 
 
 def test_thop_counters_and_nothing_else_are_dropped(weights):
