@@ -4,6 +4,7 @@
                 change of any plane of an output (axis 1) over that plane's largest value; of
                 indices, the share that changed
     verdict     "caught", "admitted" (it passes, and the report calls something not proved),
+                "below" (it passes, and the report's power says that so small a move would),
                 "SILENT" (it passes), "void" (refused, as the clean file is), "unplantable"
     by          gates, layers, outputs, or refused: no report at all
     power       what the report says of its own power, if it does
@@ -20,10 +21,11 @@ where its export was refused, are faults of ours.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ import onnxruntime
 from tables import FACTS, facts, recorded
 
 from simam_deploy import SimamError
+from simam_deploy.verify.power import SCORE
 from tests.nets.faults import FAULTS, UnplantableError, fits, plant
 from tests.nets.files import LABELLED, PRECISIONS, clean, network_options
 from tests.nets.judging import Verdict, judge, short
@@ -93,17 +96,30 @@ def measure(folder: Path, network: str, precision: str, fault: str, source: str)
     except UnplantableError as error:
         return {**row, "verdict": "unplantable", "said": str(error)}
     said = {"by": found.caught, "said": short(found.said), "power": found.power}
-    return {**row, "verdict": _word(found), **said}
+    return {**row, "verdict": _word(found, row), **said}
 
 
-def _word(found: Verdict) -> str:
-    return "caught" if found.caught else "admitted" if found.admitted else "SILENT"
+def _word(found: Verdict, row: Mapping[str, Any]) -> str:
+    if found.caught:
+        return "caught"
+    if found.admitted:
+        return "admitted"
+    return "below" if float(row.get("moves", "inf")) < smallest_seen(found.power) else "SILENT"
+
+
+def smallest_seen(power: str) -> float:
+    """Give the relative move of a slice that comes to its bound, by the power that is stated.
+
+    The report says how many times its bound a share of `SCORE` of the bluntest slice comes to.
+    """
+    units = json.loads(power or "{}").get("score", {}).get("units") or 0.0
+    return SCORE / units if units else 0.0
 
 
 def judge_file(folder: Path, network: str, precision: str, source: str) -> Iterator[dict[str, Any]]:
     """Judge the clean file, and where there is one, every fault that it can have."""
     none = measure(folder, network, precision, NONE, source)
-    words = {"SILENT": "passed", "caught": "REFUSED"}
+    words = {"SILENT": "passed", "below": "passed", "caught": "REFUSED"}
     yield {**none, "verdict": words.get(none["verdict"], none["verdict"])}
     if none["verdict"] == "no file":
         return

@@ -118,13 +118,14 @@ def drop_gate(proto: onnx.ModelProto, parts: Mapping[str, Part]) -> None:
 def reduce_one_axis(proto: onnx.ModelProto, parts: Mapping[str, Part]) -> None:
     """Take the means over H or over W instead of over both."""
     known, changed = _constants(proto), 0
-    for node in _middle(proto).inner:
-        if not _reduces([node]):
-            continue
+    inner = [node for node in _middle(proto).inner if _reduces([node])]
+    reduced = {node.output[0] for node in inner}
+    for node in inner:
         axes = known[node.input[1]] if len(node.input) > 1 else _axes(node)
-        if len(axes) == 2:
+        second = node.input[0] in reduced  # of two steps, in which W is gone before H goes
+        if len(axes) == 2 and not second:
             _set_axes(proto, node, axes[:1])
-        elif axes[0] in (2, -2):
+        elif second or axes[0] in (2, -2):
             _reroute(proto, node.output[0], node.input[0])
         else:
             continue

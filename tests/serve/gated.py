@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ class Gated(OnnxRunner):
 
     def __init__(self, path):
         super().__init__(path, threads=1)
+        self.file = Path(path)
         self.computing = threading.Event()
         self.computing.set()
         self.runs = 0

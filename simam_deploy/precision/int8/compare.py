@@ -19,12 +19,20 @@ MODEL = 1.4
 """Times the expected cost, what correct conversions come to where chance has no part."""
 FLOOR = 2.0**-20
 """What float32 itself may cost, 8 units: a network can all but ignore its quantised layers."""
+FLIPS = 4
+"""Indices that may change by chance where none of four draws of the noise changed one: that k do is
+as likely as (1/5)^k, were candidate and draws alike, so five come once in 3,000."""
 SCALED = " scaled"
 """Behind the name of a slice whose common factor a result is about."""
 
 
 def compare(
-    case: str, name: str, exact: Tally, got: Change, drawn: Sequence[Change]
+    case: str,
+    name: str,
+    exact: Tally,
+    got: Change,
+    drawn: Sequence[Change],
+    counted: bool = False,
 ) -> Iterator[CaseResult]:
     """Judge one output.
 
@@ -34,6 +42,7 @@ def compare(
         exact: Its squares in the float32 network.
         got: By how much the candidate differs.
         drawn: By how much each draw of the noise does.
+        counted: Whether the output is of indices, of which the number that differs is told.
 
     Yields:
         Of every cut the slice that costs most, the one that is most off by a factor, and the one
@@ -48,7 +57,8 @@ def compare(
     for cut in exact.by_cut():
         sums = _Cut.of(cut, exact, got, drawn)
         chance = by_chance(varied[cut], len(drawn), slices) if cut else np.ones(1)
-        yield from sums.costs(case, name + cut, chance)
+        floor = math.sqrt(FLIPS / _total(exact, cut).item()) if counted else FLOOR
+        yield from sums.costs(case, name + cut, chance, floor)
         if len(sums.usual) >= LEAST:
             yield from sums.factors(case, name + cut + SCALED, varied[cut], slices)
 
@@ -75,12 +85,12 @@ class _Cut:
             np.stack([_total(draw.along, cut) / size for draw in drawn]),
         )
 
-    def costs(self, case: str, name: str, chance: Sums) -> Iterator[CaseResult]:
+    def costs(self, case: str, name: str, chance: Sums, floor: float) -> Iterator[CaseResult]:
         """Bound the cost of each slice by what it usually is."""
         factor = np.maximum(ALLOWED, MODEL * np.sqrt(chance))
         there = self.usual > 0
         allowed = np.where(there, np.where(there, factor, 1) * self.usual, 0.0)
-        allowed = np.maximum(FLOOR, allowed)
+        allowed = np.maximum(floor, allowed)
         yield _result(case, name, int(np.argmax(self.cost / allowed)), self.cost, allowed)
 
     def factors(self, case: str, name: str, varied: Sums, slices: int) -> Iterator[CaseResult]:

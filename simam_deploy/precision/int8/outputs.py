@@ -5,7 +5,8 @@ step, evenly drawn; every quantised weight likewise. The change of an output (RM
 the output) is what int8 must cost: of the whole, and of each slice of `slices`. A candidate may
 cost twice that: one bit. Correct ones of the published networks came to 0.9 to 1.4 times it, of a
 trained detector to 1.0 (whole) and 1.0 to 1.1 (its channels). A slice may cost more where chance
-may make it so (`chance`): 1.7 times was seen of one among 189 cells.
+may make it so (`chance`): 1.7 times was seen of one among 189 cells. Indices (ArgMax, TopK) flip
+where two values are close: their number is what is judged, by the same rule.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from simam_deploy.precision.int8.compare import compare
 from simam_deploy.precision.int8.noise import disturb
 from simam_deploy.precision.int8.placement import Placement
 from simam_deploy.precision.int8.runs import Runs
-from simam_deploy.precision.int8.slices import Change, Tally
+from simam_deploy.precision.int8.slices import Change, Tally, is_counted, magnitudes
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Closing
 
@@ -70,7 +71,12 @@ class Expected(Closing):
             result
             for name, size in self._exact.sizes.items()
             for result in compare(
-                self._case, name, size, got[name], [draw[name] for draw in self._drawn]
+                self._case,
+                name,
+                size,
+                got[name],
+                [draw[name] for draw in self._drawn],
+                name in self._exact.counted,
             )
         )
 
@@ -84,14 +90,16 @@ class Exact(Closing):
 
     def __init__(self, model: ir.Model, runs: Runs) -> None:
         self.sizes: dict[str, Tally] = {}
+        self.counted: set[str] = set()
         self._runs = runs
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
         with run_graph(typed(model)) as runner:
             for feeds in runs:
                 for name, array in runner.run(feeds).items():
                     np.save(self._file, array, allow_pickle=False)
-                    squares = np.square(array, dtype=np.float64)
-                    self.sizes.setdefault(name, Tally()).add(squares, _batch(feeds))
+                    self.sizes.setdefault(name, Tally()).add(magnitudes(array), _batch(feeds))
+                    if is_counted(array):
+                        self.counted.add(name)
 
     def changes(self, model: ir.Model) -> dict[str, Change]:
         """Give by how much another model's outputs differ; it is used up."""

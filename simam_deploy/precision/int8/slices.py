@@ -55,11 +55,30 @@ class Tally:
         return {cut: np.concatenate(parts) for cut, parts in alike.items()}
 
 
+def is_counted(output: Array) -> bool:
+    """Tell whether an output is of indices or truths: such are alike or not, and have no size."""
+    return output.dtype.kind in "iub"
+
+
+def magnitudes(output: Array) -> Array:
+    """Give what an output's own size is told from: its squares, or of indices their number."""
+    if is_counted(output):
+        return by_sample(np.ones(output.shape))
+    squares: Array = np.square(output, dtype=np.float64)
+    return squares
+
+
+def by_sample(values: Array) -> Array:
+    """Sum up all of each sample: of single indices, too few change to be judged."""
+    sums: Array = values.sum(axis=tuple(range(1, values.ndim)))
+    return sums
+
+
 class Change:
     """By how much a model's output differs from the exact one.
 
     Attributes:
-        squares: Of the differences.
+        squares: Of the differences; of indices, the number that differs.
         along: The differences times what is exact: what is off by a factor adds up here, and
             chance does not.
         reason: Why nothing can be told, or nothing.
@@ -72,6 +91,11 @@ class Change:
         """Add a run of `batch` samples."""
         if got is None or got.shape != exact.shape or not np.isfinite(got).all():
             self.reason = "missing, not finite or of another shape"
+            return
+        if is_counted(exact):
+            differing = by_sample((got != exact).astype(np.float64))
+            self.squares.add(differing, batch)
+            self.along.add(differing, batch)
             return
         reference = exact.astype(np.float64)
         difference = got.astype(np.float64) - reference

@@ -11,18 +11,37 @@ import pytest
 import tritonclient.grpc as over_grpc
 from tritonclient.utils import InferenceServerException
 
+from simam_deploy.serve.models import model
 from tests.serve import graphs
+from tests.serve.gated import Gate, held
 from tests.serve.running import serving, until
 from tests.serve.test_lifecycle import X, body_of
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
+def gate():
+    """Of the models of this module, which can be held: how long one computes no machine settles."""
+    gate = Gate()
+    gate.opening.set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "open_runners", gate.open_runners)
+        yield gate
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory, gate):
     folder = tmp_path_factory.mktemp("guarded")
     sources = {"double": graphs.double(folder), "slow": graphs.slow(folder)}
     limits = {"header_timeout": 0.4, "body_timeout": 0.4, "max_connections": 6}
     with serving(sources, max_body=100_000, max_queue=2, **limits) as running:
         yield running
+
+
+@pytest.fixture
+def slow(guarded, gate):
+    """The runner of the model `slow`."""
+    (runner,) = (runner for runner in gate.opened if runner.file.stem == "slow")
+    return runner
 
 
 @contextlib.contextmanager
@@ -62,12 +81,8 @@ def request(body=b"", path="/v2/models/double/infer", extra="", length=None):
     return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
 
 
-def taken(batcher):
-    """Tell whether the thread has left its wait with all there was, and so computes."""
-    return not batcher.queued and not batcher._changed._waiters
-
-
 GOOD = request(body_of(X))
+ONE_ROUND = request(body_of(np.array([1]), "rounds", "INT64"), "/v2/models/slow/infer")
 SOON = 8
 """Seconds that 0.3 may take beside other work; by default a header has 10 and a body 20."""
 
@@ -162,14 +177,14 @@ def test_what_is_refused_is_not_listened_to_for_long(guarded):
         assert everything(sock) == b""
 
 
-def test_half_a_second_request_does_not_end_the_first(guarded):
+def test_half_a_second_request_does_not_end_the_first(guarded, slow):
     """The first is computed for longer than a header may take."""
-    slow = request(body_of(np.array([150]), "rounds", "INT64"), "/v2/models/slow/infer")
     with connection(guarded) as sock:
-        started = time.monotonic()
-        sock.sendall(slow + b"GET /v2 HTTP/1.1\r\nHost:")
+        with held(slow) as begun:
+            sock.sendall(ONE_ROUND + b"GET /v2 HTTP/1.1\r\nHost:")
+            until(begun)
+            time.sleep(2 * guarded.server.repository.settings.header_timeout)
         assert status_of(one_answer(sock)) == 200
-        assert time.monotonic() - started > guarded.server.repository.settings.header_timeout
         assert status_of(everything(sock)) == 408
 
 
@@ -223,69 +238,67 @@ def test_connections_over_the_cap_are_refused_and_the_others_go_on(guarded):
         assert status_of(one_answer(sock)) == 200
 
 
-def test_a_full_queue_is_told_before_the_body_is_read(guarded):
-    """Of the fourth request only the header is sent; the answer is there all the same."""
-    slow = request(body_of(np.array([40]), "rounds", "INT64"), "/v2/models/slow/infer")
+@contextlib.contextmanager
+def full_queue(guarded, slow):
+    """One request is computed and two wait, which are answered in the end."""
     batcher = guarded.server.repository.get("slow").batcher
     with contextlib.ExitStack() as stack:
         first, *waiting = [stack.enter_context(connection(guarded)) for _ in range(3)]
-        first.sendall(slow)
-        until(lambda: taken(batcher))
-        for sock in waiting:
-            sock.sendall(slow)
-        until(lambda: batcher.queued == 2)
-        with connection(guarded) as late:
-            late.sendall(request(length=50_000, path="/v2/models/slow/infer"))
-            answer = one_answer(late)
-        assert status_of(answer) == 503
-        assert b"retry-after: 1\r\n" in answer
-        assert "queue of 2 requests is full" in error_of(answer)
+        with held(slow) as begun:
+            first.sendall(ONE_ROUND)
+            until(begun)
+            for sock in waiting:
+                sock.sendall(ONE_ROUND)
+            until(lambda: batcher.queued == 2)
+            yield
         for sock in (first, *waiting):
             assert status_of(one_answer(sock)) == 200
 
 
-def test_a_full_queue_and_a_call_that_is_given_up_over_grpc(guarded):
+def test_a_full_queue_is_told_before_the_body_is_read(guarded, slow):
+    """Of the fourth request only the header is sent; the answer is there all the same."""
+    with full_queue(guarded, slow), connection(guarded) as late:
+        late.sendall(request(length=50_000, path="/v2/models/slow/infer"))
+        answer = one_answer(late)
+        assert status_of(answer) == 503
+        assert b"retry-after: 1\r\n" in answer
+        assert "queue of 2 requests is full" in error_of(answer)
+
+
+def test_a_full_queue_and_a_call_that_is_given_up_over_grpc(guarded, slow):
     """Two wait, a third is refused; one of the two gives up and makes room."""
     batcher = guarded.server.repository.get("slow").batcher
     tensor = over_grpc.InferInput("rounds", [1], "INT64")
-    tensor.set_data_from_numpy(np.array([60]))
+    tensor.set_data_from_numpy(np.array([1]))
     answers = queue.Queue()
 
     def ask(client):
         return client.async_infer("slow", [tensor], lambda result, error: answers.put(error))
 
     with over_grpc.InferenceServerClient(guarded.grpc) as client:
-        ask(client)
-        until(lambda: taken(batcher))
-        ask(client)
-        given_up = ask(client)
-        until(lambda: batcher.queued == 2)
-        with pytest.raises(InferenceServerException, match="queue of 2 requests is full") as raised:
-            client.infer("slow", [tensor])
-        assert raised.value.status() == "StatusCode.UNAVAILABLE"
-        given_up.cancel()
-        until(lambda: batcher.queued == 1)
+        with held(slow) as begun:
+            ask(client)
+            until(begun)
+            ask(client)
+            given_up = ask(client)
+            until(lambda: batcher.queued == 2)
+            with pytest.raises(InferenceServerException, match="queue of 2 .* is full") as raised:
+                client.infer("slow", [tensor])
+            assert raised.value.status() == "StatusCode.UNAVAILABLE"
+            given_up.cancel()
+            until(lambda: batcher.queued == 1)
         errors = [answers.get(timeout=30) for _ in range(3)]
     assert [error is None for error in errors].count(True) == 2
 
 
-def test_a_client_that_ignores_retry_after_is_not_read_for_a_while(guarded):
+def test_a_client_that_ignores_retry_after_is_not_read_for_a_while(guarded, slow):
     """Four requests, one after the other: they are refused 0.1 s apart."""
-    slow = request(body_of(np.array([150]), "rounds", "INT64"), "/v2/models/slow/infer")
-    batcher = guarded.server.repository.get("slow").batcher
-    with contextlib.ExitStack() as stack:
-        first, *waiting = [stack.enter_context(connection(guarded)) for _ in range(3)]
-        first.sendall(slow)
-        until(lambda: taken(batcher))
-        for sock in waiting:
-            sock.sendall(slow)
-        until(lambda: batcher.queued == 2)
-        with connection(guarded) as late:
-            started = time.monotonic()
-            for _ in range(4):
-                late.sendall(request(path="/v2/models/slow/infer"))
-                assert status_of(one_answer(late)) == 503
-            assert time.monotonic() - started > 0.28
+    with full_queue(guarded, slow), connection(guarded) as late:
+        started = time.monotonic()
+        for _ in range(4):
+            late.sendall(request(path="/v2/models/slow/infer"))
+            assert status_of(one_answer(late)) == 503
+        assert time.monotonic() - started > 0.28
 
 
 def test_answers_are_sent_at_once(guarded):
