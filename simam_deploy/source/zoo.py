@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import shape_text
-from simam_deploy.errors import InputError
+from simam_deploy.errors import InputError, NetworkError
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
 from simam_deploy.source.lambdas import choose_lambda
@@ -37,7 +37,11 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
 
     seek = options.e_lambda is None
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle, seek_lambda=seek)
-    identity = identify({k: tuple(v.shape) for k, v in checkpoint.weights.items()}, options.arch)
+    shapes = {key: tuple(value.shape) for key, value in checkpoint.weights.items()}
+    try:
+        identity = identify(shapes, options.arch)
+    except NetworkError as error:
+        raise _with_a_way_on(error, checkpoint) from None
     family = identity.network.family
     e_lambda = choose_lambda(options.e_lambda, checkpoint, family)
     plan = plan_input(family, options.dynamic, options.input_shape, options.input_names)
@@ -91,6 +95,17 @@ def _smallest_workable(model: nn.Module, plan: InputPlan) -> tuple[int, ...]:
                 f"the smallest workable input is {shape_text(smallest)}"
             )
     return smallest
+
+
+def _with_a_way_on(error: NetworkError, checkpoint: Checkpoint) -> NetworkError:
+    """Say of a network of somebody's own, saved whole, how it is exported."""
+    if not checkpoint.pickled:
+        return error
+    return NetworkError(
+        f"{error}; the file holds a whole {checkpoint.pickled}: name the factory that makes it, or "
+        "trust it, if you made it yourself, to run its code",
+        options=(*error.options, "model", "trust_pickle"),
+    )
 
 
 def _notes(checkpoint: Checkpoint, identity: Identity) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Networks of the user's own: a factory with a state_dict, pickled modules."""
 
+import datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 import torch
 
 from simam_deploy import (
-    CheckpointError,
     InputError,
     NetworkError,
     NetworkOptions,
@@ -100,9 +100,18 @@ def test_a_factory_in_a_package(weights):
     assert artifact.arch == "model:tests.source.detector:make"
 
 
+def test_weights_of_a_pickled_module_need_none(tmp_path):
+    """As a detector's training leaves them; its package need not be there."""
+    torch.save({"model": detector.make(), "date": datetime.date(2026, 1, 1)}, tmp_path / "whole.pt")
+    asked = NetworkOptions(model=f"{PLACE}:make", input_shape=SHAPE)
+    notes = load_subject(tmp_path / "whole.pt", asked).notes
+    assert len(notes) == 1
+    assert notes[0].startswith("objects read without their code (tests.source.detector.Net, ")
+
+
 def test_a_pickled_module_needs_trust(tmp_path):
     torch.save(detector.make(), tmp_path / "whole.pt")
-    with pytest.raises(CheckpointError, match="or trust it"):
+    with pytest.raises(NetworkError, match=r"holds a whole tests.source.detector.Net: .*trust it"):
         export_onnx(tmp_path / "whole.pt", network=NetworkOptions(input_shape=SHAPE))
     artifact = export_onnx(
         tmp_path / "whole.pt", network=NetworkOptions(input_shape=SHAPE, trust_pickle=True)

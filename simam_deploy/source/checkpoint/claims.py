@@ -18,6 +18,8 @@ from simam_deploy.source.checkpoint.content import ADVICE
 MAX_PICKLE_BYTES = 8 * 2**20
 """3,000 tensors need 0.3 MB of pickle. Five bytes may call for an object of 600: at most 1 GB."""
 MAX_DIMENSIONS = 64
+MAX_FOREIGN = 1_000
+"""Classes that are not known here: each costs 1 kB, and a pickle of 8 MB could name a million."""
 NAMESPACE = "argparse Namespace"
 
 _ITEM_BYTES = {
@@ -67,6 +69,13 @@ class Container:
         self.size = size
 
 
+class Inert(Container):
+    """An object of a class that is not known here: it is read, and does nothing."""
+
+    def extend(self, _: object) -> None:
+        """What a list of its own kind takes is not kept."""
+
+
 class Claims:
     """Judge what one file's pickle asks for, against what the file can hold.
 
@@ -78,6 +87,8 @@ class Claims:
     def __init__(self, file_size: int, records: Mapping[str, int] | None = None) -> None:
         self.storages: dict[str, int] = {}
         """Bytes of each storage asked for, by key."""
+        self.foreign: dict[str, str] = {}
+        """Classes and functions that are not known here, as named and as shown."""
         self._file_size = file_size
         self._records = records
         self._claimed = 0
@@ -90,6 +101,8 @@ class Claims:
             raise ValueError("what should be a storage is not")
         if type(key) is not str or type(items) is not int:
             raise ValueError("a storage has an impossible key or size")
+        if kind.name not in _STORAGES:
+            raise needs_code(shown(kind.name))
         itemsize = _STORAGES[kind.name]
         nbytes = items * itemsize
         if key not in self.storages:
@@ -146,28 +159,47 @@ class Claims:
         )
 
 
-def named(name: str) -> Global:
-    """Let a class or function pass that runs no code, by its "module name".
+def knows(module: str, name: str) -> bool:
+    """Tell whether a class or function is one that runs no code of others."""
+    full = f"{module} {name}"
+    return full in _CALLS or full in _STORAGES or full == NAMESPACE or _dtype(full) is not None
+
+
+def named(claims: Claims, name: str) -> Global:
+    """Let a class or function pass by its "module name"; what is not known is only noted.
 
     Raises:
-        NeedsCodeError: It is another one.
+        CheckpointError: It makes tensors that are not dense, or it is one too many.
     """
-    if name in _CALLS or name in _STORAGES or name == NAMESPACE or _dtype(name):
-        return Global(name)
-    if name in _NOT_DENSE:
-        raise CheckpointError(f"holds a {_NOT_DENSE[name]} tensor, not dense weights: {ADVICE}")
-    shown = name.replace(" ", ".").replace("__builtin__", "builtins")
-    raise NeedsCodeError(
-        f"its pickle needs code to be run: it asks for {shown}; {ADVICE}, or trust "
+    if not knows(*name.split(" ", 1)):
+        if name in _NOT_DENSE:
+            raise CheckpointError(f"holds a {_NOT_DENSE[name]} tensor, not dense weights: {ADVICE}")
+        claims.foreign[name] = shown(name)
+        if len(claims.foreign) > MAX_FOREIGN:
+            raise CheckpointError(f"names more than {MAX_FOREIGN:,} classes: {ADVICE}")
+    return Global(name)
+
+
+def shown(name: str) -> str:
+    """Spell "module name" as Python does."""
+    return name.replace(" ", ".").replace("__builtin__", "builtins")
+
+
+def needs_code(what: str) -> NeedsCodeError:
+    """Make the error of a file whose weights only the code of `what` can make."""
+    return NeedsCodeError(
+        f"its pickle needs code to be run: it asks for {what}; {ADVICE}, or trust "
         "it if you trust whoever made it",
         options=("trust_pickle",),
     )
 
 
-def call(claims: Claims, function: Global, arguments: tuple[Any, ...]) -> object:
-    """Judge a call of one of the functions that `named` lets pass."""
+def call(claims: Claims, function: Global | Inert, arguments: tuple[Any, ...]) -> object:
+    """Judge a call of a function that was named."""
+    if isinstance(function, Inert) or function.name in claims.foreign:
+        return Inert()
     if function.name not in _CALLS:
-        raise ValueError(f"{function.name.replace(' ', '.')} is called")
+        raise ValueError(f"{shown(function.name)} is called")
     return _CALLS[function.name](claims, *arguments)
 
 

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint.claims import needs_code
 from simam_deploy.source.checkpoint.content import ADVICE
+from simam_deploy.source.checkpoint.inert import Inert
 from simam_deploy.source.checkpoint.keys import Spelling, bare
 
 THOP_COUNTERS = ("total_ops", "total_params")
@@ -105,6 +107,8 @@ def _text(key: object) -> str:
 
 
 def _tensor(key: str, value: object) -> Tensor:
+    if isinstance(value, Inert):
+        raise needs_code(f"{value.name} under {key!r:.80}")
     found = f"a value of type {type(value).__name__}"
     if isinstance(value, Tensor) and type(value) in (Tensor, nn.Parameter):
         if value.layout is torch.strided and not value.is_meta and value.dtype in _TARGETS:

@@ -10,12 +10,18 @@ import torch
 
 from simam_deploy.core.files import sha256_of
 from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint.claims import NeedsCodeError, needs_code
 from simam_deploy.source.checkpoint.cleaning import Clean, clean
 from simam_deploy.source.checkpoint.content import file_size, identify
 from simam_deploy.source.checkpoint.keys import Spelling
 from simam_deploy.source.checkpoint.lambdas import find_lambda
-from simam_deploy.source.checkpoint.reading import read_contents
-from simam_deploy.source.checkpoint.wrappers import find_weights
+from simam_deploy.source.checkpoint.reading import Contents, read_contents
+from simam_deploy.source.checkpoint.wrappers import (
+    NoWeightsError,
+    Weights,
+    find_weights,
+    saved_whole,
+)
 
 _MAX_LINE = 600
 
@@ -39,6 +45,8 @@ class Checkpoint:
     """As "file (args.attention_param)" or "folder name (imagenet-resnet18-simam-param0.1)"."""
     decided: tuple[str, ...]
     """What was preferred or left unread on the way to the weights."""
+    pickled: str = ""
+    """The class of a network that was saved whole, and is read without its code."""
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
@@ -88,11 +96,17 @@ def _one_line(text: str) -> str:
 
 
 def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
-    size = file_size(path)
-    tree, metadata = read_contents(path, identify(path), size, trust_pickle=trust_pickle)
-    found = find_weights(tree)
-    cleaned = clean(found.state_dict, size)
-    e_lambda = find_lambda(tree, metadata, path) if seek_lambda else None
+    size = file_size(path)  # first: to open a pipe would wait for ever
+    kind = identify(path)
+    try:
+        contents = read_contents(path, kind, size)
+        found, cleaned = _weights(contents, size)
+    except NeedsCodeError:
+        if not trust_pickle:
+            raise
+        contents = read_contents(path, kind, size, run_code=True)
+        found, cleaned = _weights(contents._replace(foreign=()), size)
+    e_lambda = find_lambda(contents.tree, contents.metadata, path) if seek_lambda else None
     return Checkpoint(
         path=path,
         sha256=sha256_of(path),
@@ -101,5 +115,22 @@ def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
         found=cleaned,
         e_lambda=e_lambda.value if e_lambda else None,
         e_lambda_source=e_lambda.source if e_lambda else None,
-        decided=found.notes,
+        decided=found.notes + _unread(contents),
+        pickled=saved_whole(contents.tree, found.entry),
     )
+
+
+def _weights(contents: Contents, size: int) -> tuple[Weights, Clean]:
+    try:
+        found = find_weights(contents.tree)
+    except NoWeightsError:
+        if contents.foreign:
+            raise needs_code(contents.foreign[0]) from None
+        raise
+    return found, clean(found.state_dict, size)
+
+
+def _unread(contents: Contents) -> tuple[str, ...]:
+    """Say that objects were read without their code, of which classes."""
+    some = ", ".join(contents.foreign[:2]) + ", ..." * (len(contents.foreign) > 2)
+    return (f"objects read without their code ({some})",) if contents.foreign else ()

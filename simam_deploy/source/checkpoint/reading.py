@@ -6,35 +6,47 @@ import argparse
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.archive import read_archive
-from simam_deploy.source.checkpoint.claims import NeedsCodeError
+from simam_deploy.source.checkpoint.claims import knows
 from simam_deploy.source.checkpoint.content import ADVICE, Kind, reason
-from simam_deploy.source.checkpoint.screen import screen_archive, screen_legacy
+from simam_deploy.source.checkpoint.inert import inert_pickle
+from simam_deploy.source.checkpoint.screen import Screened, screen_archive, screen_legacy
 
 
 class Contents(NamedTuple):
-    """What a file holds: the saved value, and the text metadata of a safetensors file."""
+    """What a file holds.
+
+    Attributes:
+        tree: The saved value; objects of classes that are not known here are `Inert`.
+        metadata: The text metadata of a safetensors file.
+        foreign: Those classes, as Python spells them.
+    """
 
     tree: object
     metadata: Mapping[str, str]
+    foreign: tuple[str, ...] = ()
 
 
-def read_contents(path: Path, kind: Kind, size: int, *, trust_pickle: bool) -> Contents:
+def read_contents(path: Path, kind: Kind, size: int, *, run_code: bool = False) -> Contents:
     """Read the file at `path`, of container `kind`, `size` bytes long.
 
-    With `trust_pickle`, code in the pickle is run, but only where the pickle needs it.
+    Args:
+        path: The file.
+        kind: Its container.
+        size: Its bytes.
+        run_code: Whether to import its classes and run what it asks for.
 
     Raises:
-        CheckpointError: It is damaged or hostile, or needs code and is not trusted.
+        CheckpointError: It is damaged or hostile, or needs code that cannot be imported.
     """
     try:
-        return _READERS[kind](path, size, trust_pickle)
+        return _READERS[kind](path, size, run_code)
     except CheckpointError:
         raise
     except Exception as error:
@@ -47,23 +59,21 @@ def read_contents(path: Path, kind: Kind, size: int, *, trust_pickle: bool) -> C
         ) from None
 
 
-def _read_zip(path: Path, size: int, trust_pickle: bool) -> Contents:
+def _read_zip(path: Path, size: int, run_code: bool) -> Contents:
     archive = read_archive(path, size)
-    weights_only = _is_safe(
-        lambda: screen_archive(archive.pickle, archive.storages, size), trust_pickle
-    )
+    screened = screen_archive(archive.pickle, archive.storages, size)
     # Mapped into memory, so that only what is used is ever read. torch.load takes a path that
     # ends in .safetensors for that format, whatever is in it, and maps no open file.
-    return _load(path, mmap=path.suffix != ".safetensors", weights_only=weights_only)
+    return _load(path, screened, mmap=path.suffix != ".safetensors", run_code=run_code)
 
 
-def _read_legacy(path: Path, size: int, trust_pickle: bool) -> Contents:
+def _read_legacy(path: Path, size: int, run_code: bool) -> Contents:
     with path.open("rb") as file:
-        weights_only = _is_safe(lambda: screen_legacy(file, size), trust_pickle)
-    return _load(path, mmap=False, weights_only=weights_only)
+        screened = screen_legacy(file, size)
+    return _load(path, screened, mmap=False, run_code=run_code)
 
 
-def _read_safetensors(path: Path, _size: int, _trust_pickle: bool) -> Contents:
+def _read_safetensors(path: Path, _size: int, _run_code: bool) -> Contents:
     with safe_open(path, framework="pt", device="cpu") as file:
         keys = file.keys()
         return Contents({key: file.get_tensor(key) for key in keys}, file.metadata() or {})
@@ -76,18 +86,7 @@ _READERS: dict[Kind, Callable[[Path, int, bool], Contents]] = {
 }
 
 
-def _is_safe(screen: Callable[[], None], trust_pickle: bool) -> bool:
-    """Say whether the pickle needs no code; one that does is refused unless it is trusted."""
-    try:
-        screen()
-    except NeedsCodeError:
-        if not trust_pickle:
-            raise
-        return False
-    return True
-
-
-def _load(path: Path, *, mmap: bool, weights_only: bool) -> Contents:
+def _load(path: Path, screened: Screened, *, mmap: bool, run_code: bool) -> Contents:
     # An argparse.Namespace only carries attributes, and training scripts save their arguments.
     with (
         path.open("rb") as file,
@@ -96,13 +95,23 @@ def _load(path: Path, *, mmap: bool, weights_only: bool) -> Contents:
     ):
         warnings.simplefilter("ignore")  # on old formats: nothing the user can act upon
         source = path if mmap else file
+        how = _how(screened, run_code)
         try:
-            tree = torch.load(source, map_location="cpu", mmap=mmap, weights_only=weights_only)
+            tree = torch.load(source, map_location="cpu", mmap=mmap, **how)
         except (ImportError, AttributeError) as error:
-            if weights_only:
+            if not run_code:
                 raise
             raise CheckpointError(
                 f"needs code that cannot be imported here ({reason(error)}): run where it can be, "
                 f"or {ADVICE}"
             ) from None
-    return Contents(tree, {})
+    return Contents(tree, {}, screened.foreign)
+
+
+def _how(screened: Screened, run_code: bool) -> dict[str, Any]:
+    """Choose an unpickler: torch's own safe one, which knows protocol 2 alone, where it does."""
+    if run_code:
+        return {"weights_only": False}
+    if any(screened):
+        return {"weights_only": False, "pickle_module": inert_pickle(knows)}
+    return {"weights_only": True}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import pickletools
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.claims import (
@@ -22,6 +22,7 @@ from simam_deploy.source.checkpoint.claims import (
     Claims,
     Container,
     Global,
+    Inert,
     NeedsCodeError,
     call,
     check_key,
@@ -36,7 +37,19 @@ _SIZE_FIELD = 8
 """Each storage of a legacy file is led by its number of items, a 64-bit integer."""
 
 
-def screen_archive(pickle: bytes, records: Mapping[str, int], size: int) -> None:
+class Screened(NamedTuple):
+    """What a pickle asks for that torch.load(weights_only=True) does not give.
+
+    Attributes:
+        foreign: Classes and functions that are not known here, as Python spells them.
+        newer: Whether it uses opcodes of protocol 3 and up.
+    """
+
+    foreign: tuple[str, ...]
+    newer: bool
+
+
+def screen_archive(pickle: bytes, records: Mapping[str, int], size: int) -> Screened:
     """Judge the pickle of a zip checkpoint.
 
     Args:
@@ -48,10 +61,12 @@ def screen_archive(pickle: bytes, records: Mapping[str, int], size: int) -> None
         NeedsCodeError: Only the full unpickler can read it.
         CheckpointError: It claims more than the file holds.
     """
-    _walk(io.BytesIO(pickle), Claims(size, records))
+    machine = _Machine(Claims(size, records))
+    _walk(io.BytesIO(pickle), machine)
+    return machine.verdict()
 
 
-def screen_legacy(file: IO[bytes], size: int) -> None:
+def screen_legacy(file: IO[bytes], size: int) -> Screened:
     """Judge a file of the format before PyTorch 1.6; arguments and errors as `screen_archive`.
 
     It is five pickles (magic number, version, platform, the object, the storages' keys), then each
@@ -61,18 +76,19 @@ def screen_legacy(file: IO[bytes], size: int) -> None:
     if _LEGACY_MAGIC not in head[:_LEGACY_HEAD]:
         raise CheckpointError(f"is a plain pickle that torch.save did not write: {ADVICE}")
     stream, claims = io.BytesIO(head), Claims(size)
-    for _ in ("magic number", "version", "platform", "object"):
-        _walk(stream, claims)
-    if _walk(stream, claims) != sorted(claims.storages):
+    machines = [_Machine(claims) for _ in ("magic number", "version", "platform", "object", "keys")]
+    *_, keys = [_walk(stream, machine) for machine in machines]
+    if keys != sorted(claims.storages):
         raise CheckpointError("lists other storages than its tensors use: copy it again")
     end = stream.tell() + sum(_SIZE_FIELD + nbytes for nbytes in claims.storages.values())
     if end > size:
         raise CheckpointError(f"is cut off: {end - size:,} bytes are missing; copy it again")
+    verdicts = [machine.verdict() for machine in machines]
+    return verdicts[0]._replace(newer=any(verdict.newer for verdict in verdicts))
 
 
-def _walk(stream: IO[bytes], claims: Claims) -> object:
+def _walk(stream: IO[bytes], machine: _Machine) -> object:
     """Walk one pickle and return what stands for its value."""
-    machine = _Machine(claims)
     for opcode, argument, _ in pickletools.genops(stream):
         step = _STEPS.get(opcode.name)
         if step is None:
@@ -93,6 +109,19 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
+        self.newer = False
+
+    def verdict(self) -> Screened:
+        """Say what it takes to read what was walked.
+
+        Raises:
+            ValueError: A value's number is beyond the pickle's length, and the unpickler that has
+                to read it would make a table of that size.
+        """
+        found = Screened(tuple(self.claims.foreign.values()), self.newer)
+        if any(found) and max(self.memo, default=0) > MAX_PICKLE_BYTES:
+            raise ValueError("a value's number is beyond the pickle's length")
+        return found
 
     def push(self, value: object) -> None:
         self.stack.append(value)
@@ -101,10 +130,19 @@ class _Machine:
         """PROTO and STOP change nothing."""
 
     def look_up(self, name: str) -> None:
-        self.push(named(name))
+        self.push(named(self.claims, name))
+
+    def look_up_stacked(self, _: object) -> None:
+        module, name = self.take(2)
+        if type(module) is not str or type(name) is not str or " " in module:
+            raise ValueError("a class is named by what is no text")
+        self.push(named(self.claims, f"{module} {name}"))
 
     def remember(self, index: int) -> None:
         self.memo[index] = self.stack[-1]
+
+    def remember_next(self, _: object) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
 
     def recall(self, index: int) -> None:
         self.push(self.memo[index])
@@ -134,23 +172,42 @@ class _Machine:
         container: Container = self.stack[-1]
         container.size += len(items) // 2
 
+    def fill_set(self, items: list[Any]) -> None:
+        container: Container = self.stack[-1]
+        container.size += self.claims.copy(items).size
+
     def persistent(self, _: object) -> None:
-        self.push(self.claims.storage(*self.take(1)))
+        (request,) = self.take(1)
+        if request[0] == "module":  # a legacy file's way to name a network's class, with its text
+            self.push(named(self.claims, request[1].name))
+        else:
+            self.push(self.claims.storage(request))
 
     def reduce(self, _: object) -> None:
         function, arguments = self.take(2)
         self.push(call(self.claims, function, arguments))
 
     def new_object(self, _: object) -> None:
-        if self.take(2) != [Global(NAMESPACE), ()]:
+        self._make(*self.take(2))
+
+    def new_object_by_name(self, _: object) -> None:
+        made, arguments, _named = self.take(3)
+        self._make(made, arguments)
+
+    def _make(self, made: object, arguments: object) -> None:
+        if isinstance(made, Global) and made.name in self.claims.foreign:
+            self.push(Inert())
+        elif [made, arguments] == [Global(NAMESPACE), ()]:
+            self.push(Container())
+        else:
             raise ValueError("only an argparse.Namespace is made anew")
-        self.push(Container())
 
     def build(self, _: object) -> None:
         (state,) = self.take(1)
-        self.claims.copy(state)
         target: Container = self.stack[-1]  # a tensor has no size: torch would call its set_
-        target.size += state.size
+        if not isinstance(target, Inert):
+            self.claims.copy(state)
+            target.size += state.size
 
 
 def _constant(make: Callable[[], object]) -> Callable[[_Machine, Any], None]:
@@ -161,7 +218,16 @@ def _tuple(count: int) -> Callable[[_Machine, Any], None]:
     return lambda machine, _: machine.push(tuple(machine.take(count)))
 
 
+def _newer(step: Callable[[_Machine, Any], None]) -> Callable[[_Machine, Any], None]:
+    def noted(machine: _Machine, argument: Any) -> None:
+        machine.newer = True
+        step(machine, argument)
+
+    return noted
+
+
 _ARGUMENTS = "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINSTRING"
+_NEWER_ARGUMENTS = "BINBYTES SHORT_BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE8 LONG4"
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(_ARGUMENTS.split(), _Machine.push),
     "PROTO": _Machine.pass_over,
@@ -191,4 +257,11 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "NEWOBJ": _Machine.new_object,
     "BUILD": _Machine.build,
     "BINPERSID": _Machine.persistent,
+    **dict.fromkeys(_NEWER_ARGUMENTS.split(), _newer(_Machine.push)),
+    "FRAME": _newer(_Machine.pass_over),
+    "MEMOIZE": _newer(_Machine.remember_next),
+    "STACK_GLOBAL": _newer(_Machine.look_up_stacked),
+    "NEWOBJ_EX": _newer(_Machine.new_object_by_name),
+    "ADDITEMS": _newer(lambda machine, _: machine.fill_set(machine.pop_mark())),
+    "FROZENSET": _newer(lambda machine, _: machine.push(machine.claims.copy(machine.pop_mark()))),
 }

@@ -11,6 +11,7 @@ from torch import nn
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.cleaning import without_counters
 from simam_deploy.source.checkpoint.content import ADVICE, reason
+from simam_deploy.source.checkpoint.inert import Inert, state_dict_of
 from simam_deploy.source.checkpoint.keys import bare
 
 EMA_ENTRIES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
@@ -27,15 +28,20 @@ class Weights(NamedTuple):
     notes: tuple[str, ...]
 
 
+class NoWeightsError(CheckpointError):
+    """There is no state_dict where one could be."""
+
+
 def find_weights(tree: object) -> Weights:
     """Return the state_dict in `tree`; EMA weights are preferred.
 
     Raises:
-        CheckpointError: There is none, or more than one with nothing to choose by.
+        NoWeightsError: There is none.
+        CheckpointError: There is more than one with nothing to choose by.
     """
     root = _unwrap(tree)
     if not isinstance(root, Mapping):
-        raise CheckpointError(f"holds a {_type(tree)}, not a state_dict: {ADVICE}")
+        raise NoWeightsError(f"holds a {_type(tree)}, not a state_dict: {ADVICE}")
     found = _distinct(_search(root, "", MAX_DEPTH))
     averaged = {entry: found.pop(entry) for entry in list(found) if _is_averaged(entry)}
     if not found and not averaged and _is_state_dict(root):
@@ -47,6 +53,14 @@ def find_weights(tree: object) -> Weights:
         _check_complete(entry, state_dict, other, found[other])
         notes = (f"{entry} preferred over {other}",)
     return Weights(entry, state_dict, notes)
+
+
+def saved_whole(tree: object, entry: str) -> str:
+    """Give the class of the network at an entry that was saved whole; "" of a state_dict."""
+    for name in entry.split(".") if entry else ():
+        inside = _unwrap(tree)
+        tree = inside.get(name) if isinstance(inside, Mapping) else None
+    return tree.name if isinstance(tree, Inert) and state_dict_of(tree) is not None else ""
 
 
 def _search(
@@ -78,7 +92,7 @@ def _only(
 ) -> tuple[str, Mapping[object, object]]:
     if not found:
         names = ", ".join(f"{key!s:.40}" for key in list(root)[:8]) or "nothing"
-        raise CheckpointError(f"holds no weights under a known name (it holds {names}): {ADVICE}")
+        raise NoWeightsError(f"holds no weights under a known name (it holds {names}): {ADVICE}")
     if len(found) > 1:
         names = " and ".join(repr(entry) for entry in found)
         raise CheckpointError(f"holds weights under {names}: save the one you want alone")
@@ -113,7 +127,10 @@ def _is_state_dict(value: Mapping[object, object]) -> bool:
 
 
 def _unwrap(value: object) -> object:
-    """Return a module's state_dict; a module only comes out of a trusted pickle."""
+    """Return a module's state_dict, be it an object that runs (trusted) or one that is inert."""
+    if isinstance(value, Inert):
+        weights = state_dict_of(value)
+        return value if weights is None else weights
     if not isinstance(value, nn.Module):
         return value
     try:

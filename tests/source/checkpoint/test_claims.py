@@ -114,7 +114,7 @@ def calls(forge, name, *arguments):
         ("torch.FloatTensor", (SIZED,), "torch.FloatTensor"),
         ("torch.Tensor", (SIZED,), "torch.Tensor"),
         ("torch.storage.UntypedStorage", (SIZED,), "torch.storage.UntypedStorage is called"),
-        ("torch.storage.TypedStorage", (SIZED,), "torch.storage.TypedStorage"),
+        ("torch.storage.TypedStorage", (SIZED,), "torch.storage.TypedStorage|lists other storages"),
         ("torch.FloatStorage", (SIZED,), "torch.FloatStorage is called"),
         ("torch.float32", (), "torch.float32 is called"),
         ("argparse.Namespace", (), "argparse.Namespace is called"),

@@ -1,9 +1,13 @@
-"""Pickles that need code: refused, and read where they are trusted."""
+"""Pickles that hold objects: read without their code; refused where the weights need it."""
 
+import collections
+import datetime
+import enum
 import os
 import sys
-import warnings
+from pathlib import Path, PureWindowsPath
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -22,13 +26,9 @@ class Net(nn.Sequential):
     """A class of the user's own."""
 
 
-def test_code_is_refused_by_name(save):
-    path = save({"model": Net(nn.Linear(2, 2))})
-    with pytest.raises(CheckpointError, match=rf"asks for {Net.__module__}.Net; .*or trust it"):
-        load_checkpoint(path)
-
-
 class Payload:
+    """Makes a folder when it is loaded by pickle's rules."""
+
     def __init__(self, folder):
         self.folder = folder
 
@@ -36,29 +36,106 @@ class Payload:
         return os.mkdir, (str(self.folder),)
 
 
+def two_ones():
+    return torch.ones(2)
+
+
+class Made:
+    """A tensor that a call makes."""
+
+    def __reduce__(self):
+        return two_ones, ()
+
+
+class Kind(enum.Enum):
+    BEST = 1
+
+
+def test_weights_that_code_makes_are_refused_by_name(save, weights):
+    with pytest.raises(CheckpointError, match=r"asks for \S+two_ones under 'x'; .*or trust it"):
+        load_checkpoint(save({"state_dict": {**weights, "x": Made()}}))
+
+
+def test_of_a_network_too(save):
+    network = Net(nn.Linear(2, 2))
+    network._parameters["x"] = Made()
+    path = save({"model": network})
+    with pytest.raises(CheckpointError, match=r"asks for \S+two_ones under 'x'"):
+        load_checkpoint(path)
+    assert load_checkpoint(path, trust_pickle=True).weights["x"].tolist() == [1, 1]
+
+
+def test_what_has_no_weights_is_refused_by_name(save):
+    with pytest.raises(CheckpointError, match=rf"asks for {Net.__module__}.Made; .*or trust it"):
+        load_checkpoint(save({"model": Made}))
+
+
 def test_code_does_not_run(save, weights, tmp_path):
+    """Not even where it is trusted, for the weights do not need it."""
     mark = tmp_path / "ran"
     path = save({"state_dict": weights, "x": Payload(mark)})
-    with pytest.raises(CheckpointError, match=f"asks for {os.name}.*mkdir"):
-        load_checkpoint(path)
+    for trust in (False, True):
+        checkpoint = load_checkpoint(path, trust_pickle=trust)
+        assert checkpoint.notes == (f"objects read without their code ({os.name}.mkdir)",)
+        assert equal(checkpoint.weights, weights)
     assert not mark.exists()
-    load_checkpoint(path, trust_pickle=True)
-    assert mark.exists()
 
 
-def test_trust_reads_modules(save, monkeypatch):
-    module = Net(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    monkeypatch.setitem(sys.modules, Net.__module__, sys.modules[Net.__module__])
-    for value, entry in ((module, ""), ({"model": module, "epoch": 1}, "model")):
-        checkpoint = load_checkpoint(save(value), trust_pickle=True)
-        assert checkpoint.entry == entry
-        assert equal(checkpoint.weights, dict(module.state_dict()))
+@pytest.mark.parametrize(
+    "beside",
+    [
+        PureWindowsPath("C:/run"), Path("run"), Kind.BEST, np.float64(0.5), np.zeros(3),
+        {"history": collections.deque([1.0, 2.0], 9)}, collections.defaultdict(list, a=[1]),
+        torch.ones, [Net(nn.Linear(2, 2))], datetime.date(2026, 1, 1), torch.Generator, {Path("a"): 1},
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_objects_beside_weights(beside, protocol, weights, tmp_path):
+    file = tmp_path / "m.pth"
+    torch.save({"state_dict": weights, "beside": beside}, file, pickle_protocol=protocol)
+    checkpoint = load_checkpoint(file)
+    assert equal(checkpoint.weights, weights)
+    assert "objects read without their code" in checkpoint.notes[0]
 
 
-def test_trust_prefers_an_averaged_module(save):
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_network_saved_whole(protocol, tmp_path):
+    """Its class is not imported, and need not be there."""
+    network = Net(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Sequential(nn.Conv2d(1, 2, 3)))
+    network.register_buffer("passing", torch.ones(3), persistent=False)
+    for value, entry in ((network, ""), ({"model": network, "epoch": 1}, "model")):
+        torch.save(value, tmp_path / "m.pt", pickle_protocol=protocol)
+        checkpoint = load_checkpoint(tmp_path / "m.pt")
+        assert (checkpoint.entry, checkpoint.pickled) == (entry, f"{Net.__module__}.Net")
+        assert equal(checkpoint.weights, dict(network.state_dict()))
+
+
+def test_parts_that_multiply_are_bounded(tmp_path):
+    """Forty modules, each twice in the next: a million million keys."""
+    network = nn.Linear(1, 1)
+    for _ in range(40):
+        outer = nn.Module()
+        outer.a = outer.b = network
+        network = outer
+    torch.save(network, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match=r"a network of more than 100,000 tensors"):
+        load_checkpoint(tmp_path / "m.pt")
+
+
+def test_a_network_that_holds_itself(tmp_path):
+    network = nn.Module()
+    network._modules["again"] = network
+    network.weight = nn.Parameter(torch.ones(1))
+    torch.save(network, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match="modules more than 100 deep"):
+        load_checkpoint(tmp_path / "m.pt")
+
+
+def test_an_averaged_network_is_preferred(save):
     model, ema = Net(nn.Linear(2, 2)), Net(nn.Linear(2, 2))
-    checkpoint = load_checkpoint(save({"ema": ema, "model": model}), trust_pickle=True)
-    assert (checkpoint.entry, checkpoint.notes) == ("ema", ("ema preferred over model",))
+    checkpoint = load_checkpoint(save({"ema": ema, "model": model}))
+    assert (checkpoint.entry, checkpoint.notes[0]) == ("ema", "ema preferred over model")
     assert equal(checkpoint.weights, dict(ema.state_dict()))
 
 
@@ -71,24 +148,24 @@ def test_trust_runs_no_code_where_none_is_needed(save, weights, monkeypatch):
 
 
 @pytest.mark.parametrize("lost", ["module", "class"])
-def test_trusted_class_that_cannot_be_imported(save, monkeypatch, lost):
+def test_trusted_class_that_cannot_be_imported(save, monkeypatch, weights, lost):
     stand_in = type(sys)("their_project")
-    stand_in.Net = type("Net", (nn.Linear,), {"__module__": "their_project"})
+    stand_in.Tensor = type("Tensor", (), {"__module__": "their_project"})
     monkeypatch.setitem(sys.modules, "their_project", stand_in)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torch.save finds no source for the class
-        path = save({"model": stand_in.Net(2, 2)})
+    path = save({"model": {**weights, "x": stand_in.Tensor()}})
     if lost == "module":
         monkeypatch.delitem(sys.modules, "their_project")
     else:
-        del stand_in.Net
+        del stand_in.Tensor
     with pytest.raises(CheckpointError, match=r"cannot be imported here .*their_project") as caught:
         load_checkpoint(path, trust_pickle=True)
     assert str(caught.value).isprintable()
 
 
 def test_trusted_module_of_another_version(save, monkeypatch):
-    path = save(Net(nn.Linear(2, 2)))
+    network = Net(nn.Linear(2, 2))
+    network._parameters["x"] = Made()
+    path = save(network)
     monkeypatch.setattr(Net, "state_dict", lambda self: self.renamed, raising=True)
     with pytest.raises(CheckpointError, match=r"a Net that gives no state_dict .*renamed"):
         load_checkpoint(path, trust_pickle=True)

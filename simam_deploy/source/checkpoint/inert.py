@@ -1,0 +1,125 @@
+"""Values of classes that are not imported: what they hold can be read, what they do cannot be run.
+
+Training scripts leave all kinds of objects beside weights (paths of another system, histories,
+enums, options), and some save the network itself. To know the weights, none of their code is
+needed: each such object is read as the dict of what was stored into it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+
+import torch
+
+from simam_deploy.errors import CheckpointError
+
+MAX_KEYS = 100_000
+"""Of a network read from its object: shared parts could make 2^n of n modules. 3,000 is large."""
+
+
+MAX_DEPTH = 100
+"""Modules in modules; one may hold itself."""
+
+
+class Inert(dict[object, object]):
+    """Stands for an object: its items and its attributes, whichever it stored."""
+
+    name = ""
+    """Its class, as "module.Class"."""
+    dump_patches = False
+    """What torch asks of a class in a file of its old format."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """Tell objects apart, as those that they stand for do: they may be keys."""
+        return id(self)
+
+    def __call__(self, *_: object) -> Inert:
+        """Stand for what a method that was looked up gives."""
+        return type(self)()
+
+    def __setstate__(self, state: object) -> None:
+        """Take attributes; of classes with slots they come in pairs."""
+        for part in state if isinstance(state, tuple) else (state,):
+            if isinstance(part, dict):
+                self.update(part)
+
+    def append(self, _: object) -> None:
+        """Lists' and sets' own items are not kept."""
+
+    extend = add = append
+
+
+class _Unpickler(pickle.Unpickler):
+    """Imports what `knows`, and puts `Inert` in the place of all else."""
+
+    knows: Callable[[str, str], bool]
+
+    def __init__(self, file: IO[bytes], **options: Any) -> None:
+        super().__init__(file, **options)
+        self._classes: dict[str, type[Inert]] = {}
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        if type(self).knows(module_name, global_name):
+            return super().find_class(module_name, global_name)
+        name = f"{module_name}.{global_name}"
+        made = type("Inert", (Inert,), {"name": name})
+        return self._classes.setdefault(name, made)
+
+
+def inert_pickle(knows: Callable[[str, str], bool]) -> types.ModuleType:
+    """Make a module that torch.load takes for `pickle`.
+
+    Args:
+        knows: Whether a class or function, by its module's name and its own, may be imported.
+    """
+    module = types.ModuleType("inert_pickle")
+    unpickler = type("Unpickler", (_Unpickler,), {"knows": staticmethod(knows)})
+    vars(module).update(
+        Unpickler=unpickler, load=lambda file, **options: unpickler(file, **options).load()
+    )
+    return module
+
+
+def state_dict_of(module: Inert) -> dict[str, torch.Tensor | Inert] | None:
+    """Give the state_dict of an nn.Module that was stored as an object; None of anything else.
+
+    A tensor that only code can make is `Inert` in it.
+
+    Raises:
+        CheckpointError: It has more than `MAX_KEYS` keys, or is deeper than `MAX_DEPTH`.
+    """
+    if not isinstance(module.get("_modules"), Mapping):
+        return None
+    found: dict[str, torch.Tensor | Inert] = {}
+    for count, (key, value) in enumerate(_tensors(module, "")):
+        if count >= MAX_KEYS:
+            raise CheckpointError(f"holds a network of more than {MAX_KEYS:,} tensors")
+        found[key] = value
+    return found
+
+
+def _tensors(
+    module: Mapping[object, object], prefix: str
+) -> Iterator[tuple[str, torch.Tensor | Inert]]:
+    if prefix.count(".") > MAX_DEPTH:
+        raise CheckpointError(f"holds a network of modules more than {MAX_DEPTH} deep")
+    left_out = module.get("_non_persistent_buffers_set")
+    for kind in ("_parameters", "_buffers"):
+        for name, value in _part(module, kind):
+            passing = kind == "_buffers" and isinstance(left_out, set) and name in left_out
+            if isinstance(value, (torch.Tensor, Inert)) and not passing:
+                yield f"{prefix}{name}", value
+    for name, value in _part(module, "_modules"):
+        if isinstance(value, Mapping):
+            yield from _tensors(value, f"{prefix}{name}.")
+
+
+def _part(module: Mapping[object, object], kind: str) -> list[tuple[object, object]]:
+    part = module.get(kind)
+    return list(part.items()) if isinstance(part, Mapping) else []
