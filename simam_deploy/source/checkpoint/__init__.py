@@ -6,9 +6,11 @@ A file passes these modules, in this order:
     archive     the zip container of torch.save: plain, complete, unambiguous
     screen      the pickle's opcodes walked without running them
     claims      what they ask for: no code, no size beyond the file's
-    reading     torch.load(weights_only=True) or safetensors, behind one error boundary
+    inert       objects of classes that are not imported, a network saved whole among them
+    reading     torch.load or safetensors, behind one error boundary
     wrappers    where in the loaded tree the weights are
-    cleaning    prefixes, counters, dtypes, NaN
+    keys        what keys mean: as stored, or without what wrappers put into them
+    cleaning    counters, dtypes, NaN
     lambdas     what the file or its folder name says about lambda
 """
 

@@ -1,7 +1,8 @@
 """What a pickle may ask for by name, and how much memory each request may claim.
 
-The names are fewer than `torch.load(weights_only=True)` allows: a state_dict, an optimizer's state
-and a training script's arguments need no more.
+The names that are known are fewer than `torch.load(weights_only=True)` allows: a state_dict, an
+optimizer's state and a training script's arguments need no more. What else is named is not
+imported: it is read as `inert.Inert`, and refused only where a weight depends on it.
 """
 
 from __future__ import annotations

@@ -68,14 +68,14 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Load the weights of a .pth, .pt or .safetensors file, whatever its name is.
 
-    Pickles are read by `torch.load(weights_only=True)`, after their opcodes have been screened for
-    claims that the file cannot hold. The weights of a zip or safetensors file are mapped into
-    memory, not copied.
+    Pickles are read without their code, after their opcodes have been screened for claims that the
+    file cannot hold; objects beside the weights, and a network saved whole, are read as what they
+    store. The weights of a zip or safetensors file are mapped into memory, not copied.
 
     Args:
         path: The file.
-        trust_pickle: Run the code of a pickle that cannot be read without; never for a file from
-            a stranger.
+        trust_pickle: Run the code of a pickle whose weights cannot be read without; never for a
+            file from a stranger.
         seek_lambda: Look for lambda in the file and in names; not where it is known already, for
             two places that disagree are an error.
 

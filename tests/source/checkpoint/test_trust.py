@@ -86,7 +86,8 @@ def test_code_does_not_run(save, weights, tmp_path):
     [
         PureWindowsPath("C:/run"), Path("run"), Kind.BEST, np.float64(0.5), np.zeros(3),
         {"history": collections.deque([1.0, 2.0], 9)}, collections.defaultdict(list, a=[1]),
-        torch.ones, [Net(nn.Linear(2, 2))], datetime.date(2026, 1, 1), torch.Generator, {Path("a"): 1},
+        torch.ones, [Net(nn.Linear(2, 2))], datetime.date(2026, 1, 1), torch.Generator,
+        {Path("a"): 1},
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
