@@ -18,6 +18,8 @@ from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.typed import with_types
 from simam_deploy.graph.passes.opset import lower_opset
 from simam_deploy.graph.recognise import recognise
+from simam_deploy.graph.types import EPSILON
+from simam_deploy.precision.half.constants import unheld
 from simam_deploy.precision.half.known import constant_values
 from simam_deploy.precision.half.layers import LAYERS, layers
 from simam_deploy.precision.half.placement import unfit
@@ -60,11 +62,29 @@ def disturb(
         for weight in dict.fromkeys(_weights(model, half)):
             round_value(model.graph, weight, half)
     made = [value for value in found if value not in constants]
+    exact = _exact(model, half, inside)
     for number, value in enumerate(dict.fromkeys([*made, *(site.y for site in sites)])):
-        noisy = _noisy(model.graph, value, _draw(value, unit, number, alike)) if drawn else value
-        if half is not None:
+        own = EPSILON[ir.DataType.FLOAT] if value in exact else unit
+        noisy = _noisy(model.graph, value, _draw(value, own, number, alike)) if drawn else value
+        if half is not None and value not in exact:
             round_value(model.graph, noisy, half)
     return model
+
+
+def _exact(model: ir.Model, half: ir.DataType | None, sites: set[ir.Node]) -> set[ir.Value]:
+    """Collect what is float32 in a half graph, for the sake of a constant, and read by its like.
+
+    A position in a grid that is 1e5 away would be infinite in half, and its noise unknown.
+    """
+    if half is None:
+        return set()
+    kept = set().union(*unheld(model, half, sites))
+    return {
+        value
+        for node in kept
+        for value in node.outputs
+        if not value.is_graph_output() and kept.issuperset(use.node for use in value.uses())
+    }
 
 
 def _draws(model: ir.Model) -> bool:

@@ -17,7 +17,10 @@ from simam_deploy.runtime.graph_runner import run_model
 from simam_deploy.source.options import NetworkOptions
 from tests.precision.half.networks import NETWORKS, dark, settled
 
-QUICK = ("detector_of_three", "masked_attention", "normalised", "padded", "equal_biases", "unet")
+QUICK = (
+    "detector_of_three", "masked_attention", "normalised", "padded", "equal_biases", "unet",
+    "far_grid",
+)  # fmt: skip
 ZOO = ("cifar_resnet20", "cifar_mobilenetv2", "resnet18", "mobilenet_v2")
 HALVES = pytest.mark.parametrize("precision", ["fp16", "bf16"])
 
