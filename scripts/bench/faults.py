@@ -100,10 +100,8 @@ def measure(folder: Path, network: str, precision: str, fault: str, source: str)
 
 
 def _word(found: Verdict, row: Mapping[str, Any]) -> str:
-    if found.caught:
-        return "caught"
-    if found.admitted:
-        return "admitted"
+    if not found.silent:
+        return "caught" if found.caught else "admitted"
     return "below" if float(row.get("moves", "inf")) < smallest_seen(found.power) else "SILENT"
 
 
@@ -119,7 +117,7 @@ def smallest_seen(power: str) -> float:
 def judge_file(folder: Path, network: str, precision: str, source: str) -> Iterator[dict[str, Any]]:
     """Judge the clean file, and where there is one, every fault that it can have."""
     none = measure(folder, network, precision, NONE, source)
-    words = {"SILENT": "passed", "below": "passed", "caught": "REFUSED"}
+    words = {"SILENT": "passed", "caught": "REFUSED"}
     yield {**none, "verdict": words.get(none["verdict"], none["verdict"])}
     if none["verdict"] == "no file":
         return

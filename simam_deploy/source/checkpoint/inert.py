@@ -16,10 +16,9 @@ import torch
 
 from simam_deploy.errors import CheckpointError
 
-MAX_KEYS = 100_000
-"""Of a network read from its object: shared parts could make 2^n of n modules. 3,000 is large."""
-
-
+MAX_PARTS = 100_000
+"""Modules and tensors of a network read from its object, each as often as it has a name: shared
+parts could make 2^n of n modules. 3,000 tensors is large."""
 MAX_DEPTH = 100
 """Modules in modules; one may hold itself."""
 
@@ -68,8 +67,9 @@ class _Unpickler(pickle.Unpickler):
         if type(self).knows(module_name, global_name):
             return super().find_class(module_name, global_name)
         name = f"{module_name}.{global_name}"
-        made = type("Inert", (Inert,), {"name": name})
-        return self._classes.setdefault(name, made)
+        if name not in self._classes:
+            self._classes[name] = type("Inert", (Inert,), {"name": name})
+        return self._classes[name]
 
 
 def inert_pickle(knows: Callable[[str, str], bool]) -> types.ModuleType:
@@ -86,38 +86,39 @@ def inert_pickle(knows: Callable[[str, str], bool]) -> types.ModuleType:
     return module
 
 
-def state_dict_of(module: Inert) -> dict[str, torch.Tensor | Inert] | None:
-    """Give the state_dict of an nn.Module that was stored as an object; None of anything else.
+def is_network(value: object) -> bool:
+    """Tell whether a value is an nn.Module that was stored as an object."""
+    return isinstance(value, Inert) and isinstance(value.get("_modules"), Mapping)
 
-    A tensor that only code can make is `Inert` in it.
+
+def state_dict_of(network: Inert) -> dict[str, torch.Tensor | Inert]:
+    """Give the state_dict of what `is_network`; a tensor that only code can make is `Inert` in it.
 
     Raises:
-        CheckpointError: It has more than `MAX_KEYS` keys, or is deeper than `MAX_DEPTH`.
+        CheckpointError: It has more than `MAX_PARTS` parts, or is deeper than `MAX_DEPTH`.
     """
-    if not isinstance(module.get("_modules"), Mapping):
-        return None
     found: dict[str, torch.Tensor | Inert] = {}
-    for count, (key, value) in enumerate(_tensors(module, "")):
-        if count >= MAX_KEYS:
-            raise CheckpointError(f"holds a network of more than {MAX_KEYS:,} tensors")
-        found[key] = value
+    for count, (key, value) in enumerate(_parts(network, "")):
+        if count >= MAX_PARTS:
+            raise CheckpointError(f"holds a network of more than {MAX_PARTS:,} parts")
+        if isinstance(value, (torch.Tensor, Inert)):
+            found[key] = value
     return found
 
 
-def _tensors(
-    module: Mapping[object, object], prefix: str
-) -> Iterator[tuple[str, torch.Tensor | Inert]]:
+def _parts(module: Mapping[object, object], prefix: str) -> Iterator[tuple[str, object]]:
+    """Yield what is stored as tensors by its key, and None for every module."""
     if prefix.count(".") > MAX_DEPTH:
         raise CheckpointError(f"holds a network of modules more than {MAX_DEPTH} deep")
+    yield prefix, None
     left_out = module.get("_non_persistent_buffers_set")
     for kind in ("_parameters", "_buffers"):
         for name, value in _part(module, kind):
-            passing = kind == "_buffers" and isinstance(left_out, set) and name in left_out
-            if isinstance(value, (torch.Tensor, Inert)) and not passing:
+            if not (kind == "_buffers" and isinstance(left_out, set) and name in left_out):
                 yield f"{prefix}{name}", value
     for name, value in _part(module, "_modules"):
         if isinstance(value, Mapping):
-            yield from _tensors(value, f"{prefix}{name}.")
+            yield from _parts(value, f"{prefix}{name}.")
 
 
 def _part(module: Mapping[object, object], kind: str) -> list[tuple[object, object]]:

@@ -11,7 +11,7 @@ from torch import nn
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.cleaning import without_counters
 from simam_deploy.source.checkpoint.content import ADVICE, reason
-from simam_deploy.source.checkpoint.inert import Inert, state_dict_of
+from simam_deploy.source.checkpoint.inert import Inert, is_network, state_dict_of
 from simam_deploy.source.checkpoint.keys import bare
 
 EMA_ENTRIES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
@@ -58,9 +58,8 @@ def find_weights(tree: object) -> Weights:
 def saved_whole(tree: object, entry: str) -> str:
     """Give the class of the network at an entry that was saved whole; "" of a state_dict."""
     for name in entry.split(".") if entry else ():
-        inside = _unwrap(tree)
-        tree = inside.get(name) if isinstance(inside, Mapping) else None
-    return tree.name if isinstance(tree, Inert) and state_dict_of(tree) is not None else ""
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree.name if isinstance(tree, Inert) and is_network(tree) else ""
 
 
 def _search(
@@ -129,8 +128,7 @@ def _is_state_dict(value: Mapping[object, object]) -> bool:
 def _unwrap(value: object) -> object:
     """Return a module's state_dict, be it an object that runs (trusted) or one that is inert."""
     if isinstance(value, Inert):
-        weights = state_dict_of(value)
-        return value if weights is None else weights
+        return state_dict_of(value) if is_network(value) else value
     if not isinstance(value, nn.Module):
         return value
     try:

@@ -112,15 +112,16 @@ def test_a_network_saved_whole(protocol, tmp_path):
         assert equal(checkpoint.weights, dict(network.state_dict()))
 
 
-def test_parts_that_multiply_are_bounded(tmp_path):
-    """Forty modules, each twice in the next: a million million keys."""
-    network = nn.Linear(1, 1)
+@pytest.mark.parametrize("innermost", [nn.Linear(1, 1), nn.Identity()])
+def test_parts_that_multiply_are_bounded(innermost, tmp_path):
+    """Forty modules, each twice in the next: a million million keys, or places without one."""
+    network = innermost
     for _ in range(40):
         outer = nn.Module()
         outer.a = outer.b = network
         network = outer
     torch.save(network, tmp_path / "m.pt")
-    with pytest.raises(CheckpointError, match=r"a network of more than 100,000 tensors"):
+    with pytest.raises(CheckpointError, match=r"a network of more than 100,000 parts"):
         load_checkpoint(tmp_path / "m.pt")
 
 
