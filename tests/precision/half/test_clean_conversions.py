@@ -15,6 +15,7 @@ from simam_deploy.models.create import create
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_model
 from simam_deploy.source.options import NetworkOptions
+from tests.marks import slow_but
 from tests.precision.half.networks import NETWORKS, dark, settled
 
 QUICK = (
@@ -42,9 +43,7 @@ def source(
 
 
 @HALVES
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS]
-)
+@pytest.mark.parametrize("name", slow_but(QUICK, NETWORKS))
 def test_it_is_converted_and_proved(name, precision, tmp_path):
     if (name, precision) == ("far_grid", "bf16"):
         pytest.skip("1e5 has steps of 512 in bfloat16: 1.6 times the largest value is right")

@@ -29,12 +29,13 @@ from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.verify.gates import check_gates
 from tests.golden import CASES, Golden, golden
+from tests.marks import slow_but
 from tests.pipeline.test_golden_export import official_file
 from tests.precision.half.graphs import BF16, FP16
 
 QUICK = ("cifar_resnet20", "mobilenet_v2")
 TORCH = {FP16: torch.float16, BF16: torch.bfloat16}
-NETWORKS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+NETWORKS = slow_but(QUICK, CASES)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from simam_deploy.graph.file.read import read_model
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.verify.gates import check_gates
 from tests.golden import golden
+from tests.marks import slow_but
 from tests.pipeline.test_golden_export import official_file
 from tests.precision.int8.networks import Network, reason
 
@@ -21,7 +22,7 @@ LAYERS = {
     "wespeaker_simam_resnet34_asp": 35,
 }
 QUICK = "cifar_resnet20"
-NAMES = [n if n == QUICK else pytest.param(n, marks=pytest.mark.slow) for n in LAYERS]
+NAMES = slow_but([QUICK], LAYERS)
 
 
 @pytest.mark.parametrize("name", NAMES)
