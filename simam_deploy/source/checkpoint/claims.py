@@ -108,7 +108,7 @@ class Claims:
         nbytes = items * itemsize
         if key not in self.storages:
             self._claimed += nbytes
-        room = self._file_size if self._records is None else self._records[key]
+        room = self._file_size if self._records is None else self._record(key)
         if not 0 <= nbytes <= room or self._claimed > self._file_size:
             self._refuse(f"a storage of {nbytes:,} bytes")
         if self.storages.setdefault(key, nbytes) != nbytes:
@@ -153,11 +153,23 @@ class Claims:
         self.copy(text)
         return text
 
+    def _record(self, key: str) -> int:
+        """Give the bytes of a storage that the archive lists."""
+        assert self._records is not None
+        if key not in self._records:
+            raise CheckpointError(
+                f"is damaged: its archive lacks the storage {key[:40]!r}: copy or download it again"
+            )
+        return self._records[key]
+
     def _refuse(self, claim: str) -> NoReturn:
-        raise CheckpointError(
-            f"claims {claim} in a file of {self._file_size:,} bytes, so it is damaged or hostile: "
-            "copy or download it again"
+        """Refuse what is no truncation where an archive lists its records: those are all there."""
+        cause = (
+            "so it is cut off: copy or download it again"
+            if self._records is None
+            else f"which torch.save does not write: {ADVICE}"
         )
+        raise CheckpointError(f"claims {claim} in a file of {self._file_size:,} bytes, {cause}")
 
 
 def knows(module: str, name: str) -> bool:

@@ -86,6 +86,15 @@ def reason(error: BaseException) -> str:
     return next(iter(text.strip().splitlines()), "") or type(error).__name__
 
 
+def damaged(error: Exception) -> CheckpointError:
+    """Make the error of a file that breaks off or whose archive is broken: those alone.
+
+    Args:
+        error: What a reader raised.
+    """
+    return CheckpointError(f"is damaged or cut off ({reason(error)}): copy or download it again")
+
+
 def _describe(head: bytes) -> str:
     for magic, what in _STRANGERS:
         if head.startswith(magic):

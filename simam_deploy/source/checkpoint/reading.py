@@ -1,4 +1,4 @@
-"""Turn a file into the tree of values that was saved, behind one boundary for its errors."""
+"""Turn a file into the tree of values that was saved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors import safe_open
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.archive import read_archive
 from simam_deploy.source.checkpoint.claims import knows
-from simam_deploy.source.checkpoint.content import ADVICE, Kind, reason
+from simam_deploy.source.checkpoint.content import ADVICE, Kind, damaged, reason
 from simam_deploy.source.checkpoint.inert import inert_pickle
 from simam_deploy.source.checkpoint.screen import Screened, screen_archive, screen_legacy
 
@@ -49,14 +49,8 @@ def read_contents(path: Path, kind: Kind, size: int, *, run_code: bool = False) 
         return _READERS[kind](path, size, run_code)
     except CheckpointError:
         raise
-    except Exception as error:
-        # A damaged or hostile pickle can make an unpickler raise whatever Python has: KeyError,
-        # IndexError, UnicodeDecodeError, RuntimeError, MemoryError, RecursionError ... All of
-        # them mean the same to whoever gave the file. KeyboardInterrupt is no Exception.
-        raise CheckpointError(
-            f"is damaged or cut off ({type(error).__name__}: {reason(error)}): copy or download "
-            "it again"
-        ) from None
+    except Exception as error:  # a broken archive: zipfile and safetensors raise all kinds at it
+        raise damaged(error) from None
 
 
 def _read_zip(path: Path, size: int, run_code: bool) -> Contents:
@@ -98,14 +92,29 @@ def _load(path: Path, screened: Screened, *, mmap: bool, run_code: bool) -> Cont
         how = _how(screened, run_code)
         try:
             tree = torch.load(source, map_location="cpu", mmap=mmap, **how)
-        except (ImportError, AttributeError) as error:
-            if not run_code:
-                raise
-            raise CheckpointError(
-                f"needs code that cannot be imported here ({reason(error)}): run where it can be, "
-                f"or {ADVICE}"
-            ) from None
+        except Exception as error:  # the file's code, or objects that do not fit, raise all kinds
+            raise _unloadable(error, run_code) from None
     return Contents(tree, {}, screened.foreign)
+
+
+def _unloadable(error: Exception, run_code: bool) -> CheckpointError:
+    """Say at which step an unpickler failed whose opcodes and sizes were sound."""
+    if "PytorchStreamReader" in str(error):  # of torch's own zip reader: the archive is broken
+        return damaged(error)
+    why = f"{type(error).__name__}: {_cause(error)}"
+    if run_code and isinstance(error, (ImportError, AttributeError)):
+        what = f"needs code that cannot be imported here ({why}): run where it can be, or"
+    elif run_code:
+        what = f"runs code that fails ({why}): mend that, or"
+    else:
+        what = f"holds objects that cannot be made ({why}):"
+    return CheckpointError(f"{what} {ADVICE}")
+
+
+def _cause(error: Exception) -> str:
+    """Give the part of an error that speaks of the file; torch's own advice comes before it."""
+    _, _, said = str(error).partition("WeightsUnpickler error: ")
+    return said.strip().splitlines()[0] if said.strip() else reason(error)
 
 
 def _how(screened: Screened, run_code: bool) -> dict[str, Any]:

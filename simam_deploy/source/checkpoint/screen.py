@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
 from simam_deploy.errors import CheckpointError
@@ -28,7 +28,7 @@ from simam_deploy.source.checkpoint.claims import (
     check_key,
     named,
 )
-from simam_deploy.source.checkpoint.content import ADVICE
+from simam_deploy.source.checkpoint.content import ADVICE, damaged, reason
 
 _LEGACY_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 _LEGACY_HEAD = 32
@@ -89,7 +89,7 @@ def screen_legacy(file: IO[bytes], size: int) -> Screened:
 
 def _walk(stream: IO[bytes], machine: _Machine) -> object:
     """Walk one pickle and return what stands for its value."""
-    for opcode, argument, _ in pickletools.genops(stream):
+    for opcode, argument, place in _opcodes(stream):
         step = _STEPS.get(opcode.name)
         if step is None:
             raise NeedsCodeError(
@@ -97,8 +97,24 @@ def _walk(stream: IO[bytes], machine: _Machine) -> object:
                 "torch.save's default protocol, or trust it if you trust whoever made it",
                 options=("trust_pickle",),
             )
-        step(machine, argument)
-    return machine.stack.pop()
+        try:
+            step(machine, argument)
+        except CheckpointError:
+            raise
+        except Exception as error:  # opcodes in no sensible order raise whatever Python has
+            raise CheckpointError(
+                f"holds a pickle that torch.save did not write ({opcode.name} at byte {place}, "
+                f"{type(error).__name__}: {reason(error)}): {ADVICE}"
+            ) from None
+    return machine.result
+
+
+def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]:
+    """Read opcodes; that they break off is what only a copy of the file can mend."""
+    try:
+        yield from pickletools.genops(stream)
+    except Exception as error:  # pickletools raises all kinds at what is no pickle any more
+        raise damaged(error) from None
 
 
 class _Machine:
@@ -110,24 +126,31 @@ class _Machine:
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.newer = False
+        self.result: object = None
 
     def verdict(self) -> Screened:
         """Say what it takes to read what was walked.
 
         Raises:
-            ValueError: A value's number is beyond the pickle's length, and the unpickler that has
-                to read it would make a table of that size.
+            CheckpointError: A value's number is beyond the pickle's length, and the unpickler that
+                has to read it would make a table of that size.
         """
         found = Screened(tuple(self.claims.foreign.values()), self.newer)
         if any(found) and max(self.memo, default=0) > MAX_PICKLE_BYTES:
-            raise ValueError("a value's number is beyond the pickle's length")
+            raise CheckpointError(
+                "holds a pickle that torch.save did not write (a value's number is beyond its "
+                f"length): {ADVICE}"
+            )
         return found
 
     def push(self, value: object) -> None:
         self.stack.append(value)
 
     def pass_over(self, _: object) -> None:
-        """PROTO and STOP change nothing."""
+        """PROTO and FRAME change nothing."""
+
+    def stop(self, _: object) -> None:
+        (self.result,) = self.take(1)
 
     def look_up(self, name: str) -> None:
         self.push(named(self.claims, name))
@@ -231,7 +254,7 @@ _NEWER_ARGUMENTS = "BINBYTES SHORT_BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICOD
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(_ARGUMENTS.split(), _Machine.push),
     "PROTO": _Machine.pass_over,
-    "STOP": _Machine.pass_over,
+    "STOP": _Machine.stop,
     "NONE": _constant(lambda: None),
     "NEWTRUE": _constant(lambda: True),
     "NEWFALSE": _constant(lambda: False),

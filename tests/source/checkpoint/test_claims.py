@@ -80,11 +80,12 @@ def test_tensor_of_impossible_shape(forge, refused, size, stride, offset):
 def test_tensor_with_state(forge, refused):
     """torch would call the tensor's set_ with it, which takes any size."""
     tensor = forge.tensor(forge.storage(4), (4,))
-    refused(forge.state_dict(tensor + b"}b"), "damaged")
+    refused(forge.state_dict(tensor + b"}b"), r"torch.save did not write \(BUILD at byte")
 
 
 def test_stride_of_another_length(forge, refused):
-    refused(forge.state_dict(forge.tensor(forge.storage(4), (2, 2), (1,))), "damaged")
+    body = forge.state_dict(forge.tensor(forge.storage(4), (2, 2), (1,)))
+    refused(body, r"torch.save did not write \(REDUCE at byte \d+, ValueError: zip")
 
 
 def test_expanded_weights_that_add_up(forge, refused):
