@@ -98,13 +98,18 @@ def _smallest_workable(model: nn.Module, plan: InputPlan) -> tuple[int, ...]:
 
 
 def _with_a_way_on(error: NetworkError, checkpoint: Checkpoint) -> NetworkError:
-    """Say of a network of somebody's own, saved whole, how it is exported."""
-    if not checkpoint.pickled:
-        return error
+    """Name the file, and say how a network that is not of the zoo is exported."""
+    named = f"{checkpoint.path.name}: {error}"
+    if checkpoint.pickled:
+        return NetworkError(
+            f"{named}; the file holds a whole {checkpoint.pickled}: name the factory that makes "
+            "it, or trust it, if you made it yourself, to run its code",
+            options=(*error.options, "model", "trust_pickle"),
+        )
+    if error.options:
+        return error.reworded(named)
     return NetworkError(
-        f"{error}; the file holds a whole {checkpoint.pickled}: name the factory that makes it, or "
-        "trust it, if you made it yourself, to run its code",
-        options=(*error.options, "model", "trust_pickle"),
+        f"{named}; for a network of your own, name the factory that makes it", options=("model",)
     )
 
 
