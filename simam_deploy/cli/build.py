@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from simam_deploy.cli.options import add_options, read_options
-from simam_deploy.cli.process import Steps, return_freed_memory, run
+from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_contradictions
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.source.options import NetworkOptions
 
@@ -65,3 +65,4 @@ def _build(args: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         artifact = build(args.source, args.output, engine, network, progress=Steps(args.quiet))
     print(json.dumps(artifact.to_json(), indent=2) if args.json else build_table(artifact))
+    warn_contradictions(artifact.to_json())

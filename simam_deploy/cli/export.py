@@ -10,7 +10,13 @@ from collections.abc import Sequence
 
 from simam_deploy.cli.formats import FORMATS
 from simam_deploy.cli.options import add_options
-from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_unproved
+from simam_deploy.cli.process import (
+    Steps,
+    return_freed_memory,
+    run,
+    warn_contradictions,
+    warn_unproved,
+)
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.source.options import NetworkOptions, SampleOptions
@@ -87,6 +93,7 @@ def _export(args: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         document, table = FORMATS[args.format](args, Steps(args.quiet))
     print(json.dumps(document, indent=2) if args.json else table)
+    warn_contradictions(document)
     validation = document.get("validation", {})
     warn_unproved(validation.get("passed") is True, validation.get("proved") is not False)
     if validation.get("passed") is False:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO, cast
 
 from simam_deploy.cli.options import worded
@@ -124,6 +124,12 @@ def warn_unproved(passed: bool, proved: bool) -> None:
     """Say aloud of what passed that it proves nothing, and what would."""
     if passed and not proved:
         print(f"simam: NOT PROVED: {ADVICE} (--data)", file=sys.stderr)
+
+
+def warn_contradictions(document: Mapping[str, Any]) -> None:
+    """Say aloud where a file says other than a user, or than its network's code."""
+    for line in document.get("contradictions", ()):
+        print(f"simam: CONTRADICTION: {one_line(line)}", file=sys.stderr)
 
 
 def return_freed_memory() -> None:

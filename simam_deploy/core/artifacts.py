@@ -33,6 +33,7 @@ class OnnxArtifact:
     validation: ValidationReport
     notes: tuple[str, ...]
     seconds: float
+    contradictions: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `simam export --json` prints."""
@@ -51,6 +52,7 @@ class OnnxArtifact:
             "outputs": specs_json(self.outputs),
             "validation": self.validation.summary(),
             "notes": list(self.notes),
+            "contradictions": list(self.contradictions),
             "seconds": round(self.seconds, 3),
         }
 
@@ -121,6 +123,7 @@ class EngineArtifact:
     peak_memory: int
     cached: bool
     seconds: float
+    contradictions: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `simam build --json` prints."""

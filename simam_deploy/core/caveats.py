@@ -10,8 +10,10 @@ def caveats(facts: Mapping[str, Any]) -> Iterator[str]:
     """Word what a manifest, or an .onnx's own metadata, says against its artifact.
 
     Args:
-        facts: The manifest's; read of "validation", and of a plan "onnx_validation".
+        facts: The manifest's; read of "contradictions", "validation", and of a plan
+            "onnx_validation".
     """
+    yield from facts.get("contradictions", ())
     for key, what in (("validation", "it"), ("onnx_validation", "the .onnx it was built from")):
         said = facts.get(key)
         if not isinstance(said, Mapping):

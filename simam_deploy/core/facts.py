@@ -131,6 +131,7 @@ FACTS: Mapping[str, Kind] = {
     "source": _either(_OBJECT, _NULL),
     "validation": _OBJECT,
     "notes": _TEXTS,
+    "contradictions": _TEXTS,
     "tools": _OBJECT,
     # of an .onnx
     "opset": _COUNT,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.caveats import caveats
@@ -34,6 +36,7 @@ from simam_deploy.precision.original import Original, check_convertible, keep_or
 from simam_deploy.runtime.onnx_runner import require_onnxruntime
 from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions, SampleOptions
+from simam_deploy.source.stated.choice import name_classes
 from simam_deploy.source.subject import Opset, Subject
 from simam_deploy.verify.candidate import open_candidate
 from simam_deploy.verify.judge import judge
@@ -80,7 +83,7 @@ def export_onnx(
     _check(onnx)
     target = place_of(Path(source), output, (".onnx",))
     lowering = choose_lowering(onnx.lowering, onnx.opset)
-    classes = {} if onnx.labels is None else {"classes": list(read_labels(Path(onnx.labels)))}
+    labels = None if onnx.labels is None else read_labels(Path(onnx.labels))
     require_onnxruntime()
     with staging_folder(target) as stage:
         progress("reading the network")
@@ -108,7 +111,7 @@ def export_onnx(
         if not (onnx.keep_failed and step.file.exists()):  # int8 of a wrong float32 is not made
             _reject_failed(written.report, target)
         with explained(target):
-            facts = {**written.facts, **classes, "validation": written.report.summary()}
+            facts = {**_named(written, labels), "validation": written.report.summary()}
             facts["notes"] = [*facts["notes"], *caveats(facts)]
             seal(step.file, facts)
             publish(stage, target)
@@ -128,7 +131,16 @@ def export_onnx(
         validation=written.report,
         notes=tuple(facts["notes"]),
         seconds=time.perf_counter() - started,
+        contradictions=tuple(facts.get("contradictions", ())),
     )
+
+
+def _named(written: Written, labels: Sequence[str] | None) -> dict[str, Any]:
+    """Give the facts with the class names that were given, or that the source has."""
+    facts = dict(written.facts)
+    names, against = name_classes(labels, facts.pop("classes", None), written.outputs)
+    against = [*facts.pop("contradictions", ()), *against]
+    return {**facts, **names, **({"contradictions": against} if against else {})}
 
 
 def _check(onnx: OnnxOptions) -> None:

@@ -89,6 +89,7 @@ def facts_of(
     subject: Subject, notes: Sequence[str], sites: tuple[SimamSite, ...], step: Step
 ) -> dict[str, Any]:
     """Give the facts that the manifest will state."""
+    contradictions = subject.contradicted(sites)
     return {
         **subject.facts,
         **_lambda_facts(subject.e_lambda, sites),
@@ -97,6 +98,7 @@ def facts_of(
         "precision": step.precision,
         "opset": subject.opset,
         "notes": [*subject.notes, *notes],
+        **({"contradictions": contradictions} if contradictions else {}),
     }
 
 

@@ -100,6 +100,7 @@ def validate_models(
         bisection=found,
         notes=(
             *subject.notes,
+            *subject.contradicted(pair.sites),
             *other.notes,
             *report.notes,
             *(truth.dataset.notes if truth.dataset else ()),

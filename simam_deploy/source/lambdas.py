@@ -1,16 +1,15 @@
-"""SimAM's lambda, and where it was found."""
+"""SimAM's lambda: what a user says, else the file, else what was published."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from simam_deploy.errors import UsageError
+from simam_deploy.core.specs import SimamSite
+from simam_deploy.errors import CheckpointError, UsageError
 from simam_deploy.models.zoo import Family
-
-if TYPE_CHECKING:
-    from simam_deploy.source.checkpoint import Checkpoint
+from simam_deploy.source.stated.record import Said, shown
 
 
 @dataclass(frozen=True)
@@ -21,11 +20,14 @@ class Lambda:
     source: str
 
 
-def choose_lambda(option: float | None, checkpoint: Checkpoint, family: Family) -> Lambda:
+def choose_lambda(option: float | None, said: Sequence[Said], family: Family) -> Lambda:
     """Take the option's lambda, else the file's or its folder's, else the published one.
+
+    A wrong lambda shows in no shape and no key, so two places that disagree are an error.
 
     Raises:
         UsageError: The option is no finite number >= 0.
+        CheckpointError: The file has no such number, or two, and there is no option.
     """
     if option is not None:
         if not (math.isfinite(option) and option >= 0):
@@ -33,6 +35,50 @@ def choose_lambda(option: float | None, checkpoint: Checkpoint, family: Family) 
                 f"lambda must be a finite number >= 0, got {option}", options=("e_lambda",)
             )
         return Lambda(option, "given")
-    if checkpoint.e_lambda is not None:
-        return Lambda(checkpoint.e_lambda, checkpoint.e_lambda_source or "file")
-    return Lambda(family.e_lambda, f"assumed: the value published for {family.title}")
+    if not said:
+        return Lambda(family.e_lambda, f"assumed: the value published for {family.title}")
+    _check(said)
+    return Lambda(said[0].value, said[0].where)
+
+
+def _check(said: Sequence[Said]) -> None:
+    for one in said:
+        if isinstance(one.value, str):
+            raise CheckpointError(
+                f"has {one.value} for lambda, {one.where}, where a finite number >= 0 is wanted: "
+                "say the right one",
+                options=("e_lambda",),
+            )
+    if len(said) > 1:
+        first, other = said[:2]
+        raise CheckpointError(
+            f"has two values of lambda: {first.value:g}, {first.where}, and "
+            f"{other.value:g}, {other.where}: say which",
+            options=("e_lambda",),
+        )
+
+
+def contradicted_lambda(option: float | None, said: Sequence[Said]) -> Iterator[str]:
+    """Say where a file has another lambda than a user."""
+    for one in said:
+        if option is not None and not _is_among(one, [option]):
+            yield f"lambda {option:g} was given, and {one.where} says {shown(one.value)}"
+
+
+def other_lambdas(sites: Sequence[SimamSite], said: Sequence[Said]) -> Iterator[str]:
+    """Say where a file has a lambda that no SimAM of the network has: its code was another."""
+    values = [site.e_lambda for site in sites]
+    for one in said:
+        if not _is_among(one, values):
+            have = ", ".join(f"{value:g}" for value in sorted(set(values))[:4])
+            yield (
+                f"{one.where} says lambda {shown(one.value)}, and the network's SimAM have {have}: "
+                "unless its code sets it elsewhere, it was trained as another network"
+            )
+
+
+def _is_among(one: Said, values: Sequence[float]) -> bool:
+    return any(
+        isinstance(one.value, float) and math.isclose(one.value, value, rel_tol=1e-6)
+        for value in values
+    )

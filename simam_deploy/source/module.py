@@ -22,7 +22,10 @@ from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
 from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_free_input
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, take_sites
+from simam_deploy.source.stated.choice import input_shape
+from simam_deploy.source.stated.reading import read_stated
+from simam_deploy.source.stated.record import Stated
+from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, say_stated, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 from simam_deploy.source.zoo import origin
 
@@ -38,13 +41,12 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         UsageError: No input shape is given.
     """
     assert options.model is not None
-    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle, seek_lambda=False)
+    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     model = _call(options.model)
     checkpoint = _fill(model, checkpoint, options.model)
-    return replace(
-        _subject(model, options, opset, f"model:{options.model}", origin(checkpoint)),
-        notes=checkpoint.notes,
-    )
+    arch = f"model:{options.model}"
+    subject = _stated_subject(model, options, opset, arch, origin(checkpoint), checkpoint.stated)
+    return replace(subject, notes=(*checkpoint.notes, *subject.notes))
 
 
 def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject | None:
@@ -63,7 +65,8 @@ def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     if module is None:
         return None
     name = f"module:{type(module).__name__}"
-    return _subject(module, options, opset, name, file_facts(source))
+    stated = read_stated(tree, {}, source)
+    return _stated_subject(module, options, opset, name, file_facts(source), stated)
 
 
 def _call(reference: str) -> nn.Module:
@@ -138,6 +141,20 @@ def _differences(reading: Spelling, wanted: Collection[str]) -> list[str]:
         *(f"{key} is missing" for key in missing),
         *(f"{key} is too many" for key in unexpected),
     ]
+
+
+def _stated_subject(
+    model: nn.Module,
+    options: NetworkOptions,
+    opset: Opset,
+    arch: str,
+    source: dict[str, Any],
+    stated: Stated,
+) -> Subject:
+    """Prepare a module whose file says something of it: its input's size, where no option does."""
+    shape, found = input_shape(options.input_shape, stated)
+    subject = _subject(model, replace(options, input_shape=shape), opset, arch, source)
+    return say_stated(subject, stated, found)
 
 
 def _subject(

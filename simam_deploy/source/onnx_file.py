@@ -12,7 +12,17 @@ from simam_deploy.errors import UsageError
 from simam_deploy.runtime.graph_runner import run_exact
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.subject import InputShapes, Opset, Subject, Traced, file_facts, take_sites
+from simam_deploy.source.stated.reading import read_stated
+from simam_deploy.source.stated.record import Stated
+from simam_deploy.source.subject import (
+    InputShapes,
+    Opset,
+    Subject,
+    Traced,
+    file_facts,
+    say_stated,
+    take_sites,
+)
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -49,16 +59,19 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     refuse_empty(inputs, source.name)
     with reference() as runner:
         inputs = runner.inputs
-    return Subject(
+    stated = read_stated(None, model.metadata_props)
+    subject = Subject(
         facts={"arch": f"onnx:{source.name}", "source": file_facts(source), **_stated(model)},
         e_lambda=None,
         notes=(),
-        shapes=tuple(_shapes(inputs, options)),
+        shapes=tuple(_shapes(inputs, options, stated)),
         precision=precision,
         opset=version,
         reference=reference,
         graph=graph,
+        contradictions=tuple(stated_facts(model.metadata_props).get("contradictions", ())),
     )
+    return say_stated(subject, stated)
 
 
 def _stated(model: ir.Model) -> dict[str, Any]:
@@ -91,8 +104,10 @@ def refuse_fixed(source: Path, options: NetworkOptions) -> None:
             )
 
 
-def _shapes(inputs: tuple[TensorSpec, ...], options: NetworkOptions) -> Iterable[InputShapes]:
-    """List the shapes to validate: batches 1 and 3, other free dimensions as given or assumed.
+def _shapes(
+    inputs: tuple[TensorSpec, ...], options: NetworkOptions, stated: Stated
+) -> Iterable[InputShapes]:
+    """List the shapes to validate: batches 1 and 3, other free dimensions as given or stated.
 
     Raises:
         UsageError: The shape given does not fit the first input.
@@ -104,15 +119,18 @@ def _shapes(inputs: tuple[TensorSpec, ...], options: NetworkOptions) -> Iterable
         raise UsageError(
             f"a shape of {shape_text(given)} does not fit input {first}", options=("input_shape",)
         )
-    shapes = [given or _concrete(first, 1), *(_concrete(spec, 1) for spec in others)]
+    shapes = [given or _concrete(first, 1, stated), *(_concrete(spec, 1) for spec in others)]
     yield tuple(shapes)
     if all(spec.shape and isinstance(spec.shape[0], str) for spec in inputs):
         yield tuple((_ODD_BATCH, *shape[1:]) for shape in shapes)
 
 
-def _concrete(spec: TensorSpec, batch: int) -> tuple[int, ...]:
-    """Fill a spec's free dimensions."""
+def _concrete(spec: TensorSpec, batch: int, stated: Stated | None = None) -> tuple[int, ...]:
+    """Fill a spec's free dimensions; those of a picture by what the file says, if it does."""
     filled = [d if isinstance(d, int) else ASSUMED_SIZE for d in spec.shape]
+    size = stated.one("sizes") if stated and len(filled) == 4 else None
+    if size and all(isinstance(d, str) for d in spec.shape[2:]):
+        filled[2:] = size.value
     if spec.shape and isinstance(spec.shape[0], str):
         filled[0] = batch
     return tuple(filled)

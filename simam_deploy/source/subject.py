@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.files import parts, sha256_of
+from simam_deploy.core.specs import SimamSite
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.source.lambdas import Lambda
+from simam_deploy.source.lambdas import Lambda, other_lambdas
+from simam_deploy.source.stated.choice import contradicted_size, take
+from simam_deploy.source.stated.record import Stated
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -59,6 +62,8 @@ class Subject:
         opset: The opset its graph is to have.
         reference: Opens the runner that is right by definition.
         graph: Traces or reads the graph.
+        contradictions: Where the source says other than a user, a line each.
+        stated: What the source says of itself, to be held against its graph.
     """
 
     facts: dict[str, Any]
@@ -69,12 +74,39 @@ class Subject:
     opset: int
     reference: Callable[[], Runner]
     graph: Callable[[], Traced]
+    contradictions: tuple[str, ...] = ()
+    stated: Stated = field(default_factory=Stated)
+
+    def contradicted(self, sites: Sequence[SimamSite]) -> list[str]:
+        """List where the source says other than a user, or than what its graph holds."""
+        return [*self.contradictions, *other_lambdas(sites, self.stated.lambdas)]
 
 
 def file_facts(source: Path) -> dict[str, Any]:
     """Give what a manifest says of a source file; its name alone, for folders are private."""
     size = sum(part.stat().st_size for part in parts(source))
     return {"file": source.name, "sha256": sha256_of(source), "size": size}
+
+
+def say_stated(subject: Subject, stated: Stated, notes: Sequence[str] = ()) -> Subject:
+    """Add to a network of no known family what its file says of it.
+
+    Args:
+        subject: The network; what its facts have already stands.
+        stated: What the file says.
+        notes: On what was taken before.
+    """
+    taken = take(stated)
+    return replace(
+        subject,
+        facts={**taken.facts, **subject.facts},
+        notes=(*subject.notes, *notes, *taken.notes),
+        contradictions=(
+            *subject.contradictions,
+            *contradicted_size(stated, subject.shapes[0][0]),
+        ),
+        stated=stated,
+    )
 
 
 def take_sites(model: ir.Model, where: str) -> Traced:

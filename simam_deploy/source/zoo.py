@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import shape_text
-from simam_deploy.errors import InputError, NetworkError
+from simam_deploy.errors import CheckpointError, InputError, NetworkError
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
-from simam_deploy.source.lambdas import choose_lambda
+from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.stated.choice import contradicted_size, input_shape, take
 from simam_deploy.source.subject import Opset, Subject, Traced
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 
@@ -35,16 +36,23 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     from simam_deploy.models.identify import identify
     from simam_deploy.source.checkpoint import load_checkpoint
 
-    seek = options.e_lambda is None
-    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle, seek_lambda=seek)
+    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     shapes = {key: tuple(value.shape) for key, value in checkpoint.weights.items()}
     try:
         identity = identify(shapes, options.arch)
     except NetworkError as error:
         raise _with_a_way_on(error, checkpoint) from None
     family = identity.network.family
-    e_lambda = choose_lambda(options.e_lambda, checkpoint, family)
-    plan = plan_input(family, options.dynamic, options.input_shape, options.input_names)
+    stated = checkpoint.stated
+    try:
+        e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family)
+    except CheckpointError as error:
+        raise error.reworded(f"{source.name}: {error}") from None
+    shape, found = input_shape(options.input_shape, stated, family.input_shape)
+    plan = plan_input(family, options.dynamic, shape, options.input_names)
+    taken = take(stated, family.preprocessing)
+    if identity.num_outputs is None:  # a backbone's maps are no scores
+        taken.facts.pop("classes", None)
     model = build(identity, checkpoint.weights, e_lambda.value)
     smallest = _smallest_workable(model, plan)
     names = fit_outputs(options.output_names, family.output_names)
@@ -55,11 +63,15 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
             "arch": identity.network.name,
             "num_outputs": identity.num_outputs,
             "smallest_input": list(smallest),
-            "preprocessing": dict(family.preprocessing),
             "source": origin(checkpoint),
+            **taken.facts,
         },
         e_lambda=e_lambda,
-        notes=_notes(checkpoint, identity),
+        notes=(*_notes(checkpoint, identity), *found, *taken.notes),
+        contradictions=(
+            *contradicted_lambda(options.e_lambda, stated.lambdas),
+            *contradicted_size(stated, plan.spec.shape),
+        ),
         shapes=tuple((shape,) for shape in plan.validation_shapes(smallest)),
         precision="fp32",
         opset=version,

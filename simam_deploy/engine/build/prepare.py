@@ -27,6 +27,7 @@ from simam_deploy.graph.types import precision_of
 _KEPT = {
     "arch": "arch",
     "classes": "classes",
+    "contradictions": "contradictions",
     "e_lambda": "e_lambda",
     "e_lambda_source": "e_lambda_source",
     "lowering": "lowering",

@@ -126,4 +126,5 @@ def _artifact(
         peak_memory=build["peak_memory"],
         cached=cached,
         seconds=seconds,
+        contradictions=tuple(document.get("contradictions", ())),
     )

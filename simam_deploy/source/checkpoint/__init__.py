@@ -1,4 +1,4 @@
-"""What is in a checkpoint file, safely: clean weights, and lambda where the file says it.
+"""What is in a checkpoint file, safely: clean weights, and what the file says beside them.
 
 A file passes these modules, in this order:
 
@@ -11,7 +11,8 @@ A file passes these modules, in this order:
     wrappers    where in the loaded tree the weights are
     keys        what keys mean: as stored, or without what wrappers put into them
     cleaning    counters, dtypes, NaN
-    lambdas     what the file or its folder name says about lambda
+
+What it says of its network is read from the loaded tree by `source.stated`.
 """
 
 from simam_deploy.source.checkpoint.loading import Checkpoint, load_checkpoint

@@ -14,7 +14,6 @@ from simam_deploy.source.checkpoint.claims import NeedsCodeError, needs_code
 from simam_deploy.source.checkpoint.cleaning import Clean, clean
 from simam_deploy.source.checkpoint.content import file_size, identify
 from simam_deploy.source.checkpoint.keys import Spelling
-from simam_deploy.source.checkpoint.lambdas import find_lambda
 from simam_deploy.source.checkpoint.reading import Contents, read_contents
 from simam_deploy.source.checkpoint.wrappers import (
     NoWeightsError,
@@ -22,6 +21,8 @@ from simam_deploy.source.checkpoint.wrappers import (
     find_weights,
     saved_whole,
 )
+from simam_deploy.source.stated.reading import read_stated
+from simam_deploy.source.stated.record import Stated
 
 _MAX_LINE = 600
 
@@ -39,10 +40,8 @@ class Checkpoint:
     found: Clean
     """The weights: float32 or int64, contiguous, on the CPU, all finite. May be mapped from the
     file, which then must stay as it is."""
-    e_lambda: float | None
-    """SimAM's lambda where the file or a name says it."""
-    e_lambda_source: str | None
-    """As "file (args.attention_param)" or "folder name (imagenet-resnet18-simam-param0.1)"."""
+    stated: Stated
+    """What the file says of its network beside them, and the file's and its folder's name."""
     decided: tuple[str, ...]
     """What was preferred or left unread on the way to the weights."""
     pickled: str = ""
@@ -63,9 +62,7 @@ class Checkpoint:
         return replace(self, found=replace(self.found, spelling=spelling))
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], *, trust_pickle: bool = False, seek_lambda: bool = True
-) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str], *, trust_pickle: bool = False) -> Checkpoint:
     """Load the weights of a .pth, .pt or .safetensors file, whatever its name is.
 
     Pickles are read without their code, after their opcodes have been screened for claims that the
@@ -76,8 +73,6 @@ def load_checkpoint(
         path: The file.
         trust_pickle: Run the code of a pickle whose weights cannot be read without; never for a
             file from a stranger.
-        seek_lambda: Look for lambda in the file and in names; not where it is known already, for
-            two places that disagree are an error.
 
     Raises:
         CheckpointError: The file is missing, damaged, unsafe or holds no usable weights; one line
@@ -85,7 +80,7 @@ def load_checkpoint(
     """
     path = Path(path)
     try:
-        return _load(path, trust_pickle=trust_pickle, seek_lambda=seek_lambda)
+        return _load(path, trust_pickle=trust_pickle)
     except CheckpointError as error:
         raise error.reworded(_one_line(f"{path.name or path}: {error}")) from None
 
@@ -95,7 +90,7 @@ def _one_line(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:_MAX_LINE])
 
 
-def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
+def _load(path: Path, *, trust_pickle: bool) -> Checkpoint:
     size = file_size(path)  # first: to open a pipe would wait for ever
     kind = identify(path)
     try:
@@ -106,15 +101,13 @@ def _load(path: Path, *, trust_pickle: bool, seek_lambda: bool) -> Checkpoint:
             raise
         contents = read_contents(path, kind, size, run_code=True)
         found, cleaned = _weights(contents._replace(foreign=()), size)
-    e_lambda = find_lambda(contents.tree, contents.metadata, path) if seek_lambda else None
     return Checkpoint(
         path=path,
         sha256=sha256_of(path),
         size=size,
         entry=found.entry,
         found=cleaned,
-        e_lambda=e_lambda.value if e_lambda else None,
-        e_lambda_source=e_lambda.source if e_lambda else None,
+        stated=read_stated(contents.tree, contents.metadata, path),
         decided=found.notes + _unread(contents),
         pickled=saved_whole(contents.tree, found.entry),
     )

@@ -1,0 +1,121 @@
+"""What is taken of what a file says, beside what a user says and what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simam_deploy.core.specs import TensorSpec, shape_text
+from simam_deploy.source.stated.record import Stated, shown
+
+_FIT = ("resize", "crop", "keep_ratio", "stretch", "pad", "pad_value", "pad_divisor")
+_IMAGE = {"kind": "image", "layout": "NCHW"}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken.
+
+    Attributes:
+        facts: For the manifest: `preprocessing` and `classes`, where they are known.
+        notes: Where each was found, and what is left open.
+    """
+
+    facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def take(stated: Stated, published: Mapping[str, Any] | None = None) -> Taken:
+    """Take class names, and how a picture becomes an input.
+
+    Args:
+        stated: What the file says.
+        published: The `preprocessing` of the network's family, None where it is of none; what the
+            file says of it takes the place of that part.
+    """
+    facts: dict[str, Any] = {}
+    if prepared := _preprocessing(stated, published):
+        facts["preprocessing"] = prepared
+    if names := stated.one("classes"):
+        facts["classes"] = list(names.value)
+    return Taken(facts, (*_notes(stated, facts), *stated.disagreements()))
+
+
+def _preprocessing(stated: Stated, published: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Lay together how pixels and sizes are treated; None where one of them nobody says."""
+    levels, fit = stated.one("levels"), stated.one("fits")
+    if published is None:
+        return {**_IMAGE, **levels.value, **fit.value} if levels and fit else None
+    if published.get("kind") != "image":
+        return dict(published)
+    kept = {key: v for key, v in published.items() if not (fit and key in _FIT)}
+    return {**kept, **(levels.value if levels else {}), **(fit.value if fit else {})}
+
+
+def _notes(stated: Stated, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Say where what was taken was found."""
+    if names := stated.one("classes"):
+        yield f"{len(names.value)} class names, {names.where}"
+    known = "preprocessing" in facts
+    for what, title in (("levels", "pixels"), ("fits", "pictures")):
+        if said := stated.one(what):
+            left = "" if known else "; the rest of the preprocessing is said nowhere: left open"
+            yield f"{title}: {shown(said.value)}, {said.where}{left}"
+
+
+def input_shape(
+    given: Sequence[int] | None, stated: Stated, published: Sequence[int] = ()
+) -> tuple[Sequence[int] | None, tuple[str, ...]]:
+    """Choose the full shape of a picture's input: a user's, else of the size that the file says.
+
+    Args:
+        given: The user's.
+        stated: What the file says.
+        published: The family's (C, H, W); empty for a network of none.
+
+    Returns:
+        The shape, None where nobody says it, and a note on where it was found.
+    """
+    said, levels = stated.one("sizes"), stated.one("levels")
+    if given is not None or said is None or len(published) not in (0, 3):
+        return given, ()
+    channels = published[0] if published else len(levels.value["mean"]) if levels else 3
+    shape = (1, channels, *said.value)
+    return shape, (f"input of {shape_text(said.value)}, {said.where}",)
+
+
+def contradicted_size(stated: Stated, shape: Sequence[int | str]) -> Iterator[str]:
+    """Say where an input (N, C, H, W) has another height or width than the file names."""
+    said, size = stated.one("sizes"), tuple(n for n in shape[2:] if isinstance(n, int))
+    if said is not None and len(shape) == 4 and len(size) == 2 and size != said.value:
+        yield (
+            f"the input is {shape_text(size)}, and {said.where} says "
+            f"{shape_text(said.value)}: SimAM takes its mean over the whole map, so another size "
+            "gives other outputs"
+        )
+
+
+def name_classes(
+    given: Sequence[str] | None, said: Sequence[str] | None, outputs: Sequence[TensorSpec]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Choose class names: a user's, else the file's where a classifier has as many scores.
+
+    Returns:
+        The manifest's `classes`, if there are any, and what contradicts what.
+    """
+    if given is not None:
+        return {"classes": list(given)}, [*_other_names(given, said or given)]
+    counts = [spec.shape[1] for spec in outputs if len(spec.shape) == 2]
+    scores = counts if len(counts) == len(outputs) else []
+    if said and scores and all(isinstance(n, int) for n in scores) and len(said) not in scores:
+        counted = " and ".join(map(str, scores))
+        return {}, [f"the file names {len(said)} classes, and there are {counted} scores: left out"]
+    return {"classes": list(said)} if said else {}, []
+
+
+def _other_names(given: Sequence[str], said: Sequence[str]) -> Iterator[str]:
+    if list(given) != list(said):
+        pairs = zip(given, said, strict=False)
+        first = next((f", the first {a!r} for {b!r}" for a, b in pairs if a != b), "")
+        yield f"{len(given)} class names were given, and the file has {len(said)} others{first}"
