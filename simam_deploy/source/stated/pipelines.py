@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simam_deploy.source.stated.fields import Held, follow, held
-from simam_deploy.source.stated.values import flag, number, side, sides
+from simam_deploy.source.stated.values import flag, number, numbers, side, sides
 
 PLACES = (
     ("test_dataloader", "dataset", "pipeline"),
@@ -47,7 +47,10 @@ def read_fit(steps: list[Held], divisor: object) -> dict[str, Any] | None:
         if read is None:
             return None
         fit |= read
-    if "resize" not in fit:
+    if "resize" not in fit or fit.pop("box", fit["resize"]) != fit["resize"]:
+        return None
+    # Pad behind Normalize fills with what no pixel is: only zeros can be said.
+    if any(kind_of(step) == "Normalize" for step in steps) and fit.pop("pad_value", 0) != 0:
         return None
     if fit.get("keep_ratio"):
         fit.setdefault("pad_divisor", side(divisor) or 1)
@@ -124,8 +127,10 @@ def _crop(step: Held) -> dict[str, Any] | None:
 
 
 def _pad(step: Held) -> dict[str, Any] | None:
-    divisor = side(step.get("size_divisor"))
-    return {"pad_divisor": divisor} if divisor and not _value_of(step) else None
+    divisor, box, value = side(step.get("size_divisor")), sides(step.get("size")), _value_of(step)
+    if value is None or not (divisor or box):
+        return None
+    return {"pad_value": value, **({"box": list(box)} if box else {"pad_divisor": divisor})}
 
 
 def _fit_in(step: Held) -> dict[str, Any] | None:
@@ -141,9 +146,11 @@ def _letter(step: Held) -> dict[str, Any] | None:
 
 
 def _value_of(step: Held) -> float | None:
-    """Give what a step pads with: one number, 0 where it says nothing."""
+    """Give what a step pads with: one number for all channels, 0 where it says nothing."""
     value = step.values.get("pad_val", 0)
-    return number(held(value).get("img") if isinstance(value, Mapping) else value)
+    value = value.get("img", 0) if isinstance(value, Mapping) else value
+    found = set(numbers(value) or ()) if isinstance(value, (list, tuple)) else {number(value)}
+    return found.pop() if len(found) == 1 else None
 
 
 _READERS = {

@@ -15,8 +15,8 @@ def read_text(text: str) -> object:
     """Read what a text holds, without running anything.
 
     Returns:
-        A dict, a list or a scalar; None where the text is none of the three kinds, or too large.
-        Scalars of YAML are texts.
+        A dict, a list or a literal; None where the text is none of the three kinds, or too large.
+        What stands in YAML is texts.
     """
     if len(text) > LARGEST:
         return None
@@ -37,6 +37,8 @@ def _read_yaml(text: str) -> object:
     if len(text) > _LARGEST_YAML:
         return None
     try:
-        return yaml.BaseLoader(text).get_single_data()
-    except (yaml.YAMLError, RecursionError, ValueError):  # ValueError: a character beyond Unicode
+        found = yaml.BaseLoader(text).get_single_data()
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
+        # The last two: PyYAML's own, of an escape beyond Unicode.
         return None
+    return found if isinstance(found, (dict, list)) else None  # any words are a scalar of YAML

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from simam_deploy.errors import CheckpointError
-from simam_deploy.source.checkpoint import load_checkpoint
 from simam_deploy.models.zoo import IMAGENET
+from simam_deploy.source.checkpoint import load_checkpoint
 from simam_deploy.source.lambdas import choose_lambda
 from simam_deploy.source.stated.reading import read_stated
 
@@ -187,6 +188,30 @@ def test_from_safetensors(tmp_path, weights):
     path = tmp_path / "model.safetensors"
     save_file(weights, path, metadata={"format": "pt", "e_lambda": "0.1"})
     assert lambda_in(path) == [(0.1, "file (metadata e_lambda)")]
+
+
+class SimamModule(nn.Module):
+    """As people write it: lambda is an attribute, and leaves nothing in the weights."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.lam = value
+
+
+class Loss(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lam = 5.0
+
+
+def test_a_network_saved_whole(save):
+    """Each of its SimAM has its own; what others call by that name is theirs."""
+    layer = nn.Sequential(nn.Conv2d(3, 4, 1), SimamModule(0.01), Loss())
+    network = nn.Sequential(layer, SimamModule(0.01))
+    assert lambda_in(save(network)) == [(0.01, "file (0.1.lam)")]
+    assert lambda_in(save({"model": network})) == [(0.01, "file (model.0.1.lam)")]
+    network[1].lam = 0.1
+    assert [value for value, _ in lambda_in(save({"model": network}))] == [0.01, 0.1]
 
 
 def test_hostile_arguments(forge, tmp_path):
