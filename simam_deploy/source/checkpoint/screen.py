@@ -228,9 +228,13 @@ class _Machine:
     def build(self, _: object) -> None:
         (state,) = self.take(1)
         target: Container = self.stack[-1]  # a tensor has no size: torch would call its set_
-        if not isinstance(target, Inert):
-            self.claims.copy(state)
-            target.size += state.size
+        parts = [state]
+        if isinstance(target, Inert):  # takes in dicts alone, more than one in a tuple
+            parts = list(state) if isinstance(state, tuple) else parts
+            parts = [part for part in parts if isinstance(part, Container)]
+        for part in parts:
+            self.claims.copy(part)
+            target.size += part.size
 
 
 def _constant(make: Callable[[], object]) -> Callable[[_Machine, Any], None]:

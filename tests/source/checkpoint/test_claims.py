@@ -172,7 +172,17 @@ def test_endless_copies(forge, refused, source, function):
     refused(forge.state_dict(body), "claims more than 8,388,608 copies of its own values")
 
 
-def test_endless_copies_of_attributes(forge, refused):
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        (b"cargparse\nNamespace\n", b""),
+        (b"csome.where\nOptions\n", b""),
+        (b"csome.where\nOptions\n", b"N\x86"),
+    ],
+    ids=["namespace", "object", "object with slots"],
+)
+def test_endless_copies_of_attributes(name, pack, forge, refused):
+    """Also by objects of classes that are not known, which keep what they are given."""
     state = b"}(" + b"".join(b"J" + struct.pack("<i", i) + b"N" for i in range(3000)) + b"u"
-    body = state + b"q\x01cargparse\nNamespace\nq\x02" + b"h\x02)\x81h\x01b" * 3000
+    body = state + b"q\x01" + name + b"q\x02" + (b"h\x02)\x81h\x01" + pack + b"b") * 3000
     refused(forge.state_dict(body), "copies of its own values")
