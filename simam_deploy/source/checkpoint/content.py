@@ -13,6 +13,7 @@ HEAD_BYTES = 1024
 MAX_SAFETENSORS_HEADER = 100_000_000
 """The cap that the safetensors library itself puts on a header, in bytes."""
 ADVICE = "save the network's state_dict with torch.save and give that file"
+TAR = f"a tar archive: unpack it first, or {ADVICE}"
 
 _STRANGERS = (
     (
@@ -100,7 +101,7 @@ def _describe(head: bytes) -> str:
         if head.startswith(magic):
             return what
     if head[257:262] == b"ustar":
-        return f"a tar archive: unpack it first, or {ADVICE}"
+        return TAR
     if len(head) > 2 and head[0] == 8 and head[1] < 32 and head[2] in _ONNX_FIELDS:
         return f"an ONNX model already: {ADVICE}"
     if head.lstrip()[:1] == b"<":

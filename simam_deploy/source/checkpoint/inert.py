@@ -7,9 +7,11 @@ needed: each such object is read as the dict of what was stored into it.
 
 from __future__ import annotations
 
+import io
+import os
 import pickle
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any
 
 import torch
@@ -55,12 +57,19 @@ class Inert(dict[object, object]):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Imports what `knows`, and puts `Inert` in the place of all else."""
+    """Imports what `knows`, and puts `Inert` in the place of all else.
+
+    It reads the pickles that were screened, and moves past them in the file: torch, which may take
+    the file for a tar archive, or find it changed meanwhile, has no say in what is read.
+    """
 
     knows: Callable[[str, str], bool]
+    screened: Iterator[bytes]
 
     def __init__(self, file: IO[bytes], **options: Any) -> None:
-        super().__init__(file, **options)
+        screened = next(type(self).screened)
+        file.seek(len(screened), os.SEEK_CUR)
+        super().__init__(io.BytesIO(screened), **options)
         self._classes: dict[str, type[Inert]] = {}
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
@@ -72,14 +81,16 @@ class _Unpickler(pickle.Unpickler):
         return self._classes[name]
 
 
-def inert_pickle(knows: Callable[[str, str], bool]) -> types.ModuleType:
-    """Make a module that torch.load takes for `pickle`.
+def inert_pickle(knows: Callable[[str, str], bool], screened: Iterable[bytes]) -> types.ModuleType:
+    """Make a module that torch.load takes for `pickle`, to load one file.
 
     Args:
         knows: Whether a class or function, by its module's name and its own, may be imported.
+        screened: The file's pickles, in the order in which they are read.
     """
     module = types.ModuleType("inert_pickle")
-    unpickler = type("Unpickler", (_Unpickler,), {"knows": staticmethod(knows)})
+    own = {"knows": staticmethod(knows), "screened": iter(screened)}
+    unpickler = type("Unpickler", (_Unpickler,), own)
     vars(module).update(
         Unpickler=unpickler, load=lambda file, **options: unpickler(file, **options).load()
     )

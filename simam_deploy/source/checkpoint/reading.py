@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import tarfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -14,7 +15,7 @@ from safetensors import safe_open
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.archive import read_archive
 from simam_deploy.source.checkpoint.claims import knows
-from simam_deploy.source.checkpoint.content import ADVICE, Kind, damaged, reason
+from simam_deploy.source.checkpoint.content import ADVICE, TAR, Kind, damaged, reason
 from simam_deploy.source.checkpoint.inert import inert_pickle
 from simam_deploy.source.checkpoint.screen import Screened, screen_archive, screen_legacy
 
@@ -58,13 +59,19 @@ def _read_zip(path: Path, size: int, run_code: bool) -> Contents:
     screened = screen_archive(archive.pickle, archive.storages, size)
     # Mapped into memory, so that only what is used is ever read. torch.load takes a path that
     # ends in .safetensors for that format, whatever is in it, and maps no open file.
-    return _load(path, screened, mmap=path.suffix != ".safetensors", run_code=run_code)
+    if path.name.endswith(".safetensors"):
+        with path.open("rb") as file:
+            return _load(file, screened, run_code)
+    return _load(path, screened, run_code)
 
 
 def _read_legacy(path: Path, size: int, run_code: bool) -> Contents:
     with path.open("rb") as file:
+        if tarfile.is_tarfile(file):  # as which torch.load would read it, whatever it is besides
+            raise CheckpointError(f"is {TAR}")
         screened = screen_legacy(file, size)
-    return _load(path, screened, mmap=False, run_code=run_code)
+        file.seek(0)
+        return _load(file, screened, run_code)
 
 
 def _read_safetensors(path: Path, _size: int, _run_code: bool) -> Contents:
@@ -80,17 +87,13 @@ _READERS: dict[Kind, Callable[[Path, int, bool], Contents]] = {
 }
 
 
-def _load(path: Path, screened: Screened, *, mmap: bool, run_code: bool) -> Contents:
+def _load(source: Path | IO[bytes], screened: Screened, run_code: bool) -> Contents:
     # An argparse.Namespace only carries attributes, and training scripts save their arguments.
-    with (
-        path.open("rb") as file,
-        torch.serialization.safe_globals([argparse.Namespace]),
-        warnings.catch_warnings(),
-    ):
+    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on old formats: nothing the user can act upon
-        source = path if mmap else file
         how = _how(screened, run_code)
         try:
+            mmap = isinstance(source, Path)
             tree = torch.load(source, map_location="cpu", mmap=mmap, **how)
         except Exception as error:  # the file's code, or objects that do not fit, raise all kinds
             raise _unloadable(error, run_code) from None
@@ -121,6 +124,9 @@ def _how(screened: Screened, run_code: bool) -> dict[str, Any]:
     """Choose an unpickler: torch's own safe one, which knows protocol 2 alone, where it does."""
     if run_code:
         return {"weights_only": False}
-    if any(screened):
-        return {"weights_only": False, "pickle_module": inert_pickle(knows)}
+    if screened.needs_inert:
+        return {
+            "weights_only": False,
+            "pickle_module": inert_pickle(knows, screened.pickles),
+        }
     return {"weights_only": True}

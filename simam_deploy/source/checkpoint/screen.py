@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import io
 import pickletools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import IO, Any, NamedTuple
 
 from simam_deploy.errors import CheckpointError
@@ -33,20 +34,28 @@ from simam_deploy.source.checkpoint.content import ADVICE, damaged, reason
 _LEGACY_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 _LEGACY_HEAD = 32
 """The magic number is all that the first pickle holds: 15 bytes in protocol 2, 26 in 4."""
+_LEGACY_PICKLES = ("magic number", "version", "platform", "object", "storages' keys")
 _SIZE_FIELD = 8
 """Each storage of a legacy file is led by its number of items, a 64-bit integer."""
 
 
 class Screened(NamedTuple):
-    """What a pickle asks for that torch.load(weights_only=True) does not give.
+    """What a file's pickles ask for that torch.load(weights_only=True) does not give.
 
     Attributes:
         foreign: Classes and functions that are not known here, as Python spells them.
-        newer: Whether it uses opcodes of protocol 3 and up.
+        newer: Whether they use opcodes of protocol 3 and up.
+        pickles: Their bytes, in the file's order.
     """
 
     foreign: tuple[str, ...]
     newer: bool
+    pickles: tuple[bytes, ...]
+
+    @property
+    def needs_inert(self) -> bool:
+        """Whether only the unpickler that makes `Inert` objects can read them."""
+        return bool(self.foreign) or self.newer
 
 
 def screen_archive(pickle: bytes, records: Mapping[str, int], size: int) -> Screened:
@@ -63,7 +72,7 @@ def screen_archive(pickle: bytes, records: Mapping[str, int], size: int) -> Scre
     """
     machine = _Machine(Claims(size, records))
     _walk(io.BytesIO(pickle), machine)
-    return machine.verdict()
+    return _verdict([machine], (pickle,))
 
 
 def screen_legacy(file: IO[bytes], size: int) -> Screened:
@@ -76,19 +85,38 @@ def screen_legacy(file: IO[bytes], size: int) -> Screened:
     if _LEGACY_MAGIC not in head[:_LEGACY_HEAD]:
         raise CheckpointError(f"is a plain pickle that torch.save did not write: {ADVICE}")
     stream, claims = io.BytesIO(head), Claims(size)
-    machines = [_Machine(claims) for _ in ("magic number", "version", "platform", "object", "keys")]
-    *_, keys = [_walk(stream, machine) for machine in machines]
-    if keys != sorted(claims.storages):
+    machines, ends = [_Machine(claims) for _ in _LEGACY_PICKLES], [0]
+    for machine in machines:
+        _walk(stream, machine)
+        ends.append(stream.tell())
+    if machines[-1].result != sorted(claims.storages):
         raise CheckpointError("lists other storages than its tensors use: copy it again")
     end = stream.tell() + sum(_SIZE_FIELD + nbytes for nbytes in claims.storages.values())
     if end > size:
         raise CheckpointError(f"is cut off: {end - size:,} bytes are missing; copy it again")
-    verdicts = [machine.verdict() for machine in machines]
-    return verdicts[0]._replace(newer=any(verdict.newer for verdict in verdicts))
+    return _verdict(machines, tuple(head[start:end] for start, end in pairwise(ends)))
 
 
-def _walk(stream: IO[bytes], machine: _Machine) -> object:
-    """Walk one pickle and return what stands for its value."""
+def _verdict(machines: Sequence[_Machine], pickles: tuple[bytes, ...]) -> Screened:
+    """Say what it takes to read what was walked.
+
+    Raises:
+        CheckpointError: A value's number is beyond its pickle's length, and the unpickler that
+            has to read it would make a table of that size.
+    """
+    foreign = tuple(machines[0].claims.foreign.values())
+    found = Screened(foreign, any(machine.newer for machine in machines), pickles)
+    beyond = [max(m.memo, default=0) > len(p) for m, p in zip(machines, pickles, strict=True)]
+    if found.needs_inert and any(beyond):
+        raise CheckpointError(
+            "holds a pickle that torch.save did not write (a value's number is beyond its "
+            f"length): {ADVICE}"
+        )
+    return found
+
+
+def _walk(stream: IO[bytes], machine: _Machine) -> None:
+    """Walk one pickle."""
     for opcode, argument, place in _opcodes(stream):
         step = _STEPS.get(opcode.name)
         if step is None:
@@ -106,7 +134,6 @@ def _walk(stream: IO[bytes], machine: _Machine) -> object:
                 f"holds a pickle that torch.save did not write ({opcode.name} at byte {place}, "
                 f"{type(error).__name__}: {reason(error)}): {ADVICE}"
             ) from None
-    return machine.result
 
 
 def _opcodes(stream: IO[bytes]) -> Iterator[tuple[pickletools.OpcodeInfo, Any, int | None]]:
@@ -127,21 +154,6 @@ class _Machine:
         self.memo: dict[int, Any] = {}
         self.newer = False
         self.result: object = None
-
-    def verdict(self) -> Screened:
-        """Say what it takes to read what was walked.
-
-        Raises:
-            CheckpointError: A value's number is beyond the pickle's length, and the unpickler that
-                has to read it would make a table of that size.
-        """
-        found = Screened(tuple(self.claims.foreign.values()), self.newer)
-        if any(found) and max(self.memo, default=0) > MAX_PICKLE_BYTES:
-            raise CheckpointError(
-                "holds a pickle that torch.save did not write (a value's number is beyond its "
-                f"length): {ADVICE}"
-            )
-        return found
 
     def push(self, value: object) -> None:
         self.stack.append(value)

@@ -1,5 +1,7 @@
+import struct
 import warnings
 import zipfile
+import zlib
 
 import pytest
 import torch
@@ -98,6 +100,45 @@ def test_a_comment_that_holds_another_archive(path, forge, tmp_path):
 def test_a_comment(path):
     path.write_bytes(path.read_bytes()[:-2] + b"\x04\0text")
     with pytest.raises(CheckpointError, match=r"bytes after it"):
+        load_checkpoint(path)
+
+
+def entry(name, raw, offset):
+    """A record, and what the directory says of it."""
+    sizes = struct.pack("<3I2H", zlib.crc32(raw), len(raw), len(raw), len(name), 0)
+    local = b"PK\x03\x04\x14" + bytes(9) + sizes + name + raw
+    listed = b"PK\x01\x02\x14\0\x14" + bytes(9) + sizes + bytes(10)
+    return local, listed + struct.pack("<I", offset) + name
+
+
+def two_directories(first, second):
+    """zipfile takes the 64-bit end before its locator, torch's reader the one it points to."""
+    body, listed = b"", {}
+    for which, records in enumerate((first, second)):
+        listed[which] = b""
+        for name, raw in records.items():
+            local, said = entry(name.encode(), raw, len(body))
+            body, listed[which] = body + local, listed[which] + said
+    ends = []
+    for which, records in ((1, second), (0, first)):
+        counts = (len(records), len(records), len(listed[which]), len(body))
+        body += listed[which]
+        ends.append(len(body))
+        body += b"PK\x06\x06" + struct.pack("<Q2H2I4Q", 44, 45, 45, 0, 0, *counts)
+    body += b"PK\x06\x07" + struct.pack("<IQI", 0, ends[0], 1)
+    short = struct.pack("<2H2I", counts[0], counts[0], *counts[2:])
+    return body + b"PK\x05\x06" + bytes(4) + short + bytes(2)
+
+
+@pytest.mark.parametrize(
+    "hidden", [{"a/data.pkl": b"\x80\x02N."}, {"a/data.pkl": b"\x80\x02}.", "a/constants.pkl": b""}]
+)
+def test_a_second_directory(tmp_path, hidden):
+    """torch.load would take the second for TorchScript, and run its code."""
+    path = tmp_path / "model.pth"
+    shown = {"a/data.pkl": b"\x80\x02}.", "a/version": b"3\n"}
+    path.write_bytes(two_directories(shown, hidden | {"a/version": b"3\n"}))
+    with pytest.raises(CheckpointError, match=r"that two readers read as two"):
         load_checkpoint(path)
 
 

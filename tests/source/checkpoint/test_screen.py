@@ -1,6 +1,10 @@
 """Pickles whose opcodes are made by hand, and the five pickles of a legacy file."""
 
+import argparse
+import io
 import pickle
+import struct
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ import torch
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint import load_checkpoint
+from tests.source.checkpoint.conftest import MAGIC
 
 DEEP = b")" + b"\x85" * 20_000
 
@@ -151,3 +156,31 @@ def test_plain_pickle(tmp_path, protocol):
         for trust in (False, True):
             with pytest.raises(CheckpointError, match=r"plain pickle that torch.save did not wr"):
                 load_checkpoint(path, trust_pickle=trust)
+
+
+FOREIGN = b"ca\nB\n"
+SET_ATTRIBUTE = b"cargparse\nNamespace\nN}X\x06\0\0\0markedK\x01s\x86b"
+"""Gives a class that everybody shares an attribute, where nobody screens it."""
+
+
+def test_a_tar_archive_that_is_a_legacy_file_too(forge, tmp_path):
+    """torch.load tries its first format first, and would read its members unscreened."""
+    shown = MAGIC + b"".join(map(forge.pickle, (forge.number(1001), b"}")))
+    rest = FOREIGN + b"\x86." + forge.pickle(b"]")
+    members = {"storages": forge.pickle(SET_ATTRIBUTE), "tensors": b"", "pickle": b""}
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, raw in {"shown": bytes(512), **members}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(raw)
+            tar.addfile(info, io.BytesIO(raw))
+    raw = bytearray(archive.getvalue())
+    lead = shown + b"\x80\x02X" + struct.pack("<I", 512 - len(shown) - 7)
+    raw[: len(lead)] = lead
+    raw[512 : 512 + len(rest)] = rest
+    raw[148:156] = b"%06o\0 " % (sum(raw[:148]) + sum(raw[156:512]) + 8 * ord(" "))
+    path = tmp_path / "model.pth"
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match="is a tar archive: unpack it first"):
+        load_checkpoint(path)
+    assert not hasattr(argparse.Namespace, "marked")
