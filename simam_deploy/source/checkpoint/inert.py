@@ -17,10 +17,13 @@ from typing import IO, Any
 import torch
 
 from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint.content import ADVICE, brief
 
 MAX_PARTS = 100_000
 """Modules and tensors of a network read from its object, each as often as it has a name: shared
 parts could make 2^n of n modules. 3,000 tensors is large."""
+MAX_LETTERS = 8 * 2**20
+"""Of the keys of such a network together: a module's long name is in the keys of all its parts."""
 MAX_DEPTH = 100
 """Modules in modules; one may hold itself."""
 
@@ -106,12 +109,16 @@ def state_dict_of(network: Inert) -> dict[str, torch.Tensor | Inert]:
     """Give the state_dict of what `is_network`; a tensor that only code can make is `Inert` in it.
 
     Raises:
-        CheckpointError: It has more than `MAX_PARTS` parts, or is deeper than `MAX_DEPTH`.
+        CheckpointError: It has more than `MAX_PARTS` parts, or is deeper than `MAX_DEPTH`, or a
+            part's name is no text.
     """
     found: dict[str, torch.Tensor | Inert] = {}
+    letters = 0
     for count, (key, value) in enumerate(_parts(network, "")):
-        if count >= MAX_PARTS:
-            raise CheckpointError(f"holds a network of more than {MAX_PARTS:,} parts")
+        letters += len(key)
+        if count >= MAX_PARTS or letters > MAX_LETTERS:
+            what = f"{MAX_PARTS:,} parts" if count >= MAX_PARTS else f"{MAX_LETTERS:,} letters"
+            raise CheckpointError(f"holds a network of more than {what}: {ADVICE}")
         if isinstance(value, (torch.Tensor, Inert)):
             found[key] = value
     return found
@@ -132,6 +139,12 @@ def _parts(module: Mapping[object, object], prefix: str) -> Iterator[tuple[str, 
             yield from _parts(value, f"{prefix}{name}.")
 
 
-def _part(module: Mapping[object, object], kind: str) -> list[tuple[object, object]]:
+def _part(module: Mapping[object, object], kind: str) -> list[tuple[str, object]]:
     part = module.get(kind)
-    return list(part.items()) if isinstance(part, Mapping) else []
+    items = list(part.items()) if isinstance(part, Mapping) else []
+    for name, _ in items:
+        if not isinstance(name, str):
+            raise CheckpointError(
+                f"holds a network with a part {brief(name)}, not a text: {ADVICE}"
+            )
+    return items

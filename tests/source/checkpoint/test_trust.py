@@ -134,6 +134,42 @@ def test_a_network_that_holds_itself(tmp_path):
         load_checkpoint(tmp_path / "m.pt")
 
 
+class Twice:
+    """Holds another twice, which holds another twice: its text would have 2^60 letters."""
+
+    def __init__(self, depth=60):
+        self.a = self.b = Twice(depth - 1) if depth else None
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({Twice(): 1}, r"asks for \S+\.Twice"),
+        ({Twice(): torch.ones(1)}, "has the key of type Inert in its state_dict, not a text"),
+    ],
+)
+def test_an_object_without_end_is_not_spelt(value, says, save):
+    with pytest.raises(CheckpointError, match=says):
+        load_checkpoint(save(value))
+
+
+def test_nor_is_it_a_part_of_a_network(save):
+    network = nn.Module()
+    network._parameters[Twice()] = nn.Parameter(torch.ones(1))
+    with pytest.raises(CheckpointError, match="a part of type Inert, not a text"):
+        load_checkpoint(save(network))
+
+
+def test_keys_that_multiply_are_bounded(tmp_path):
+    """One long name is in the key of every part: a pickle of 2 MB made 100 GB of them."""
+    network = nn.Module()
+    inner = network._modules["m" * 100_000] = nn.Module()
+    inner._parameters.update(dict.fromkeys(map(str, range(100)), nn.Parameter(torch.ones(1))))
+    torch.save(network, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match="a network of more than 8,388,608 letters"):
+        load_checkpoint(tmp_path / "m.pt")
+
+
 def test_an_averaged_network_is_preferred(save):
     model, ema = Net(nn.Linear(2, 2)), Net(nn.Linear(2, 2))
     checkpoint = load_checkpoint(save({"ema": ema, "model": model}))
