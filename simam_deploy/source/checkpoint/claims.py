@@ -33,11 +33,14 @@ and 64-bit integers have hardly a hash in common; others' hashes can be chosen."
 MAX_KEY_DEPTH = 8
 """Tuples in tuples: hashing a million levels overflows the C stack."""
 NAMESPACE = "argparse Namespace"
+WITH_STATE = "torch._utils _rebuild_parameter_with_state"
+OF_TYPE = "torch._tensor _rebuild_from_type_v2"
+"""Tensors with attributes or of a class: they are read without both."""
 
 _ITEM_BYTES = {
-    **dict.fromkeys(("Byte", "Char", "Bool"), 1),
+    **dict.fromkeys(("Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
     **dict.fromkeys(("Short", "Half", "BFloat16"), 2),
-    **dict.fromkeys(("Int", "Float"), 4),
+    **dict.fromkeys(("Int", "Float", "QInt32"), 4),
     **dict.fromkeys(("Long", "Double", "ComplexFloat"), 8),
     "ComplexDouble": 16,
 }
@@ -46,10 +49,10 @@ _STORAGES["torch.storage UntypedStorage"] = 1
 _METHODS = frozenset(dir(Counter) + dir(OrderedDict))
 _WORD = 64
 _NOT_DENSE = {
-    "torch._utils _rebuild_sparse_tensor": "sparse",
-    "torch._utils _rebuild_qtensor": "quantized",
-    "torch._utils _rebuild_nested_tensor": "nested",
-    "torch._utils _rebuild_meta_tensor_no_storage": "meta (dataless)",
+    "torch._utils._rebuild_sparse_tensor": "sparse",
+    "torch._utils._rebuild_qtensor": "quantized",
+    "torch._utils._rebuild_nested_tensor": "nested",
+    "torch._utils._rebuild_meta_tensor_no_storage": "meta (dataless)",
 }
 
 
@@ -291,13 +294,11 @@ def named(claims: Claims, name: str) -> Global:
     """Let a class or function pass by its "module name"; what is not known is only noted.
 
     Raises:
-        CheckpointError: It makes tensors that are not dense, or it is one too many.
+        CheckpointError: It is one too many, or its name is too long.
     """
     if len(name) > MAX_NAME:
         raise CheckpointError(f"names a class with {len(name):,} letters: {ADVICE}")
     if not knows(*name.split(" ", 1)):
-        if name in _NOT_DENSE:
-            raise CheckpointError(f"holds a {_NOT_DENSE[name]} tensor, not dense weights: {ADVICE}")
         claims.foreign[name] = shown(name)
         if len(claims.foreign) > MAX_FOREIGN:
             raise CheckpointError(f"names more than {MAX_FOREIGN:,} classes: {ADVICE}")
@@ -309,10 +310,19 @@ def shown(name: str) -> str:
     return name.replace(" ", ".").replace("__builtin__", "builtins")
 
 
-def needs_code(what: str) -> NeedsCodeError:
-    """Make the error of a file whose weights only the code of `what` can make."""
+def needs_code(what: str, place: str = "") -> CheckpointError:
+    """Make the error of a file whose weights only the code of `what` can make.
+
+    Args:
+        what: The class or function, as Python spells it.
+        place: Where its object stands, as " under 'fc.weight'".
+    """
+    if what in _NOT_DENSE:  # its code would make what is refused all the same
+        return CheckpointError(
+            f"holds a {_NOT_DENSE[what]} tensor, not dense weights{place}: {ADVICE}"
+        )
     return NeedsCodeError(
-        f"its pickle needs code to be run: it asks for {what}; {ADVICE}, or trust "
+        f"its pickle needs code to be run: it asks for {what}{place}; {ADVICE}, or trust "
         "it if you trust whoever made it",
         options=("trust_pickle",),
     )
@@ -321,7 +331,14 @@ def needs_code(what: str) -> NeedsCodeError:
 def call(claims: Claims, function: Global | Inert, arguments: tuple[Any, ...]) -> object:
     """Judge a call of a function that was named."""
     claims.charge(len(arguments))
-    if isinstance(function, Inert) or function.name in claims.foreign:
+    if isinstance(function, Inert):
+        return Inert()
+    if function.name == WITH_STATE:
+        return arguments[0] if isinstance(arguments[0], Tensor) else Inert()
+    if function.name == OF_TYPE:
+        made, _type, its_arguments, _state = arguments
+        return call(claims, made, its_arguments)
+    if function.name in claims.foreign:
         return Inert()
     if function.name not in _CALLS:
         raise ValueError(f"{shown(function.name)} is called")

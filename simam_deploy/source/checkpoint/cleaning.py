@@ -113,7 +113,7 @@ def _text(key: object) -> str:
 
 def _tensor(key: str, value: object) -> Tensor:
     if isinstance(value, Inert):
-        raise needs_code(f"{value.name} under {key!r:.80}")
+        raise needs_code(value.name, f" under {key!r:.80}")
     found = f"a value of type {type(value).__name__}"
     if isinstance(value, Tensor) and type(value) in (Tensor, nn.Parameter):
         if value.layout is torch.strided and not value.is_meta and value.dtype in _TARGETS:

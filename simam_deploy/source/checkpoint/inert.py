@@ -12,11 +12,13 @@ import os
 import pickle
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import IO, Any
 
 import torch
 
 from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint.claims import OF_TYPE, WITH_STATE
 from simam_deploy.source.checkpoint.content import ADVICE, brief
 
 MAX_PARTS = 100_000
@@ -80,8 +82,38 @@ class _Unpickler(pickle.Unpickler):
             return super().find_class(module_name, global_name)
         name = f"{module_name}.{global_name}"
         if name not in self._classes:
-            self._classes[name] = type("Inert", (Inert,), {"name": name})
-        return self._classes[name]
+            # Of no module: torch looks for the source of what an old file calls a module's class.
+            self._classes[name] = type("Inert", (Inert,), {"name": name, "__module__": ""})
+        reader = _READERS.get(f"{module_name} {global_name}")
+        return partial(reader, self._classes[name]) if reader else self._classes[name]
+
+
+def _with_state(inert: type[Inert], data: object, *_: object) -> object:
+    """Read a parameter without its attributes.
+
+    What integers mean may stand in those, as the scales of quantised weights.
+    """
+    is_plain = isinstance(data, torch.Tensor) and data.is_floating_point()
+    return data if is_plain else inert()
+
+
+def _of_type(
+    inert: type[Inert],
+    make: Callable[..., object],
+    kind: object,
+    arguments: tuple[object, ...],
+    state: object,
+) -> object:
+    """Read a tensor without its class and its attributes; torch's own classes add nothing."""
+    made = make(*arguments)
+    is_bare = not state or (isinstance(state, dict) and state.keys() <= _OF_BUFFERS)
+    is_torchs = getattr(kind, "name", "torch.Tensor").startswith("torch.")
+    return made if is_bare and is_torchs else _with_state(inert, made)
+
+
+_OF_BUFFERS = {"persistent", "_is_buffer"}
+"""The attributes of an nn.Buffer."""
+_READERS: dict[str, Callable[..., object]] = {WITH_STATE: _with_state, OF_TYPE: _of_type}
 
 
 def inert_pickle(knows: Callable[[str, str], bool], screened: Iterable[bytes]) -> types.ModuleType:

@@ -284,7 +284,8 @@ def _newer(step: Callable[[_Machine, Any], None]) -> Callable[[_Machine, Any], N
 
 
 _ARGUMENTS = "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINSTRING"
-_NEWER_ARGUMENTS = "BINBYTES SHORT_BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE8 BINSTRING"
+_NEWER_ARGUMENTS = "BINBYTES SHORT_BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE8"
+_NEWER_ARGUMENTS += " BYTEARRAY8 BINSTRING"
 """Without LONG4: an integer over 2,040 bits takes a key's hash, a shape's product and a message's
 digits more time than its bytes are worth."""
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {

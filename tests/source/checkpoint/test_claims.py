@@ -126,7 +126,11 @@ def calls(forge, name, *arguments):
         ("torch._utils._rebuild_sparse_tensor", (), "holds a sparse tensor"),
         ("torch._utils._rebuild_qtensor", (), "holds a quantized tensor"),
         ("torch._utils._rebuild_nested_tensor", (), "holds a nested tensor"),
-        ("torch._utils._rebuild_meta_tensor_no_storage", (), r"holds a meta \(dataless\) tensor"),
+        (
+            "torch._utils._rebuild_meta_tensor_no_storage",
+            (),
+            r"holds a meta \(dataless\) tensor|lists other storages",
+        ),
         ("posix.system", (), r"asks for posix.system;.*or trust it"),
         ("__builtin__.eval", (), "asks for builtins.eval;.*or trust it"),
         ("builtins.getattr", (), "asks for builtins.getattr;.*or trust it"),
