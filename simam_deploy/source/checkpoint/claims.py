@@ -8,7 +8,8 @@ imported: it is read as `inert.Inert`, and refused only where a weight depends o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sized
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -21,22 +22,37 @@ MAX_PICKLE_BYTES = 8 * 2**20
 MAX_DIMENSIONS = 64
 MAX_FOREIGN = 1_000
 """Classes that are not known here: each costs 1 kB, and a pickle of 8 MB could name a million."""
+MAX_NAME = 1_000
+"""Letters of a class with its module: five bytes may ask for the same long name again."""
+MAX_TENSORS = 500_000
+"""Storages, tensors and parameters asked for: each may take three bytes, 1 kB and 10 us. The least
+that torch.save writes of one is 60 bytes."""
+MAX_COLLISIONS = 100
+"""Keys of one hash in a dict, each of which is compared with all before it. Text has a secret salt,
+and 64-bit integers have hardly a hash in common; others' hashes can be chosen."""
+MAX_KEY_DEPTH = 8
+"""Tuples in tuples: hashing a million levels overflows the C stack."""
 NAMESPACE = "argparse Namespace"
+WITH_STATE = "torch._utils _rebuild_parameter_with_state"
+OF_TYPE = "torch._tensor _rebuild_from_type_v2"
+"""Tensors with attributes or of a class: they are read without both."""
 
 _ITEM_BYTES = {
-    **dict.fromkeys(("Byte", "Char", "Bool"), 1),
+    **dict.fromkeys(("Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
     **dict.fromkeys(("Short", "Half", "BFloat16"), 2),
-    **dict.fromkeys(("Int", "Float"), 4),
+    **dict.fromkeys(("Int", "Float", "QInt32"), 4),
     **dict.fromkeys(("Long", "Double", "ComplexFloat"), 8),
     "ComplexDouble": 16,
 }
 _STORAGES = {f"torch {name}Storage": size for name, size in _ITEM_BYTES.items()}
 _STORAGES["torch.storage UntypedStorage"] = 1
+_METHODS = frozenset(dir(Counter) + dir(OrderedDict))
+_WORD = 64
 _NOT_DENSE = {
-    "torch._utils _rebuild_sparse_tensor": "sparse",
-    "torch._utils _rebuild_qtensor": "quantized",
-    "torch._utils _rebuild_nested_tensor": "nested",
-    "torch._utils _rebuild_meta_tensor_no_storage": "meta (dataless)",
+    "torch._utils._rebuild_sparse_tensor": "sparse",
+    "torch._utils._rebuild_qtensor": "quantized",
+    "torch._utils._rebuild_nested_tensor": "nested",
+    "torch._utils._rebuild_meta_tensor_no_storage": "meta (dataless)",
 }
 
 
@@ -62,12 +78,24 @@ class Tensor:
 
 
 class Container:
-    """A dict, a set or an object with attributes: of its contents only the number matters."""
+    """A dict, a set or an object with attributes: its contents are only counted.
 
-    __slots__ = ("size",)
+    Attributes:
+        size: Its items.
+        hashes: How many of its keys that are neither text nor numbers of 64 bits have each hash.
+        hides: Whether a key is the name of a dict's method, which as an attribute would hide it.
+    """
 
-    def __init__(self, size: int = 0) -> None:
+    __slots__ = ("hashes", "hides", "size")
+
+    def __init__(self, size: int = 0, *, hides: bool = False) -> None:
         self.size = size
+        self.hashes: Counter[int] | None = None
+        self.hides = hides
+
+
+class Namespace(Container):
+    """An argparse.Namespace, which has no methods."""
 
 
 class Inert(Container):
@@ -94,11 +122,13 @@ class Claims:
         self._records = records
         self._claimed = 0
         self._copied = 0
+        self._tensors = 0
 
     def storage(self, request: Any) -> Storage:
         """Judge a persistent id: ("storage", class, key, location, number of items[, None])."""
-        tag, kind, key, _location, items = request[:5]
-        if tag != "storage" or request[5:] not in ((), (None,)):
+        self.charge_tensor()
+        tag, kind, key, location, items = request[:5]
+        if tag != "storage" or type(location) is not str or request[5:] not in ((), (None,)):
             raise ValueError("what should be a storage is not")
         if type(key) is not str or type(items) is not int:
             raise ValueError("a storage has an impossible key or size")
@@ -121,36 +151,114 @@ class Claims:
         offset: int,
         size: tuple[int, ...],
         stride: tuple[int, ...],
-        *more: object,
+        _requires_grad: object = False,
+        hooks: object = None,
+        _metadata: object = None,
     ) -> Tensor:
-        """Judge a view of a storage, counted in items; `more[2]` may be a dtype."""
-        dtype = _dtype(more[2].name) if len(more) > 2 and isinstance(more[2], Global) else None
-        itemsize = dtype.itemsize if dtype else storage.itemsize
+        """Judge a view of a storage, counted in items."""
+        return self._view(storage.nbytes, storage.itemsize, (offset, size, stride), hooks)
+
+    def tensor_of_dtype(
+        self,
+        storage: Storage,
+        offset: int,
+        size: tuple[int, ...],
+        stride: tuple[int, ...],
+        _requires_grad: object,
+        hooks: object,
+        dtype: Global,
+        _metadata: object = None,
+    ) -> Tensor:
+        """Judge a view of an untyped storage, counted in items of `dtype`."""
+        found = _dtype(dtype.name)
+        if found is None:
+            raise ValueError("a tensor has no dtype")
+        return self._view(storage.nbytes, found.itemsize, (offset, size, stride), hooks)
+
+    def _view(
+        self,
+        nbytes: int,
+        itemsize: int,
+        place: tuple[int, tuple[int, ...], tuple[int, ...]],
+        hooks: object,
+    ) -> Tensor:
+        self.charge_tensor()
+        check_hooks(hooks)
+        offset, size, stride = place
         counts = (offset, *size, *stride)
         if len(size) > MAX_DIMENSIONS or any(type(n) is not int or n < 0 for n in counts):
             raise ValueError("a tensor has an impossible shape")
         items = math.prod(size)
         reach = offset + 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-        if items and (reach * itemsize > storage.nbytes or items * itemsize > self._file_size):
+        if items and (reach * itemsize > nbytes or items * itemsize > self._file_size):
             self._refuse(f"a tensor of shape {size} ({items * itemsize:,} bytes)")
         return Tensor()
 
-    def copy(self, source: Container | Sized = ()) -> Container:
-        """Charge for a copy: a few bytes may ask for the same long list again and again."""
-        if isinstance(source, (list, tuple)):
-            for item in source:
-                check_key(item)
-        size = source.size if isinstance(source, Container) else len(source)
-        self._copied += size
+    def charge_tensor(self) -> None:
+        """Count what is asked for of tensors: three bytes may ask for the same one again."""
+        self._tensors += 1
+        if self._tensors > MAX_TENSORS:
+            raise _excess(f"{MAX_TENSORS:,} tensors")
+
+    def charge(self, count: int) -> None:
+        """Count values that are read again: a few bytes may ask for the same long list again."""
+        self._copied += count
         if self._copied > MAX_PICKLE_BYTES:
-            self._refuse(f"more than {MAX_PICKLE_BYTES:,} copies of its own values")
-        return Container(size)
+            raise _excess(f"{MAX_PICKLE_BYTES:,} copies of its own values")
+
+    def copy(self, source: Container | Sized = ()) -> Container:
+        """Judge a copy of a dict, a set, a list or a text."""
+        if isinstance(source, Container):
+            self.charge(source.size)
+            return Container(source.size, hides=source.hides)
+        self.charge(len(source))
+        made = Container(0 if isinstance(source, (list, tuple)) else len(source))
+        if isinstance(source, (list, tuple)):
+            self.fill(made, source)
+        return made
+
+    def fill(self, container: Container, keys: Sequence[object]) -> None:
+        """Judge keys that a dict or a set takes."""
+        for key in keys:
+            if type(key) is str:
+                container.hides |= key in _METHODS
+            elif type(key) is not int or key.bit_length() > _WORD:
+                self._odd_key(container, key)
+        container.size += len(keys)
+
+    def _odd_key(self, container: Container, key: object) -> None:
+        self._weigh(key, MAX_KEY_DEPTH)
+        if container.hashes is None:
+            container.hashes = Counter()
+        container.hashes[hash(key)] += 1
+        if container.hashes[hash(key)] > MAX_COLLISIONS:
+            raise _excess(f"{MAX_COLLISIONS} keys of one hash")
+
+    def _weigh(self, key: object, depth: int) -> None:
+        """Charge for a tuple's hash, which is made of its parts' each time."""
+        if not isinstance(key, tuple):
+            return
+        if not depth:
+            raise ValueError("a key is a nested tuple")
+        self.charge(len(key))
+        for part in key:
+            self._weigh(part, depth - 1)
+
+    def size(self, items: Sequence[object] = ()) -> tuple[object, ...]:
+        """Judge a torch.Size; it may be a key."""
+        self.charge(len(items))
+        return tuple(items)
+
+    def frozen(self, items: Sequence[object]) -> frozenset[object]:
+        """Judge a frozenset; it may be a key."""
+        self.fill(Container(), items)
+        return frozenset(items)
 
     def encoded(self, text: str, encoding: str) -> str:
         """Judge bytes, which protocol 2 spells as text in latin1."""
         if encoding != "latin1":
             raise ValueError(f"bytes are spelt in {encoding!r}")
-        self.copy(text)
+        self.charge(len(text))
         return text
 
     def _record(self, key: str) -> int:
@@ -172,6 +280,10 @@ class Claims:
         raise CheckpointError(f"claims {claim} in a file of {self._file_size:,} bytes, {cause}")
 
 
+def _excess(limit: str) -> CheckpointError:
+    return CheckpointError(f"claims more than {limit}, which torch.save does not write: {ADVICE}")
+
+
 def knows(module: str, name: str) -> bool:
     """Tell whether a class or function is one that runs no code of others."""
     full = f"{module} {name}"
@@ -182,11 +294,11 @@ def named(claims: Claims, name: str) -> Global:
     """Let a class or function pass by its "module name"; what is not known is only noted.
 
     Raises:
-        CheckpointError: It makes tensors that are not dense, or it is one too many.
+        CheckpointError: It is one too many, or its name is too long.
     """
+    if len(name) > MAX_NAME:
+        raise CheckpointError(f"names a class with {len(name):,} letters: {ADVICE}")
     if not knows(*name.split(" ", 1)):
-        if name in _NOT_DENSE:
-            raise CheckpointError(f"holds a {_NOT_DENSE[name]} tensor, not dense weights: {ADVICE}")
         claims.foreign[name] = shown(name)
         if len(claims.foreign) > MAX_FOREIGN:
             raise CheckpointError(f"names more than {MAX_FOREIGN:,} classes: {ADVICE}")
@@ -198,10 +310,19 @@ def shown(name: str) -> str:
     return name.replace(" ", ".").replace("__builtin__", "builtins")
 
 
-def needs_code(what: str) -> NeedsCodeError:
-    """Make the error of a file whose weights only the code of `what` can make."""
+def needs_code(what: str, place: str = "") -> CheckpointError:
+    """Make the error of a file whose weights only the code of `what` can make.
+
+    Args:
+        what: The class or function, as Python spells it.
+        place: Where its object stands, as " under 'fc.weight'".
+    """
+    if what in _NOT_DENSE:  # its code would make what is refused all the same
+        return CheckpointError(
+            f"holds a {_NOT_DENSE[what]} tensor, not dense weights{place}: {ADVICE}"
+        )
     return NeedsCodeError(
-        f"its pickle needs code to be run: it asks for {what}; {ADVICE}, or trust "
+        f"its pickle needs code to be run: it asks for {what}{place}; {ADVICE}, or trust "
         "it if you trust whoever made it",
         options=("trust_pickle",),
     )
@@ -209,17 +330,25 @@ def needs_code(what: str) -> NeedsCodeError:
 
 def call(claims: Claims, function: Global | Inert, arguments: tuple[Any, ...]) -> object:
     """Judge a call of a function that was named."""
-    if isinstance(function, Inert) or function.name in claims.foreign:
+    claims.charge(len(arguments))
+    if isinstance(function, Inert):
+        return Inert()
+    if function.name == WITH_STATE:
+        return arguments[0] if isinstance(arguments[0], Tensor) else Inert()
+    if function.name == OF_TYPE:
+        made, _type, its_arguments, _state = arguments
+        return call(claims, made, its_arguments)
+    if function.name in claims.foreign:
         return Inert()
     if function.name not in _CALLS:
         raise ValueError(f"{shown(function.name)} is called")
     return _CALLS[function.name](claims, *arguments)
 
 
-def check_key(key: object) -> None:
-    """Refuse a tuple in a tuple as a key: hashing a million levels overflows the C stack."""
-    if isinstance(key, tuple) and any(isinstance(part, tuple) for part in key):
-        raise ValueError("a key is a nested tuple")
+def check_hooks(hooks: object) -> None:
+    """Refuse what is no dict: of tensors that hold each other, the end is a stack overflow."""
+    if hooks is not None and not isinstance(hooks, Container):
+        raise ValueError("a tensor has hooks that are no dict")
 
 
 def _dtype(name: str) -> torch.dtype | None:
@@ -227,7 +356,11 @@ def _dtype(name: str) -> torch.dtype | None:
     return found if isinstance(found, torch.dtype) else None
 
 
-def _parameter(_: Claims, data: object, *_more: object) -> object:
+def _parameter(
+    claims: Claims, data: object, _requires_grad: object = True, hooks: object = None
+) -> object:
+    claims.charge_tensor()
+    check_hooks(hooks)
     if not isinstance(data, Tensor):
         raise ValueError("a parameter is without its tensor")
     return data
@@ -240,13 +373,13 @@ def _device(claims: Claims, kind: str, *_index: object) -> Container:
 _CALLS: dict[str, Callable[..., object]] = {
     "torch._utils _rebuild_tensor": Claims.tensor,
     "torch._utils _rebuild_tensor_v2": Claims.tensor,
-    "torch._utils _rebuild_tensor_v3": Claims.tensor,
+    "torch._utils _rebuild_tensor_v3": Claims.tensor_of_dtype,
     "torch._utils _rebuild_parameter": _parameter,
     "collections OrderedDict": lambda _: Container(),
     "collections Counter": Claims.copy,
     "__builtin__ set": Claims.copy,
     "builtins set": Claims.copy,
-    "torch Size": Claims.copy,
+    "torch Size": Claims.size,
     "torch device": _device,
     "_codecs encode": Claims.encoded,
 }

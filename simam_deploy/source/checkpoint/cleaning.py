@@ -13,13 +13,16 @@ from torch import Tensor, nn
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.claims import needs_code
-from simam_deploy.source.checkpoint.content import ADVICE
+from simam_deploy.source.checkpoint.content import ADVICE, brief
 from simam_deploy.source.checkpoint.inert import Inert
 from simam_deploy.source.checkpoint.keys import Spelling, bare
 
 THOP_COUNTERS = ("total_ops", "total_params")
 SWA_COUNTER = "n_averaged"
 """What torch.optim.swa_utils.AveragedModel saves beside its `module.`."""
+
+MAX_KEY = 1_000
+"""Letters of a key: its prefixes are taken off one by one. A deep network's, wrapped, has 500."""
 
 _TARGETS = {
     **dict.fromkeys((torch.float16, torch.bfloat16, torch.float32, torch.float64), torch.float32),
@@ -102,13 +105,15 @@ def _view(tensor: Tensor) -> tuple[object, ...]:
 
 def _text(key: object) -> str:
     if not isinstance(key, str):
-        raise CheckpointError(f"has the key {key!r:.60} in its state_dict, not a text: {ADVICE}")
+        raise CheckpointError(f"has the key {brief(key)} in its state_dict, not a text: {ADVICE}")
+    if len(key) > MAX_KEY:
+        raise CheckpointError(f"has a key of {len(key):,} letters in its state_dict: {ADVICE}")
     return key
 
 
 def _tensor(key: str, value: object) -> Tensor:
     if isinstance(value, Inert):
-        raise needs_code(f"{value.name} under {key!r:.80}")
+        raise needs_code(value.name, f" under {key!r:.80}")
     found = f"a value of type {type(value).__name__}"
     if isinstance(value, Tensor) and type(value) in (Tensor, nn.Parameter):
         if value.layout is torch.strided and not value.is_meta and value.dtype in _TARGETS:

@@ -87,6 +87,17 @@ def reason(error: BaseException) -> str:
     return next(iter(text.strip().splitlines()), "") or type(error).__name__
 
 
+def brief(value: object) -> str:
+    """Give a key's text for a message; of what is neither text nor a number, its type.
+
+    The text of an object that holds another twice, and so on, would be without end.
+    """
+    if isinstance(value, str):
+        return value[:40]
+    plain = isinstance(value, (int, float, bytes)) or value is None
+    return f"{value!r:.60}" if plain else f"of type {type(value).__name__}"
+
+
 def damaged(error: Exception) -> CheckpointError:
     """Make the error of a file that breaks off or whose archive is broken: those alone.
 

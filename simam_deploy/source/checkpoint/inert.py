@@ -12,15 +12,20 @@ import os
 import pickle
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import IO, Any
 
 import torch
 
 from simam_deploy.errors import CheckpointError
+from simam_deploy.source.checkpoint.claims import OF_TYPE, WITH_STATE
+from simam_deploy.source.checkpoint.content import ADVICE, brief
 
 MAX_PARTS = 100_000
 """Modules and tensors of a network read from its object, each as often as it has a name: shared
 parts could make 2^n of n modules. 3,000 tensors is large."""
+MAX_LETTERS = 8 * 2**20
+"""Of the keys of such a network together: a module's long name is in the keys of all its parts."""
 MAX_DEPTH = 100
 """Modules in modules; one may hold itself."""
 
@@ -77,8 +82,38 @@ class _Unpickler(pickle.Unpickler):
             return super().find_class(module_name, global_name)
         name = f"{module_name}.{global_name}"
         if name not in self._classes:
-            self._classes[name] = type("Inert", (Inert,), {"name": name})
-        return self._classes[name]
+            # Of no module: torch looks for the source of what an old file calls a module's class.
+            self._classes[name] = type("Inert", (Inert,), {"name": name, "__module__": ""})
+        reader = _READERS.get(f"{module_name} {global_name}")
+        return partial(reader, self._classes[name]) if reader else self._classes[name]
+
+
+def _with_state(inert: type[Inert], data: object, *_: object) -> object:
+    """Read a parameter without its attributes.
+
+    What integers mean may stand in those, as the scales of quantised weights.
+    """
+    is_plain = isinstance(data, torch.Tensor) and data.is_floating_point()
+    return data if is_plain else inert()
+
+
+def _of_type(
+    inert: type[Inert],
+    make: Callable[..., object],
+    kind: object,
+    arguments: tuple[object, ...],
+    state: object,
+) -> object:
+    """Read a tensor without its class and its attributes; torch's own classes add nothing."""
+    made = make(*arguments)
+    is_bare = not state or (isinstance(state, dict) and state.keys() <= _OF_BUFFERS)
+    is_torchs = getattr(kind, "name", "torch.Tensor").startswith("torch.")
+    return made if is_bare and is_torchs else _with_state(inert, made)
+
+
+_OF_BUFFERS = {"persistent", "_is_buffer"}
+"""The attributes of an nn.Buffer."""
+_READERS: dict[str, Callable[..., object]] = {WITH_STATE: _with_state, OF_TYPE: _of_type}
 
 
 def inert_pickle(knows: Callable[[str, str], bool], screened: Iterable[bytes]) -> types.ModuleType:
@@ -106,12 +141,16 @@ def state_dict_of(network: Inert) -> dict[str, torch.Tensor | Inert]:
     """Give the state_dict of what `is_network`; a tensor that only code can make is `Inert` in it.
 
     Raises:
-        CheckpointError: It has more than `MAX_PARTS` parts, or is deeper than `MAX_DEPTH`.
+        CheckpointError: It has more than `MAX_PARTS` parts, or is deeper than `MAX_DEPTH`, or a
+            part's name is no text.
     """
     found: dict[str, torch.Tensor | Inert] = {}
+    letters = 0
     for count, (key, value) in enumerate(_parts(network, "")):
-        if count >= MAX_PARTS:
-            raise CheckpointError(f"holds a network of more than {MAX_PARTS:,} parts")
+        letters += len(key)
+        if count >= MAX_PARTS or letters > MAX_LETTERS:
+            what = f"{MAX_PARTS:,} parts" if count >= MAX_PARTS else f"{MAX_LETTERS:,} letters"
+            raise CheckpointError(f"holds a network of more than {what}: {ADVICE}")
         if isinstance(value, (torch.Tensor, Inert)):
             found[key] = value
     return found
@@ -132,6 +171,12 @@ def _parts(module: Mapping[object, object], prefix: str) -> Iterator[tuple[str, 
             yield from _parts(value, f"{prefix}{name}.")
 
 
-def _part(module: Mapping[object, object], kind: str) -> list[tuple[object, object]]:
+def _part(module: Mapping[object, object], kind: str) -> list[tuple[str, object]]:
     part = module.get(kind)
-    return list(part.items()) if isinstance(part, Mapping) else []
+    items = list(part.items()) if isinstance(part, Mapping) else []
+    for name, _ in items:
+        if not isinstance(name, str):
+            raise CheckpointError(
+                f"holds a network with a part {brief(name)}, not a text: {ADVICE}"
+            )
+    return items

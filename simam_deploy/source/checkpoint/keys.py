@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 WRAPPERS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """A module that wraps another holds it by this name: DataParallel, torch.compile, FSDP, and
@@ -45,8 +46,8 @@ def spellings(keys: Collection[str]) -> Iterator[Spelling]:
             yield current
             current = _without_first(current, _shared(current))
     spelling = _without_wrappers(spelling)
-    for first in dict.fromkeys(name.partition(".")[0] for name in spelling.names.values()):
-        yield _under(spelling, first)
+    for first, names in _by_first(spelling).items():
+        yield _under(spelling, first, names)
 
 
 def under_prefix(spelling: Spelling, prefix: str) -> Spelling:
@@ -100,22 +101,30 @@ def _without_wrappers(spelling: Spelling) -> Spelling:
 
 def _without_neighbours(spelling: Spelling) -> Spelling:
     """Leave out the few keys that stand beside `HOLDER`: they are a loss's or a metric's."""
-    inside = sum(name.startswith(f"{HOLDER}.") for name in spelling.names.values())
-    return _under(spelling, HOLDER) if 2 * inside > len(spelling.names) > inside else spelling
+    inside = _by_first(spelling).get(HOLDER, {})
+    few = 2 * len(inside) > len(spelling.names) > len(inside)
+    return _under(spelling, HOLDER, inside) if few else spelling
 
 
-def _under(spelling: Spelling, first: str) -> Spelling:
+def _by_first(spelling: Spelling) -> dict[str, dict[str, str]]:
+    """Group keys by their names' first part, which is left out.
+
+    In one pass, for of 100,000 keys each may have a first part of its own.
+    """
+    groups: dict[str, dict[str, str]] = {}
+    for key, name in spelling.names.items():
+        first, dot, rest = name.partition(".")
+        if dot:
+            groups.setdefault(first, {})[key] = rest
+    return groups
+
+
+def _under(spelling: Spelling, first: str, names: Mapping[str, str]) -> Spelling:
     """Keep what stands under one holder."""
-    prefix = f"{first}."
-    names = {
-        key: name.removeprefix(prefix)
-        for key, name in spelling.names.items()
-        if name.startswith(prefix)
-    }
-    out = [key for key in spelling.names if key not in names]
-    some = f"{', '.join(out[:2])}{', ...' * (len(out) > 2)}"
-    beside = f"{_keys(len(out))} beside {prefix} left out ({some})"
-    notes = (f"prefix {prefix}", *([beside] if out else []))
+    out = len(spelling.names) - len(names)
+    some = ", ".join(islice((key for key in spelling.names if key not in names), 2))
+    beside = f"{_keys(out)} beside {first}. left out ({some}{', ...' * (out > 2)})"
+    notes = (f"prefix {first}.", *([beside] if out else []))
     return Spelling(names, (*spelling.notes, *notes))
 
 

@@ -24,9 +24,9 @@ from simam_deploy.source.checkpoint.claims import (
     Container,
     Global,
     Inert,
+    Namespace,
     NeedsCodeError,
     call,
-    check_key,
     named,
 )
 from simam_deploy.source.checkpoint.content import ADVICE, damaged, reason
@@ -35,6 +35,8 @@ _LEGACY_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 _LEGACY_HEAD = 32
 """The magic number is all that the first pickle holds: 15 bytes in protocol 2, 26 in 4."""
 _LEGACY_PICKLES = ("magic number", "version", "platform", "object", "storages' keys")
+_EMPTY_SET = 2
+"""What a set is charged: its one byte calls for an object of 216."""
 _SIZE_FIELD = 8
 """Each storage of a legacy file is led by its number of items, a 64-bit integer."""
 
@@ -126,6 +128,8 @@ def _walk(stream: IO[bytes], machine: _Machine) -> None:
                 options=("trust_pickle",),
             )
         try:
+            if opcode.name == "GLOBAL" and stream.tell() - (place or 0) != len(argument) + 2:
+                raise ValueError("a class is named with escapes, which only pickletools reads")
             step(machine, argument)
         except CheckpointError:
             raise
@@ -201,22 +205,31 @@ class _Machine:
         target: list[Any] = self.stack[-1]
         target.extend(items)
 
+    def empty_set(self, _: object) -> None:
+        self.claims.charge(_EMPTY_SET)
+        self.push(Container())
+
     def fill(self, items: list[Any]) -> None:
-        for key in items[::2]:
-            check_key(key)
-        container: Container = self.stack[-1]
-        container.size += len(items) // 2
+        self.claims.fill(self.stack[-1], items[::2])
 
     def fill_set(self, items: list[Any]) -> None:
-        container: Container = self.stack[-1]
-        container.size += self.claims.copy(items).size
+        self.claims.fill(self.stack[-1], items)
+
+    def freeze(self, _: object) -> None:
+        self.push(self.claims.frozen(self.pop_mark()))
 
     def persistent(self, _: object) -> None:
         (request,) = self.take(1)
         if request[0] == "module":  # a legacy file's way to name a network's class, with its text
-            self.push(named(self.claims, request[1].name))
+            self.push(self._module(request[1]))
         else:
             self.push(self.claims.storage(request))
+
+    def _module(self, made: Global) -> Global:
+        self.claims.charge_tensor()
+        if made.name not in self.claims.foreign:
+            raise ValueError("a network's class is none")
+        return made
 
     def reduce(self, _: object) -> None:
         function, arguments = self.take(2)
@@ -233,20 +246,25 @@ class _Machine:
         if isinstance(made, Global) and made.name in self.claims.foreign:
             self.push(Inert())
         elif [made, arguments] == [Global(NAMESPACE), ()]:
-            self.push(Container())
+            self.push(Namespace())
         else:
             raise ValueError("only an argparse.Namespace is made anew")
 
     def build(self, _: object) -> None:
         (state,) = self.take(1)
         target: Container = self.stack[-1]  # a tensor has no size: torch would call its set_
-        parts = [state]
-        if isinstance(target, Inert):  # takes in dicts alone, more than one in a tuple
-            parts = list(state) if isinstance(state, tuple) else parts
-            parts = [part for part in parts if isinstance(part, Container)]
-        for part in parts:
-            self.claims.copy(part)
-            target.size += part.size
+        states = state if isinstance(target, Inert) and isinstance(state, tuple) else (state,)
+        self.claims.charge(len(states))
+        for part in states:
+            if isinstance(part, Container) or not isinstance(target, Inert):
+                self._give(target, part)
+
+    def _give(self, target: Container, state: Container) -> None:
+        copied = self.claims.copy(state)
+        if copied.hides and not isinstance(target, (Inert, Namespace)):
+            raise ValueError("an attribute hides a method")
+        target.hides |= copied.hides
+        target.size += state.size
 
 
 def _constant(make: Callable[[], object]) -> Callable[[_Machine, Any], None]:
@@ -266,7 +284,10 @@ def _newer(step: Callable[[_Machine, Any], None]) -> Callable[[_Machine, Any], N
 
 
 _ARGUMENTS = "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINSTRING"
-_NEWER_ARGUMENTS = "BINBYTES SHORT_BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE8 LONG4"
+_NEWER_ARGUMENTS = "BINBYTES SHORT_BINBYTES BINBYTES8 SHORT_BINUNICODE BINUNICODE8"
+_NEWER_ARGUMENTS += " BYTEARRAY8 BINSTRING"
+"""Without LONG4: an integer over 2,040 bits takes a key's hash, a shape's product and a message's
+digits more time than its bytes are worth."""
 _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(_ARGUMENTS.split(), _Machine.push),
     "PROTO": _Machine.pass_over,
@@ -277,7 +298,7 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_TUPLE": _constant(tuple),
     "EMPTY_LIST": _constant(list),
     "EMPTY_DICT": _constant(Container),
-    "EMPTY_SET": _constant(Container),
+    "EMPTY_SET": _Machine.empty_set,
     "TUPLE": lambda machine, _: machine.push(tuple(machine.pop_mark())),
     "TUPLE1": _tuple(1),
     "TUPLE2": _tuple(2),
@@ -302,5 +323,5 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "STACK_GLOBAL": _newer(_Machine.look_up_stacked),
     "NEWOBJ_EX": _newer(_Machine.new_object_by_name),
     "ADDITEMS": _newer(lambda machine, _: machine.fill_set(machine.pop_mark())),
-    "FROZENSET": _newer(lambda machine, _: machine.push(machine.claims.copy(machine.pop_mark()))),
+    "FROZENSET": _newer(_Machine.freeze),
 }

@@ -10,7 +10,7 @@ from torch import nn
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.cleaning import without_counters
-from simam_deploy.source.checkpoint.content import ADVICE, reason
+from simam_deploy.source.checkpoint.content import ADVICE, brief, reason
 from simam_deploy.source.checkpoint.inert import Inert, is_network, state_dict_of
 from simam_deploy.source.checkpoint.keys import bare
 
@@ -18,6 +18,8 @@ EMA_ENTRIES = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "em
 MODEL_ENTRIES = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights")
 MAX_DEPTH = 3
 """{"ema": {"module": {"state_dict": ...}}} is the deepest seen; a dict may hold itself."""
+MAX_ENTRIES = 50
+"""Dicts and networks under known names. There are 12 names, so 1,728 places for large ones."""
 
 
 class Weights(NamedTuple):
@@ -42,7 +44,7 @@ def find_weights(tree: object) -> Weights:
     root = _unwrap(tree)
     if not isinstance(root, Mapping):
         raise NoWeightsError(f"holds a {_type(tree)}, not a state_dict: {ADVICE}")
-    found = _distinct(_search(root, "", MAX_DEPTH))
+    found = _distinct(_search(root, "", MAX_DEPTH, set()))
     averaged = {entry: found.pop(entry) for entry in list(found) if _is_averaged(entry)}
     if not found and not averaged and _is_state_dict(root):
         return Weights("", root, ())
@@ -63,16 +65,21 @@ def saved_whole(tree: object, entry: str) -> str:
 
 
 def _search(
-    tree: Mapping[object, object], path: str, depth: int
+    tree: Mapping[object, object], path: str, depth: int, seen: set[tuple[int, int]]
 ) -> Iterator[tuple[str, Mapping[object, object]]]:
     for name in (*EMA_ENTRIES, *MODEL_ENTRIES):
-        value = _unwrap(tree.get(name))
-        if not isinstance(value, Mapping):
+        stored = tree.get(name)
+        if not isinstance(stored, (Mapping, nn.Module)) or (id(stored), depth) in seen:
             continue
+        seen.add((id(stored), depth))
+        if len(seen) > MAX_ENTRIES:
+            raise CheckpointError(f"holds more than {MAX_ENTRIES} dicts as weights: {ADVICE}")
+        value = _unwrap(stored)
+        assert isinstance(value, Mapping)
         if _is_state_dict(value):
             yield path + name, value
         elif depth > 1:
-            yield from _search(value, f"{path}{name}.", depth - 1)
+            yield from _search(value, f"{path}{name}.", depth - 1, seen)
 
 
 def _distinct(
@@ -90,7 +97,7 @@ def _only(
     found: dict[str, Mapping[object, object]], root: Mapping[object, object]
 ) -> tuple[str, Mapping[object, object]]:
     if not found:
-        names = ", ".join(f"{key!s:.40}" for key in list(root)[:8]) or "nothing"
+        names = ", ".join(map(brief, list(root)[:8])) or "nothing"
         raise NoWeightsError(f"holds no weights under a known name (it holds {names}): {ADVICE}")
     if len(found) > 1:
         names = " and ".join(repr(entry) for entry in found)

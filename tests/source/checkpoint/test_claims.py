@@ -3,8 +3,10 @@
 import struct
 
 import pytest
+import torch
 
 from simam_deploy.source.checkpoint import load_checkpoint
+from tests.source.checkpoint.conftest import ORDERED_DICT
 
 SIZED = 1 << 40
 
@@ -124,7 +126,11 @@ def calls(forge, name, *arguments):
         ("torch._utils._rebuild_sparse_tensor", (), "holds a sparse tensor"),
         ("torch._utils._rebuild_qtensor", (), "holds a quantized tensor"),
         ("torch._utils._rebuild_nested_tensor", (), "holds a nested tensor"),
-        ("torch._utils._rebuild_meta_tensor_no_storage", (), r"holds a meta \(dataless\) tensor"),
+        (
+            "torch._utils._rebuild_meta_tensor_no_storage",
+            (),
+            r"holds a meta \(dataless\) tensor|lists other storages",
+        ),
         ("posix.system", (), r"asks for posix.system;.*or trust it"),
         ("__builtin__.eval", (), "asks for builtins.eval;.*or trust it"),
         ("builtins.getattr", (), "asks for builtins.getattr;.*or trust it"),
@@ -186,3 +192,104 @@ def test_endless_copies_of_attributes(name, pack, forge, refused):
     state = b"}(" + b"".join(b"J" + struct.pack("<i", i) + b"N" for i in range(3000)) + b"u"
     body = state + b"q\x01" + name + b"q\x02" + (b"h\x02)\x81h\x01" + pack + b"b") * 3000
     refused(forge.state_dict(body), "copies of its own values")
+
+
+FOREIGN = b"ca\nB\nq\x02"
+
+
+@pytest.mark.parametrize(
+    ("long", "again"),
+    [
+        (b"}(" + b"".join(b"J" + struct.pack("<i", i) + b"N" for i in range(3000)) + b"u",
+         b"h\x02)\x81h\x01b"),
+        (b"(" + b"N" * 3000 + b"t", b"h\x02)\x81h\x01b"),
+        (b"(" + b"N" * 3000 + b"t", b"h\x02h\x01R"),
+        (b"(" + b"N" * 3000 + b"t", b"}h\x01Ns"),
+        (b"(" + b"(" + b"N" * 3000 + b"tt", b"}h\x01Ns"),
+        (b"N", b"\x8f\x8f"),
+    ],
+    ids=["attributes", "slots", "arguments", "keys", "nested keys", "sets"],
+)  # fmt: skip
+def test_endless_copies_beside_weights(forge, refused, long, again, monkeypatch):
+    """What a few bytes make objects without code read again: it took hours, or all memory."""
+    monkeypatch.setattr("simam_deploy.source.checkpoint.claims.MAX_PICKLE_BYTES", 8000)
+    body = FOREIGN + b"]" + long + b"q\x01a(" + again * 4000 + b"t\x86"
+    refused(body, "claims more than 8,000 copies of its own values")
+
+
+def mersenne(count):
+    """Numbers whose hash is 0."""
+    return [(k * ((1 << 61) - 1)) << 61 for k in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("start", [b"}", b"ccollections\nOrderedDict\n)R"])
+@pytest.mark.parametrize("wrap", [b"", b"\x85", b"\x85\x85"])
+def test_keys_of_one_hash(forge, refused, start, wrap):
+    """Each is compared with all before it: 500,000 of them took 40 minutes."""
+    pairs = [forge.number(n) + wrap + b"N" for n in mersenne(101)]
+    refused(start + b"(" + b"".join(pairs) + b"u", "claims more than 100 keys of one hash")
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(b"(", b"\x91"), (b"\x8f(", b"\x90"), (b"c__builtin__\nset\n](", b"e\x85R")],
+    ids=["frozenset", "items", "set"],
+)
+def test_members_of_one_hash(forge, refused, start, end):
+    body = start + b"".join(map(forge.number, mersenne(101))) + end
+    refused(body, "claims more than 100 keys of one hash")
+
+
+def test_keys_beside_weights_are_what_they_are(save, weights):
+    """Tuples in tuples, sizes, large numbers; the same ones in many dicts."""
+    keys = {(1, (2.5, "a")): 1, torch.Size((1, 2)): 2, 1 << 90: 3, frozenset({(1, 2)}): 4}
+    value = {"state_dict": weights, "plans": [dict(keys) for _ in range(200)]}
+    assert load_checkpoint(save(value)).weights.keys() == weights.keys()
+
+
+def test_more_tensors_than_torch_save_writes(forge, refused, monkeypatch):
+    monkeypatch.setattr("simam_deploy.source.checkpoint.claims.MAX_TENSORS", 100)
+    for again in (forge.storage(0), forge.tensor(forge.storage(0), (0,))):
+        refused(b"](" + again * 101 + b"e", "claims more than 100 tensors")
+
+
+@pytest.mark.parametrize("kind", ["tensor", "parameter"])
+def test_hooks_that_are_no_dict(forge, refused, kind):
+    """Tensors that hold each other by their hooks: their end overflows the C stack."""
+    tensor = forge.tensor(forge.storage(4), (4,))
+    held = tensor.replace(ORDERED_DICT, tensor)
+    if kind == "parameter":
+        held = forge.call("torch._utils._rebuild_parameter", tensor, b"\x89", tensor)
+    refused(forge.state_dict(held), "a tensor has hooks that are no dict")
+
+
+def test_dtype_that_is_none(forge, refused):
+    body = forge.tensor(
+        forge.storage(4, kind="storage.Untyped"), (1,), more=b"N",
+        name="torch._utils._rebuild_tensor_v3",
+    )  # fmt: skip
+    refused(forge.state_dict(body), r"torch.save did not write \(REDUCE at byte")
+
+
+@pytest.mark.parametrize("name", ["get", "values", "items", "keys"])
+def test_attributes_that_hide_methods(forge, refused, name):
+    """A state_dict has _metadata; one whose `get` is a number ended in a traceback."""
+    state = forge.dictionary(forge.text(name), b"K\x01")
+    refused(ORDERED_DICT + state + b"b", "an attribute hides a method")
+    counter = b"ccollections\nCounter\n" + state + b"\x85R"
+    refused(ORDERED_DICT + counter + b"b", "an attribute hides a method")
+
+
+def test_names_without_end(forge, refused):
+    body = forge.text("m" * 1001) + forge.text("n") + b"\x93"
+    refused(body, "names a class with 1,003 letters")
+
+
+def test_names_with_escapes(forge, refused):
+    r"""pickletools reads "\x74orch" as torch, the unpickler as it stands."""
+    refused(b"c\\x74orch\nfloat32\n", "a class is named with escapes")
+
+
+def test_a_memo_beyond_the_pickle(forge, refused):
+    body = FOREIGN + b"r" + struct.pack("<I", 8_000_000)
+    refused(body, "a value's number is beyond its length")

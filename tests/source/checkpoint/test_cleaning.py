@@ -186,6 +186,13 @@ def test_keys_that_are_no_text(weights, key):
         clean({**weights, key: torch.ones(1)}, ROOM)
 
 
+def test_a_key_without_end(weights):
+    """Its prefixes are taken off one by one."""
+    key = "module." * 143
+    with pytest.raises(CheckpointError, match="has a key of 1,001 letters in its state_dict"):
+        clean({**weights, key: torch.ones(1)}, ROOM)
+
+
 def test_nothing_but_counters():
     with pytest.raises(CheckpointError, match=r"holds no weights"):
         clean({"a.total_ops": torch.ones(1)}, ROOM)

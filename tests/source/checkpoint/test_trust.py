@@ -87,17 +87,72 @@ def test_code_does_not_run(save, weights, tmp_path):
         PureWindowsPath("C:/run"), Path("run"), Kind.BEST, np.float64(0.5), np.zeros(3),
         {"history": collections.deque([1.0, 2.0], 9)}, collections.defaultdict(list, a=[1]),
         torch.ones, [Net(nn.Linear(2, 2))], datetime.date(2026, 1, 1), torch.Generator,
-        {Path("a"): 1},
+        {Path("a"): 1}, bytearray(b"a"),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_objects_beside_weights(beside, protocol, weights, tmp_path):
     file = tmp_path / "m.pth"
     torch.save({"state_dict": weights, "beside": beside}, file, pickle_protocol=protocol)
     checkpoint = load_checkpoint(file)
     assert equal(checkpoint.weights, weights)
-    assert "objects read without their code" in checkpoint.notes[0]
+    noted = "objects read without their code" in "".join(checkpoint.notes)
+    assert noted or (type(beside), protocol) == (bytearray, 5)
+
+
+class Odd(torch.Tensor):
+    pass
+
+
+def with_attribute(tensor):
+    tensor.is_expert = True
+    return tensor
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz.*:UserWarning", "ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*prototype.*:UserWarning", "ignore:.*beta.*:UserWarning")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.eye(3).to_sparse(),
+        lambda: torch.eye(3).to_sparse_csr(),
+        lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        lambda: torch.ones(2, device="meta"),
+        lambda: with_attribute(torch.ones(2, dtype=torch.int8)),
+    ],
+    ids=["sparse", "csr", "quantized", "nested", "meta", "integers with attributes"],
+)
+def test_odd_tensors_beside_weights(make, save, weights):
+    assert equal(load_checkpoint(save({"state_dict": weights, "x": make()})).weights, weights)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize(
+    "value",
+    [
+        with_attribute(nn.Parameter(torch.ones(2))),
+        with_attribute(torch.ones(2)),
+        torch.ones(2).as_subclass(Odd),
+        nn.Buffer(torch.ones(2, dtype=torch.int64)),
+    ],
+    ids=["parameter", "tensor", "class", "buffer"],
+)
+def test_weights_are_read_without_their_attributes(value, protocol, tmp_path, weights):
+    torch.save({**weights, "x": value}, tmp_path / "m.pth", pickle_protocol=protocol)
+    loaded = load_checkpoint(tmp_path / "m.pth").weights["x"]
+    assert type(loaded) is torch.Tensor
+    assert loaded.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("parameter", [False, True])
+def test_integers_may_mean_what_their_attributes_say(parameter, save, weights):
+    """As the scales of quantised weights do."""
+    value = torch.ones(2, dtype=torch.int8)
+    value = nn.Parameter(value, requires_grad=False) if parameter else value
+    with pytest.raises(CheckpointError, match=r"asks for torch\._\S+ under 'x'; .*or trust it"):
+        load_checkpoint(save({**weights, "x": with_attribute(value)}))
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -131,6 +186,42 @@ def test_a_network_that_holds_itself(tmp_path):
     network.weight = nn.Parameter(torch.ones(1))
     torch.save(network, tmp_path / "m.pt")
     with pytest.raises(CheckpointError, match="modules more than 100 deep"):
+        load_checkpoint(tmp_path / "m.pt")
+
+
+class Twice:
+    """Holds another twice, which holds another twice: its text would have 2^60 letters."""
+
+    def __init__(self, depth=60):
+        self.a = self.b = Twice(depth - 1) if depth else None
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ({Twice(): 1}, r"asks for \S+\.Twice"),
+        ({Twice(): torch.ones(1)}, "has the key of type Inert in its state_dict, not a text"),
+    ],
+)
+def test_an_object_without_end_is_not_spelt(value, says, save):
+    with pytest.raises(CheckpointError, match=says):
+        load_checkpoint(save(value))
+
+
+def test_nor_is_it_a_part_of_a_network(save):
+    network = nn.Module()
+    network._parameters[Twice()] = nn.Parameter(torch.ones(1))
+    with pytest.raises(CheckpointError, match="a part of type Inert, not a text"):
+        load_checkpoint(save(network))
+
+
+def test_keys_that_multiply_are_bounded(tmp_path):
+    """One long name is in the key of every part: a pickle of 2 MB made 100 GB of them."""
+    network = nn.Module()
+    inner = network._modules["m" * 100_000] = nn.Module()
+    inner._parameters.update(dict.fromkeys(map(str, range(100)), nn.Parameter(torch.ones(1))))
+    torch.save(network, tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match="a network of more than 8,388,608 letters"):
         load_checkpoint(tmp_path / "m.pt")
 
 

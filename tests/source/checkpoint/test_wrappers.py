@@ -125,3 +125,27 @@ def test_one_network_under_two_names():
 def test_no_weights(tree, says):
     with pytest.raises(CheckpointError, match=says):
         find_weights(tree)
+
+
+def test_dicts_under_many_names_are_bounded():
+    """Twelve names, three deep: each of 1,728 places could hold all that the file has."""
+    names = ("ema", "model", "state_dict", "net", "network", "module", "weights")
+    tree = {name: {name: {name: {} for name in names} for name in names} for name in names}
+    with pytest.raises(CheckpointError, match="more than 50 dicts as weights"):
+        find_weights(tree)
+
+
+def test_a_dict_under_many_names_is_searched_once():
+    class Counted(dict):
+        asked = 0
+
+        def values(self):
+            Counted.asked += 1
+            return super().values()
+
+    tree = Counted(a=1)
+    for _ in range(2):
+        tree = dict.fromkeys(("ema", "model", "state_dict", "net", "network"), tree)
+    with pytest.raises(CheckpointError, match="no weights under a known name"):
+        find_weights({"model": tree})
+    assert Counted.asked == 1
