@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import shape_text
-from simam_deploy.errors import CheckpointError, InputError, NetworkError
+from simam_deploy.errors import InputError, NetworkError
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
 from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.stated.choice import contradicted_size, input_shape, take
+from simam_deploy.source.stated.choice import input_shape, take
 from simam_deploy.source.subject import Opset, Subject, Traced
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 
@@ -44,13 +44,10 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         raise _with_a_way_on(error, checkpoint) from None
     family = identity.network.family
     stated = checkpoint.stated
-    try:
-        e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family)
-    except CheckpointError as error:
-        raise error.reworded(f"{source.name}: {error}") from None
+    e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family, source.name)
     shape, found = input_shape(options.input_shape, stated, family.input_shape)
     plan = plan_input(family, options.dynamic, shape, options.input_names)
-    taken = take(stated, family.preprocessing)
+    taken = take(stated, plan.spec.shape, family.preprocessing)
     if identity.num_outputs is None:  # a backbone's maps are no scores
         taken.facts.pop("classes", None)
     model = build(identity, checkpoint.weights, e_lambda.value)
@@ -70,7 +67,7 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         notes=(*_notes(checkpoint, identity), *found, *taken.notes),
         contradictions=(
             *contradicted_lambda(options.e_lambda, stated.lambdas),
-            *contradicted_size(stated, plan.spec.shape),
+            *taken.contradictions,
         ),
         shapes=tuple((shape,) for shape in plan.validation_shapes(smallest)),
         precision="fp32",

@@ -17,8 +17,8 @@ def read_stated(tree: object, metadata: Mapping[str, str], path: Path | None = N
     """Read what is said beside the weights; nothing in the file is run.
 
     Args:
-        tree: What a checkpoint holds; objects of unknown classes are dicts of what they stored.
-            None of an .onnx.
+        tree: What a checkpoint holds, read without its code: objects of unknown classes are dicts
+            of what they stored. None of an .onnx.
         metadata: The text metadata of a safetensors or ONNX file.
         path: A checkpoint, for what its name and its folder's say of lambda.
     """

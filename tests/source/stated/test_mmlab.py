@@ -111,7 +111,7 @@ def test_version_3(save, weights):
     fit = {"resize": [640, 480], "keep_ratio": True, "pad_divisor": 64}
     assert said(read, "fits") == [(fit, pipeline)]
     assert said(read, "sizes") == [((512, 640), pipeline)]
-    facts = take(read.stated).facts
+    facts = take(read.stated, (1, 3, 512, 640)).facts
     assert FACTS["preprocessing"].holds(facts["preprocessing"])
     assert facts["classes"] == list(NAMES)
 
@@ -186,7 +186,7 @@ def test_normalisation_has_its_places(weights, tmp_path):
 def test_places_that_disagree_are_left_open(weights, tmp_path):
     meta = {"CLASSES": NAMES, "dataset_meta": {"classes": ("dog", "cat")}}
     torch.save({"meta": meta, "state_dict": weights}, tmp_path / "m.pth")
-    taken = take(load_checkpoint(tmp_path / "m.pth").stated)
+    taken = take(load_checkpoint(tmp_path / "m.pth").stated, (1, 3, 8, 8))
     assert "classes" not in taken.facts
     assert taken.notes == (
         "two lists of class names: person, car, file (meta.CLASSES), and dog, cat, "
