@@ -172,9 +172,10 @@ def test_levels_in_pixels_are_told_by_their_size():
     assert levels.value == {"color": "RGB", "scale": 1.0, "mean": [127.5] * 3, "std": [128.0] * 3}
 
 
-def test_looking_is_bounded():
+@pytest.mark.parametrize("innermost", [{"e_lambda": 0.1}, 0])
+def test_looking_is_bounded(innermost):
     """Lists of lists, each ten times in the next: 10^20 places, of which 100,000 are looked at."""
-    nested = {"e_lambda": 0.1}
+    nested = innermost
     for _ in range(20):
         nested = [nested] * 10
     stated = read_stated({"args": {"e_lambda": 0.1, "x": nested}}, {})
