@@ -68,7 +68,9 @@ def _preprocessing(stated: Stated, published: Mapping[str, Any] | None) -> dict[
 
 
 def _notes(stated: Stated, facts: Mapping[str, Any]) -> Iterator[str]:
-    """Say where what was taken was found."""
+    """Say where what was taken was found, and what could not be read."""
+    for text in stated.unread:
+        yield f"{text.where} is {text.value}: left unread"
     if names := stated.one("classes"):
         yield f"{len(names.value)} class names, {names.where}"
     known = "preprocessing" in facts

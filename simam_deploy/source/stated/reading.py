@@ -25,4 +25,5 @@ def read_stated(tree: object, metadata: Mapping[str, str], path: Path | None = N
     places = find_places(tree, metadata)
     by_name = find_in_names(path) if path is not None else ()
     lambdas = Stated(lambdas=(*find_lambdas(places), *by_name))
-    return Stated() + lambdas + read_mmlab(places) + read_yolo(places) + read_arguments(places)
+    unread = Stated(unread=places.unread)
+    return unread + lambdas + read_mmlab(places) + read_yolo(places) + read_arguments(places)
