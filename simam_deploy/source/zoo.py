@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,9 +48,9 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family, source.name)
     shape, found = input_shape(options.input_shape, stated, family.input_shape)
     plan = plan_input(family, options.dynamic, shape, options.input_names)
-    taken = take(stated, plan.spec.shape, family.preprocessing)
     if identity.num_outputs is None:  # a backbone's maps are no scores
-        taken.facts.pop("classes", None)
+        stated = replace(stated, classes=())
+    taken = take(stated, plan.spec.shape, family.preprocessing)
     model = build(identity, checkpoint.weights, e_lambda.value)
     smallest = _smallest_workable(model, plan)
     names = fit_outputs(options.output_names, family.output_names)

@@ -159,6 +159,7 @@ def test_metadata_of_safetensors(tmp_path, weights):
         ({"mean": [0.5] * 3, "std": [1.0]}, "levels"),
         ({"mean": [0.5] * 2, "std": [1.0] * 2}, "levels"),
         ({"mean": None, "std": None}, "levels"),
+        ({"mean": [1e40], "std": [1.0]}, "levels"),
         ({"mean": 0.5, "std": 0.5}, "levels"),
         ({"mean": [float("nan")] * 3, "std": [1.0] * 3}, "levels"),
         ({"mean": torch.ones(9, 9), "std": torch.ones(9, 9)}, "levels"),

@@ -119,6 +119,7 @@ def test_an_ultralytics_onnx():
         ({"imgsz": "nan"}, "sizes", []),
         ({"stride": "[8, 16, 64]"}, "fits", [{"resize": [640, 480], **LETTERBOX,
                                              "pad_divisor": 64}]),
+        ({"stride": "1e99"}, "fits", [{"resize": [640, 480], **LETTERBOX}]),
         ({"stride": "-1e99"}, "fits", [{"resize": [640, 480], **LETTERBOX}]),
     ],
 )  # fmt: skip
