@@ -20,10 +20,16 @@ class Lambda:
     source: str
 
 
-def choose_lambda(option: float | None, said: Sequence[Said], family: Family) -> Lambda:
+def choose_lambda(option: float | None, said: Sequence[Said], family: Family, file: str) -> Lambda:
     """Take the option's lambda, else the file's or its folder's, else the published one.
 
     A wrong lambda shows in no shape and no key, so two places that disagree are an error.
+
+    Args:
+        option: The option's.
+        said: What the file and names say.
+        family: Of the network.
+        file: The file's name, for the error.
 
     Raises:
         UsageError: The option is no finite number >= 0.
@@ -37,22 +43,22 @@ def choose_lambda(option: float | None, said: Sequence[Said], family: Family) ->
         return Lambda(option, "given")
     if not said:
         return Lambda(family.e_lambda, f"assumed: the value published for {family.title}")
-    _check(said)
+    _check(said, file)
     return Lambda(said[0].value, said[0].where)
 
 
-def _check(said: Sequence[Said]) -> None:
+def _check(said: Sequence[Said], file: str) -> None:
     for one in said:
         if isinstance(one.value, str):
             raise CheckpointError(
-                f"has {one.value} for lambda, {one.where}, where a finite number >= 0 is wanted: "
-                "say the right one",
+                f"{file}: has {one.value} for lambda, {one.where}, where a finite number >= 0 is "
+                "wanted: say the right one",
                 options=("e_lambda",),
             )
     if len(said) > 1:
         first, other = said[:2]
         raise CheckpointError(
-            f"has two values of lambda: {first.value:g}, {first.where}, and "
+            f"{file}: has two values of lambda: {first.value:g}, {first.where}, and "
             f"{other.value:g}, {other.where}: say which",
             options=("e_lambda",),
         )

@@ -23,7 +23,6 @@ from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellin
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_free_input
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import input_shape
-from simam_deploy.source.stated.reading import read_stated
 from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, say_stated, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
@@ -65,7 +64,7 @@ def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     if module is None:
         return None
     name = f"module:{type(module).__name__}"
-    stated = read_stated(tree, {}, source)
+    stated = load_checkpoint(source, trust_pickle=True).stated  # read again, without its code
     return _stated_subject(module, options, opset, name, file_facts(source), stated)
 
 

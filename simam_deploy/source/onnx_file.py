@@ -12,6 +12,7 @@ from simam_deploy.errors import UsageError
 from simam_deploy.runtime.graph_runner import run_exact
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.stated.choice import size_of_input
 from simam_deploy.source.stated.reading import read_stated
 from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import (
@@ -128,7 +129,7 @@ def _shapes(
 def _concrete(spec: TensorSpec, batch: int, stated: Stated | None = None) -> tuple[int, ...]:
     """Fill a spec's free dimensions; those of a picture by what the file says, if it does."""
     filled = [d if isinstance(d, int) else ASSUMED_SIZE for d in spec.shape]
-    size = stated.one("sizes") if stated and len(filled) == 4 else None
+    size = size_of_input(stated) if stated and len(filled) == 4 else None
     if size and all(isinstance(d, str) for d in spec.shape[2:]):
         filled[2:] = size.value
     if spec.shape and isinstance(spec.shape[0], str):

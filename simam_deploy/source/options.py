@@ -23,8 +23,9 @@ class NetworkOptions:
             published value.
         dynamic: "none", "batch" or "hw" (batch, height and width, or frames); by default "batch",
             and "hw" for audio.
-        input_shape: Full shape, or for a published network the shape without the batch; a network
-            of your own needs it.
+        input_shape: Full shape, or for a published network the shape without the batch; by default
+            of the size that the file says, else the published one. A network of your own needs it
+            where its file says none.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
         trust_pickle: Whether the source may run code while it is loaded.
@@ -50,7 +51,10 @@ class NetworkOptions:
         choices=DYNAMIC,
     )
     input_shape: Sequence[int] | None = option(
-        None, "e.g. 1x3x224x224 or 3x224x224", SHAPE, metavar="SHAPE"
+        None,
+        "e.g. 1x3x224x224 or 3x224x224 (default: what the file says, else the published one)",
+        SHAPE,
+        metavar="SHAPE",
     )
     input_names: Sequence[str] | None = option(None, "the input's name", NAMES, metavar="NAME")
     output_names: Sequence[str] | None = option(None, "the outputs' names", NAMES, metavar="A,B")

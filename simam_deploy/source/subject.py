@@ -12,7 +12,7 @@ from simam_deploy.core.specs import SimamSite
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.lambdas import Lambda, other_lambdas
-from simam_deploy.source.stated.choice import contradicted_size, take
+from simam_deploy.source.stated.choice import take
 from simam_deploy.source.stated.record import Stated
 
 if TYPE_CHECKING:
@@ -96,15 +96,12 @@ def say_stated(subject: Subject, stated: Stated, notes: Sequence[str] = ()) -> S
         stated: What the file says.
         notes: On what was taken before.
     """
-    taken = take(stated)
+    taken = take(stated, subject.shapes[0][0])
     return replace(
         subject,
         facts={**taken.facts, **subject.facts},
         notes=(*subject.notes, *notes, *taken.notes),
-        contradictions=(
-            *subject.contradictions,
-            *contradicted_size(stated, subject.shapes[0][0]),
-        ),
+        contradictions=(*subject.contradictions, *taken.contradictions),
         stated=stated,
     )
 

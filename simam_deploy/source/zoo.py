@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import shape_text
-from simam_deploy.errors import CheckpointError, InputError, NetworkError
+from simam_deploy.errors import InputError, NetworkError
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
 from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.stated.choice import contradicted_size, input_shape, take
+from simam_deploy.source.stated.choice import input_shape, take
 from simam_deploy.source.subject import Opset, Subject, Traced
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 
@@ -44,15 +45,12 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         raise _with_a_way_on(error, checkpoint) from None
     family = identity.network.family
     stated = checkpoint.stated
-    try:
-        e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family)
-    except CheckpointError as error:
-        raise error.reworded(f"{source.name}: {error}") from None
+    e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family, source.name)
     shape, found = input_shape(options.input_shape, stated, family.input_shape)
     plan = plan_input(family, options.dynamic, shape, options.input_names)
-    taken = take(stated, family.preprocessing)
     if identity.num_outputs is None:  # a backbone's maps are no scores
-        taken.facts.pop("classes", None)
+        stated = replace(stated, classes=())
+    taken = take(stated, plan.spec.shape, family.preprocessing)
     model = build(identity, checkpoint.weights, e_lambda.value)
     smallest = _smallest_workable(model, plan)
     names = fit_outputs(options.output_names, family.output_names)
@@ -70,7 +68,7 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         notes=(*_notes(checkpoint, identity), *found, *taken.notes),
         contradictions=(
             *contradicted_lambda(options.e_lambda, stated.lambdas),
-            *contradicted_size(stated, plan.spec.shape),
+            *taken.contradictions,
         ),
         shapes=tuple((shape,) for shape in plan.validation_shapes(smallest)),
         precision="fp32",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from simam_deploy import NetworkOptions, OnnxOptions, UsageError, export_onnx
+from simam_deploy import NetworkOptions, OnnxOptions, UsageError, export_onnx, validate_models
 from simam_deploy.cli.export import main
 from simam_deploy.core.caveats import caveats
 from simam_deploy.engine.build.prepare import prepare_graph
@@ -126,6 +126,8 @@ def test_a_network_that_was_trained_with_another_lambda(tmp_path):
     assert artifact.inputs[0].shape == ("batch", 3, 32, 32)
     again = export_onnx(artifact.path, tmp_path / "again.onnx")
     assert again.contradictions == (line,)
+    report = validate_models(path, artifact.path, NetworkOptions(model=MODEL))
+    assert report.notes.count(line) == 2  # of the source, and of the file
 
 
 @pytest.mark.parametrize("said", [0.01, "1e-2", None])

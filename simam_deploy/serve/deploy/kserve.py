@@ -12,7 +12,7 @@ from simam_deploy.core.manifest import read_artifact
 from simam_deploy.core.place import YAML, YAML_HEAD, place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.staging import explained, publish, staging_folder
-from simam_deploy.errors import InputError, UsageError
+from simam_deploy.errors import UsageError
 from simam_deploy.serve.deploy.names import check_model_name, check_service_name
 from simam_deploy.serve.deploy.result import Deployment
 
@@ -150,8 +150,6 @@ def _service(name: str, replicas: dict[str, int], model: dict[str, Any]) -> dict
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    try:
-        import yaml
-    except ModuleNotFoundError:
-        raise InputError("PyYAML is missing: pip install 'simam-deploy[serve]'") from None
+    import yaml
+
     return str(yaml.safe_dump(document, sort_keys=False))

@@ -93,8 +93,10 @@ def _one_line(text: str) -> str:
 def _load(path: Path, *, trust_pickle: bool) -> Checkpoint:
     size = file_size(path)  # first: to open a pipe would wait for ever
     kind = identify(path)
+    stated = read_stated(None, {}, path)  # of the names alone
     try:
         contents = read_contents(path, kind, size)
+        stated = read_stated(contents.tree, contents.metadata, path)
         found, cleaned = _weights(contents, size)
     except NeedsCodeError:
         if not trust_pickle:
@@ -107,7 +109,7 @@ def _load(path: Path, *, trust_pickle: bool) -> Checkpoint:
         size=size,
         entry=found.entry,
         found=cleaned,
-        stated=read_stated(contents.tree, contents.metadata, path),
+        stated=stated,
         decided=found.notes + _unread(contents),
         pickled=saved_whole(contents.tree, found.entry),
     )

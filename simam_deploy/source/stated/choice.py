@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simam_deploy.core.specs import TensorSpec, shape_text
-from simam_deploy.source.stated.record import Stated, shown
+from simam_deploy.source.stated.record import Said, Stated, shown
 
 _FIT = ("resize", "crop", "keep_ratio", "stretch", "pad", "pad_value", "pad_divisor")
 _IMAGE = {"kind": "image", "layout": "NCHW"}
+MOST_PIXELS = 1 << 21
+"""Of an input that a file names: 1024 x 2048. Three of them take a ResNet some 0.5 GB; who wants
+more says so."""
 
 
 @dataclass(frozen=True)
@@ -20,26 +23,37 @@ class Taken:
     Attributes:
         facts: For the manifest: `preprocessing` and `classes`, where they are known.
         notes: Where each was found, and what is left open.
+        contradictions: Where the file says other than the input is.
     """
 
     facts: dict[str, Any]
     notes: tuple[str, ...]
+    contradictions: tuple[str, ...]
 
 
-def take(stated: Stated, published: Mapping[str, Any] | None = None) -> Taken:
+def take(
+    stated: Stated, shape: Sequence[int | str], published: Mapping[str, Any] | None = None
+) -> Taken:
     """Take class names, and how a picture becomes an input.
 
     Args:
         stated: What the file says.
+        shape: The first input's, (N, C, H, W) where it is a picture; a text is a free dimension.
         published: The `preprocessing` of the network's family, None where it is of none; what the
             file says of it takes the place of that part.
     """
     facts: dict[str, Any] = {}
+    size, channels = _contradicted_size(stated, shape), [*_contradicted_channels(stated, shape)]
+    if len(shape) != 4:
+        stated = replace(stated, levels=(), fits=(), sizes=())
+    elif channels:
+        stated = replace(stated, levels=())
     if prepared := _preprocessing(stated, published):
         facts["preprocessing"] = prepared
     if names := stated.one("classes"):
         facts["classes"] = list(names.value)
-    return Taken(facts, (*_notes(stated, facts), *stated.disagreements()))
+    notes = (*_notes(stated, facts), *stated.disagreements())
+    return Taken(facts, notes, (*size, *channels))
 
 
 def _preprocessing(stated: Stated, published: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -54,7 +68,9 @@ def _preprocessing(stated: Stated, published: Mapping[str, Any] | None) -> dict[
 
 
 def _notes(stated: Stated, facts: Mapping[str, Any]) -> Iterator[str]:
-    """Say where what was taken was found."""
+    """Say where what was taken was found, and what could not be read."""
+    for text in stated.unread:
+        yield f"{text.where} is {text.value}: left unread"
     if names := stated.one("classes"):
         yield f"{len(names.value)} class names, {names.where}"
     known = "preprocessing" in facts
@@ -77,7 +93,7 @@ def input_shape(
     Returns:
         The shape, None where nobody says it, and a note on where it was found.
     """
-    said, levels = stated.one("sizes"), stated.one("levels")
+    said, levels = size_of_input(stated), stated.one("levels")
     if given is not None or said is None or len(published) not in (0, 3):
         return given, ()
     channels = published[0] if published else len(levels.value["mean"]) if levels else 3
@@ -85,7 +101,21 @@ def input_shape(
     return shape, (f"input of {shape_text(said.value)}, {said.where}",)
 
 
-def contradicted_size(stated: Stated, shape: Sequence[int | str]) -> Iterator[str]:
+def size_of_input(stated: Stated) -> Said | None:
+    """Give the (height, width) that a file says, None where it is too large on its word alone."""
+    said = stated.one("sizes")
+    return said if said and said.value[0] * said.value[1] <= MOST_PIXELS else None
+
+
+def _contradicted_channels(stated: Stated, shape: Sequence[int | str]) -> Iterator[str]:
+    """Say where a picture has other channels than the file normalises."""
+    levels = stated.one("levels")
+    count = len(levels.value["mean"]) if levels else None
+    if levels and len(shape) == 4 and isinstance(shape[1], int) and shape[1] != count:
+        yield f"the input has {shape[1]} channels, and {levels.where} normalises {count}: left out"
+
+
+def _contradicted_size(stated: Stated, shape: Sequence[int | str]) -> Iterator[str]:
     """Say where an input (N, C, H, W) has another height or width than the file names."""
     said, size = stated.one("sizes"), tuple(n for n in shape[2:] if isinstance(n, int))
     if said is not None and len(shape) == 4 and len(size) == 2 and size != said.value:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from torch import nn
-
 from simam_deploy.source.stated.text import read_text
 
 MOST_VALUES = 100_000
@@ -47,7 +45,7 @@ def held(value: object, path: str = "") -> Held:
     maker = "" if type(value) is dict else str(getattr(type(value), "name", type(value).__name__))
     if isinstance(value, str):
         value = read_text(value)
-    if isinstance(value, (argparse.Namespace, nn.Module)):
+    if isinstance(value, argparse.Namespace):
         value = vars(value)
     if isinstance(value, Mapping) and isinstance(value.get("_content"), Mapping):
         value = value["_content"]

@@ -16,7 +16,7 @@ from simam_deploy.source.stated.places import Places, where
 from simam_deploy.source.stated.record import Said
 from simam_deploy.source.stated.values import number
 
-ARGUMENT_KEYS = ("e_lambda", "simam_lambda", "attention_param")
+ARGUMENT_KEYS = ("e_lambda", "simam_lambda", "simam_e_lambda", "attention_param")
 TOP_KEYS = (*ARGUMENT_KEYS, "lambda")
 """Among a script's arguments a bare "lambda" is as often the weight of some loss."""
 OWN_KEYS = (*TOP_KEYS, "lambda_", "lambda_p", "lam")
@@ -60,9 +60,10 @@ def _is_simam(part: Held) -> bool:
 
 
 def _is_of_simam(part: Held) -> bool:
-    """Tell the configuration of a SimAM layer, as dict(type="SimAM", lambda_=0.1)."""
-    kind = part.get("type")
-    return isinstance(kind, str) and "simam" in kind.lower()
+    """Tell the configuration of a SimAM layer, as simam=dict(lam=0.1), dict(type="SimAM", ...)."""
+    kinds = [part.get(key) for key in ("type", "_target_")]
+    kinds += [part.path.rstrip(".").rpartition(".")[2]]
+    return any(isinstance(kind, str) and "simam" in kind.lower() for kind in kinds)
 
 
 def _checked(value: object) -> float | str:

@@ -15,6 +15,7 @@ PLACES = (
 )
 """Version 3, version 2, and the name that both begin with."""
 _MOST_STEPS = 64
+_WHITE = 255
 _SHAPING = ("resize", "crop", "pad", "affine", "expand", "rotate", "letter")
 """What in a step's name says that it changes sizes."""
 
@@ -48,6 +49,8 @@ def read_fit(steps: list[Held], divisor: object) -> dict[str, Any] | None:
             return None
         fit |= read
     if "resize" not in fit or fit.pop("box", fit["resize"]) != fit["resize"]:
+        return None
+    if "crop" in fit and not (isinstance(fit["resize"], int) and fit["crop"] <= fit["resize"]):
         return None
     # Pad behind Normalize fills with what no pixel is: only zeros can be said.
     if any(kind_of(step) == "Normalize" for step in steps) and fit.pop("pad_value", 0) != 0:
@@ -150,7 +153,8 @@ def _value_of(step: Held) -> float | None:
     value = step.values.get("pad_val", 0)
     value = value.get("img", 0) if isinstance(value, Mapping) else value
     found = set(numbers(value) or ()) if isinstance(value, (list, tuple)) else {number(value)}
-    return found.pop() if len(found) == 1 else None
+    one = found.pop() if len(found) == 1 else None
+    return one if one is not None and 0 <= one <= _WHITE else None
 
 
 _READERS = {

@@ -17,12 +17,13 @@ def read_stated(tree: object, metadata: Mapping[str, str], path: Path | None = N
     """Read what is said beside the weights; nothing in the file is run.
 
     Args:
-        tree: What a checkpoint holds; objects of unknown classes are dicts of what they stored.
-            None of an .onnx.
+        tree: What a checkpoint holds, read without its code: objects of unknown classes are dicts
+            of what they stored. None of an .onnx.
         metadata: The text metadata of a safetensors or ONNX file.
         path: A checkpoint, for what its name and its folder's say of lambda.
     """
     places = find_places(tree, metadata)
     by_name = find_in_names(path) if path is not None else ()
     lambdas = Stated(lambdas=(*find_lambdas(places), *by_name))
-    return Stated() + lambdas + read_mmlab(places) + read_yolo(places) + read_arguments(places)
+    unread = Stated(unread=places.unread)
+    return unread + lambdas + read_mmlab(places) + read_yolo(places) + read_arguments(places)

@@ -31,6 +31,7 @@ class Stated:
         levels: What becomes of a pixel: the manifest's `color`, `scale`, `mean` and `std`.
         fits: How a picture is brought to size: its `resize`, `crop`, `keep_ratio`, `pad` and so on.
         sizes: The input's (height, width) in pixels.
+        unread: In words, texts that could not be read.
     """
 
     lambdas: tuple[Said, ...] = ()
@@ -38,6 +39,7 @@ class Stated:
     levels: tuple[Said, ...] = ()
     fits: tuple[Said, ...] = ()
     sizes: tuple[Said, ...] = ()
+    unread: tuple[Said, ...] = ()
 
     def __add__(self, other: Stated) -> Stated:
         """Add what was found elsewhere; what was said before is not said again."""

@@ -20,6 +20,7 @@ def read_text(text: str) -> object:
     """
     if len(text) > LARGEST:
         return None
+    text = text.removeprefix("\ufeff")
     if text.lstrip()[:1] in ("{", "["):
         try:
             return parse_json(text, LARGEST)

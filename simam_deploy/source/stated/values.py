@@ -16,6 +16,8 @@ MOST_NAMES = 1 << 16
 """ImageNet-21k has 21,841 classes."""
 _LONGEST_NAME = 256
 _CHANNELS = (1, 3)
+_LARGEST_LEVEL = 1e6
+"""Of what a pixel of 0 to 255 is moved or divided by."""
 
 
 def number(value: object) -> float | None:
@@ -73,7 +75,7 @@ def levels(mean: object, std: object, color: str) -> dict[str, object] | None:
     means, stds = numbers(mean), numbers(std)
     if not means or not stds or len(means) != len(stds) or len(means) not in _CHANNELS:
         return None
-    if min(stds) <= 0:
+    if min(stds) <= 0 or max(map(abs, (*means, *stds))) > _LARGEST_LEVEL:
         return None
     scale = 1 / 255 if max(*means, *stds) <= 1 else 1.0
     return {"color": color, "scale": scale, "mean": means, "std": stds}

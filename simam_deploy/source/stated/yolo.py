@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 
-from simam_deploy.source.stated.fields import Held, follow
+from simam_deploy.source.stated.fields import Held, follow, printable
 from simam_deploy.source.stated.places import Places, where
 from simam_deploy.source.stated.record import Said, Stated
-from simam_deploy.source.stated.values import names, number, numbers, sides
+from simam_deploy.source.stated.values import names, number, numbers, side, sides
 
 BOXED = ("detect", "segment", "pose", "obb")
 """Tasks whose pictures are letterboxed."""
@@ -63,13 +63,15 @@ def _task(said: list[Held], networks: list[Held]) -> Said | None:
             return Said(task, where(f"{part.path}task"))
     for part in networks:
         if task := _TASKS.get(part.maker.rpartition(".")[2]):
-            return Said(task, where(f"{part.path}{part.maker}"))
+            return Said(task, where(f"{part.path}{printable(part.maker)}"))
     return None
 
 
 def _stride(described: list[Held]) -> int:
-    found = [max(numbers(p.get("stride")) or [number(p.get("stride")) or 0]) for p in described]
-    return int(max([*found, 0])) or _STRIDE
+    """Give the largest; those of the maps are a list."""
+    said = [part.get("stride") for part in described]
+    found = [side(max(numbers(value) or [number(value) or 0])) for value in said]
+    return max((stride for stride in found if stride), default=_STRIDE)
 
 
 def _levels(described: list[Held], task: Said | None) -> Iterator[Said]:

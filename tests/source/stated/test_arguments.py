@@ -9,7 +9,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from simam_deploy.source.checkpoint import load_checkpoint
+from simam_deploy.source.stated.choice import take
 from simam_deploy.source.stated.reading import read_stated
+from simam_deploy.source.stated.text import LARGEST
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 SCALED = {"color": "RGB", "scale": 1 / 255, **IMAGENET}
@@ -102,12 +104,29 @@ def test_omegaconf(save, weights):
         ("Namespace(lr=0.1, e_lambda=0.01)", "e_lambda"),
         ("{'lr': 0.1, 'model': {'type': 'SimAMResNet', 'lambda': 0.01}}", "model.lambda"),
         ("model = dict(layers=[dict(e_lambda=1 / 100)])", "model.layers.e_lambda"),
+        ("model:\r\n  simam:\r\n    lam: 1e-2\r\n", "model.simam.lam"),
+        ("\ufeff{'a': {'_target_': 'nets.SimAM', 'lambda_': 0.01}}", "a.lambda_"),
     ],
 )
 def test_arguments_as_text(text, where, weights, tmp_path):
     torch.save({"cfg": text, "model_state": weights, "state_dict": weights}, tmp_path / "m.pth")
     stated = load_checkpoint(tmp_path / "m.pth").stated
     assert said(stated, "lambdas") == [(0.01, f"file (cfg.{where})")]
+
+
+@pytest.mark.parametrize("text", ["x = 1 #" + "x" * LARGEST, "<xml>" * 99])
+def test_a_text_that_cannot_be_read_is_said(text):
+    stated = read_stated({"args": "runs/resnet18.yaml", "cfg": text}, {})
+    (note,) = take(stated, (1, 3, 8, 8)).notes
+    assert note == f"file (cfg) is a text of {len(text):,} characters: left unread"
+
+
+def test_a_text_that_stands_twice_is_read_once():
+    text = "model = dict(e_lambda=0.01)" + " " * (LARGEST // 2)
+    hub = {"runtime_info": {"cfg": text}}
+    stated = read_stated({"meta": {"cfg": text}, "message_hub": hub}, {})
+    assert said(stated, "lambdas") == [(0.01, "file (meta.cfg.model.e_lambda)")]
+    assert stated.unread == ()
 
 
 def test_beside_the_weights(save, weights):
@@ -140,6 +159,7 @@ def test_metadata_of_safetensors(tmp_path, weights):
         ({"mean": [0.5] * 3, "std": [1.0]}, "levels"),
         ({"mean": [0.5] * 2, "std": [1.0] * 2}, "levels"),
         ({"mean": None, "std": None}, "levels"),
+        ({"mean": [1e40], "std": [1.0]}, "levels"),
         ({"mean": 0.5, "std": 0.5}, "levels"),
         ({"mean": [float("nan")] * 3, "std": [1.0] * 3}, "levels"),
         ({"mean": torch.ones(9, 9), "std": torch.ones(9, 9)}, "levels"),
@@ -172,9 +192,10 @@ def test_levels_in_pixels_are_told_by_their_size():
     assert levels.value == {"color": "RGB", "scale": 1.0, "mean": [127.5] * 3, "std": [128.0] * 3}
 
 
-def test_looking_is_bounded():
+@pytest.mark.parametrize("innermost", [{"e_lambda": 0.1}, 0])
+def test_looking_is_bounded(innermost):
     """Lists of lists, each ten times in the next: 10^20 places, of which 100,000 are looked at."""
-    nested = {"e_lambda": 0.1}
+    nested = innermost
     for _ in range(20):
         nested = [nested] * 10
     stated = read_stated({"args": {"e_lambda": 0.1, "x": nested}}, {})

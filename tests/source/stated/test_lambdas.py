@@ -19,7 +19,7 @@ CIFAR = "cifar100-resnet20-basic-simam-param0.0001-nfilters16-expansion1-baselr0
 
 def find_lambda(tree, metadata, path):
     """What is taken where a user says nothing, as (value, source); None where it is assumed."""
-    found = choose_lambda(None, read_stated(tree, metadata, path).lambdas, IMAGENET)
+    found = choose_lambda(None, read_stated(tree, metadata, path).lambdas, IMAGENET, "m.pth")
     return None if found.source.startswith("assumed") else (found.value, found.source)
 
 

@@ -111,7 +111,7 @@ def test_version_3(save, weights):
     fit = {"resize": [640, 480], "keep_ratio": True, "pad_divisor": 64}
     assert said(read, "fits") == [(fit, pipeline)]
     assert said(read, "sizes") == [((512, 640), pipeline)]
-    facts = take(read.stated).facts
+    facts = take(read.stated, (1, 3, 512, 640)).facts
     assert FACTS["preprocessing"].holds(facts["preprocessing"])
     assert facts["classes"] == list(NAMES)
 
@@ -140,6 +140,11 @@ def pipeline_of(*steps):
          {"resize": [640, 640], "keep_ratio": True, "pad": "centre", "pad_value": 114.0,
           "pad_divisor": 1}, (640, 640)),
         (("dict(type='ResizeEdge', scale=256, edge='long')",), None, None),
+        (("dict(type='ResizeEdge', scale=224)", "dict(type='CenterCrop', crop_size=256)"),
+         None, None),
+        (("dict(type='Resize', size=(64, 64))", "dict(type='CenterCrop', crop_size=32)"),
+         None, None),
+        (("dict(type='LetterResize', scale=(64, 64), pad_val=999)",), None, None),
         (("dict(type='Resize', scale=(640, 320), keep_ratio=True)",
           "dict(type='Pad', size=(640, 320), pad_val=dict(img=(114, 114, 114)))"),
          {"resize": [640, 320], "keep_ratio": True, "pad_value": 114.0, "pad_divisor": 1},
@@ -166,6 +171,7 @@ def test_how_a_picture_is_brought_to_size(steps, fit, size, weights, tmp_path):
     torch.save({"meta": {"config": pipeline_of(*steps)}, "state_dict": weights}, path)
     stated = load_checkpoint(path).stated
     assert [one.value for one in stated.fits] == ([] if fit is None else [fit])
+    assert all(FACTS["preprocessing"].holds(one.value) for one in stated.fits)
     assert [one.value for one in stated.sizes] == ([] if size is None else [size])
 
 
@@ -186,7 +192,7 @@ def test_normalisation_has_its_places(weights, tmp_path):
 def test_places_that_disagree_are_left_open(weights, tmp_path):
     meta = {"CLASSES": NAMES, "dataset_meta": {"classes": ("dog", "cat")}}
     torch.save({"meta": meta, "state_dict": weights}, tmp_path / "m.pth")
-    taken = take(load_checkpoint(tmp_path / "m.pth").stated)
+    taken = take(load_checkpoint(tmp_path / "m.pth").stated, (1, 3, 8, 8))
     assert "classes" not in taken.facts
     assert taken.notes == (
         "two lists of class names: person, car, file (meta.CLASSES), and dog, cat, "

@@ -68,7 +68,7 @@ def test_an_ultralytics_checkpoint(protocol, tmp_path):
     assert stated.lambdas[0].where == "file (ema.model.1.lam)"
     assert stated.classes[0].where == "file (ema.names)"
     assert stated.sizes[0].where == "file (train_args.imgsz)"
-    assert FACTS["preprocessing"].holds(take(stated).facts["preprocessing"])
+    assert FACTS["preprocessing"].holds(take(stated, (1, 3, 320, 320)).facts["preprocessing"])
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,7 @@ def test_an_ultralytics_onnx():
         ({"imgsz": "nan"}, "sizes", []),
         ({"stride": "[8, 16, 64]"}, "fits", [{"resize": [640, 480], **LETTERBOX,
                                              "pad_divisor": 64}]),
+        ({"stride": "1e99"}, "fits", [{"resize": [640, 480], **LETTERBOX}]),
         ({"stride": "-1e99"}, "fits", [{"resize": [640, 480], **LETTERBOX}]),
     ],
 )  # fmt: skip
