@@ -96,8 +96,7 @@ def keywords_of(network: nn.Module, names: Sequence[str]) -> tuple[str, ...]:
     usable = {_Kind.KEYWORD_ONLY, *(() if by_place else (_Kind.POSITIONAL_OR_KEYWORD,))}
     own = {name: each.kind for name, each in signature.parameters.items() if each.kind in usable}
     left = (n for n, kind in own.items() if n not in names and kind != _Kind.KEYWORD_ONLY)
-    of_rest = _Kind.VAR_KEYWORD in kinds and not by_place
-    keywords = tuple(n if n in own else next(left, n if of_rest else "") for n in names)
+    keywords = tuple(n if n in own else next(left, "" if by_place else n) for n in names)
     _check(signature, keywords, names, type(network).__name__)
     return keywords
 

@@ -68,9 +68,8 @@ def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     module = next((value for value in held if isinstance(value, nn.Module)), None)
     if module is None:
         return None
-    name = f"module:{type(module).__name__}"
     stated = read_stated(tree, {}, source)
-    return _stated_subject(module, options, opset, name, file_facts(source), stated)
+    return _stated_subject(module, options, opset, "", file_facts(source), stated)
 
 
 def _unpickled(source: Path) -> Any:
@@ -184,8 +183,9 @@ def _subject(
     arch: str,
     source: dict[str, Any],
 ) -> Subject:
-    """Prepare a module whose SimAM sites are found in its graph."""
+    """Prepare a module whose SimAM sites are found in its graph; its class may name it."""
     network, notes = for_export(model)
+    arch = arch or f"module:{type(network).__name__}"
     plan = plan_free_inputs(options)
     forward, result, converted = _called(network, plan)
     names = choose_outputs(options.output_names, result, [spec.name for spec in plan.specs])
