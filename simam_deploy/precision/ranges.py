@@ -58,7 +58,8 @@ def only_input(inputs: tuple[TensorSpec, ...]) -> TensorSpec:
     """
     if len(inputs) != 1:
         raise UsageError(
-            f"sample data is for models of one input, this has {len(inputs)}", options=("data",)
+            f"sample data is for models of one input, this one takes {len(inputs)}",
+            options=("data",),
         )
     return inputs[0]
 
