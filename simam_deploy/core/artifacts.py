@@ -48,7 +48,7 @@ class OnnxArtifact:
             "precision": self.precision,
             "opset": self.opset,
             "size": self.size,
-            "input": specs_json(self.inputs)[0],
+            "inputs": specs_json(self.inputs),
             "outputs": specs_json(self.outputs),
             "validation": self.validation.summary(),
             "notes": list(self.notes),

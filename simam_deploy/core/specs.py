@@ -66,7 +66,7 @@ PRECISIONS: Mapping[str, Precision] = {
 """What a model's weights and activations may be in."""
 
 
-def shape_text(shape: Sequence[int]) -> str:
+def shape_text(shape: Sequence[int | str]) -> str:
     """Write a shape as `1x3x224x224`."""
     return "x".join(map(str, shape))
 

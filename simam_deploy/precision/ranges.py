@@ -57,7 +57,10 @@ def only_input(inputs: tuple[TensorSpec, ...]) -> TensorSpec:
         UsageError: There are more.
     """
     if len(inputs) != 1:
-        raise UsageError(f"sample data is for models of one input, this has {len(inputs)}")
+        raise UsageError(
+            f"sample data is for models of one input, this one takes {len(inputs)}",
+            options=("data",),
+        )
     return inputs[0]
 
 

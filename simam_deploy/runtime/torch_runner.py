@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.runtime.protocol import Closing
-
-
-def flatten(result: Any) -> list[torch.Tensor]:
-    """List the tensors in a model's result, however nested, in the order that torch.onnx has."""
-    leaves = torch.utils._pytree.tree_leaves(result)
-    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+from simam_deploy.runtime.results import flatten
 
 
 class TorchRunner(Closing):

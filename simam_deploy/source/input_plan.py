@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import UsageError
 from simam_deploy.models.zoo import Family
+from simam_deploy.runtime.results import flatten, name_outputs
 from simam_deploy.source.options import DYNAMIC
 
-_TRACE_BATCH, _ODD_BATCH = 2, 3
+TRACE_BATCH, ODD_BATCH = 2, 3
+"""To trace with, since 1 would be taken as fixed, and to validate beside 1."""
+
+_STEP = 13
+"""What validation changes sizes by: prime, so that no stride of a published network divides it."""
 
 
 @dataclass(frozen=True)
 class InputPlan:
     """The graph's input: its spec, the concrete full shape behind it, and its axes.
 
-    `free` are the axes that are dynamic, `spatial` those that could be (H and W, or time);
-    `step` is what validation may change their sizes by.
+    `free` are the axes that are dynamic, `spatial` those that could be (H and W, or time).
     """
 
     spec: TensorSpec
     shape: tuple[int, ...]
     free: tuple[int, ...]
     spatial: tuple[int, ...]
-    step: int = 13
-    """Prime, so that no stride of a published network divides it."""
 
     @property
     def trace_sizes(self) -> dict[str, int]:
         """Size by dynamic dimension's name to trace with; a batch of 1 would be taken as fixed."""
         names = {str(self.spec.shape[axis]): self.shape[axis] for axis in self.free}
-        return {**names, "batch": _TRACE_BATCH}
+        return {**names, "batch": TRACE_BATCH}
 
     def validation_shapes(self, smallest: tuple[int, ...] | None) -> list[tuple[int, ...]]:
         """List the full shapes to validate: other batches, another size, the smallest if known."""
@@ -40,12 +43,12 @@ class InputPlan:
             return [self.shape]
         one = (1, *self.shape[1:])
         if self.free == (0,):
-            return [one, (_ODD_BATCH, *self.shape[1:])]
+            return [one, (ODD_BATCH, *self.shape[1:])]
         odd = list(self.shape)
         for count, axis in enumerate(self.spatial, start=1):
-            odd[axis] += count * self.step
+            odd[axis] += count * _STEP
         least = [(1, *smallest[1:])] if smallest else []
-        return [one, (_ODD_BATCH, *odd[1:]), *least]
+        return [one, (ODD_BATCH, *odd[1:]), *least]
 
 
 def plan_input(
@@ -66,67 +69,64 @@ def plan_input(
     if dynamic is None:
         audio = any(name == "frames" for _, name in family.dynamic_axes)
         dynamic = "hw" if audio else "batch"
-    if dynamic not in DYNAMIC:
-        raise UsageError(
-            f"the free dimensions must be {', '.join(DYNAMIC)}, got {dynamic!r}",
-            options=("dynamic",),
-        )
+    check_dynamic(dynamic)
     free = {0: "batch"} if dynamic != "none" else {}
     if dynamic == "hw":
         free |= dict(family.dynamic_axes)
     full = _full_shape(family, shape)
-    name = _fit_input(names, family.input_name)
+    name = fit_input(names, family.input_name)
     dims: tuple[int | str, ...] = tuple(free.get(i, n) for i, n in enumerate(full))
     spatial = tuple(axis for axis, _ in family.dynamic_axes)
     return InputPlan(TensorSpec(name, "float32", dims), full, tuple(free), spatial)
 
 
-def plan_free_input(
-    dynamic: str | None, shape: Sequence[int] | None, names: Sequence[str] | None
-) -> InputPlan:
-    """Plan the one float32 input of a network that says nothing of itself.
-
-    Args:
-        dynamic: One of `DYNAMIC`; None frees the batch.
-        shape: Full shape; "hw" frees the last two axes of (N, C, H, W) and validates a size 32
-            and 64 pixels larger, for what detectors join must fit.
-        names: The input's name, alone in a sequence.
+def check_dynamic(dynamic: str) -> None:
+    """See to it that the word for the free dimensions is one.
 
     Raises:
-        UsageError: No shape is given, or the names are not one.
+        UsageError: It is none.
     """
-    if shape is None:
+    if dynamic not in DYNAMIC:
         raise UsageError(
-            "this network does not say what it takes: give the input's shape, like 1x3x640x640",
-            options=("input_shape",),
+            f"the free dimensions must be {', '.join(DYNAMIC)}, got {dynamic!r}",
+            options=("dynamic",),
         )
-    if dynamic == "hw" and len(shape) != 4:
-        raise UsageError(
-            f"free height and width want an input N x C x H x W, got {shape_text(shape)}",
-            options=("dynamic", "input_shape"),
-        )
-    free = {0: "batch"} if dynamic != "none" else {}
-    if dynamic == "hw":
-        free |= {2: "height", 3: "width"}
-    name = _fit_input(names, "input")
-    dims: tuple[int | str, ...] = tuple(free.get(i, n) for i, n in enumerate(shape))
-    spatial = (2, 3) if len(shape) == 4 else ()
-    spec = TensorSpec(name, "float32", dims)
-    return InputPlan(spec, tuple(shape), tuple(free), spatial, step=32)
 
 
-def fit_outputs(option: Sequence[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+def fit_input(option: Sequence[str] | None, default: str) -> str:
+    """Take the option's name of the one input where there is any; errors as `fit_outputs`."""
+    (name,) = _fit_names(option, (default,), "input_names")
+    return name
+
+
+def choose_outputs(
+    option: Sequence[str] | None, result: Any, inputs: Sequence[str]
+) -> tuple[str, ...]:
+    """Name the tensors of what a network returned by the option, or as `name_outputs` does.
+
+    Raises:
+        InputError: There are none, or they cannot be named.
+        UsageError: As `fit_outputs`.
+    """
+    if option is None:
+        return name_outputs(result, inputs)
+    return fit_outputs(option, tuple(map(str, range(len(flatten(result))))), inputs)
+
+
+def fit_outputs(
+    option: Sequence[str] | None, default: tuple[str, ...], inputs: Sequence[str]
+) -> tuple[str, ...]:
     """Take the option's names of the outputs where there are any.
 
     Raises:
-        UsageError: They are not as many as the default's, or not distinct.
+        UsageError: They are not as many as the default's, not distinct, or one is an input's.
     """
-    return _fit_names(option, default, "output_names")
-
-
-def _fit_input(option: Sequence[str] | None, default: str) -> str:
-    (name,) = _fit_names(option, (default,), "input_names")
-    return name
+    names = _fit_names(option, default, "output_names")
+    if shared := next((name for name in names if name in inputs), None):
+        raise UsageError(
+            f"an input is called {shared}, and so cannot be an output", options=("output_names",)
+        )
+    return names
 
 
 def _fit_names(

@@ -14,18 +14,22 @@ from typing import Any
 import torch
 from torch import nn
 
-from simam_deploy.core.specs import shape_text
 from simam_deploy.errors import InputError, NetworkError, UsageError
 from simam_deploy.models.fit import COUNTER
-from simam_deploy.runtime.torch_runner import TorchRunner, flatten
+from simam_deploy.runtime.results import flatten, left_out
+from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
 from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
-from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_free_input
+from simam_deploy.source.forward import Forward, drawn_inputs, keywords_of, try_out
+from simam_deploy.source.free_inputs import FreeInputs, plan_free_inputs
+from simam_deploy.source.in_float32 import as_made, describe, made_in
+from simam_deploy.source.input_plan import choose_outputs
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import input_shape
 from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, say_stated, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
+from simam_deploy.source.unwrap import for_export
 from simam_deploy.source.zoo import origin
 
 
@@ -58,14 +62,26 @@ def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         InputError: The network cannot be traced.
         UsageError: No input shape is given.
     """
-    tree = torch.load(source, map_location="cpu", weights_only=False)
+    tree = _unpickled(source)
     held = [tree, *(tree.get(k) for k in ("ema", "model"))] if isinstance(tree, Mapping) else [tree]
     module = next((value for value in held if isinstance(value, nn.Module)), None)
     if module is None:
         return None
-    name = f"module:{type(module).__name__}"
     stated = load_checkpoint(source, trust_pickle=True).stated  # read again, without its code
-    return _stated_subject(module, options, opset, name, file_facts(source), stated)
+    return _stated_subject(module, options, opset, "", file_facts(source), stated)
+
+
+def _unpickled(source: Path) -> Any:
+    """Load a trusted pickle.
+
+    Raises:
+        InputError: Its code raises, as that of DistributedDataParallel does without its group.
+    """
+    try:
+        return torch.load(source, map_location="cpu", weights_only=False)
+    except Exception as error:  # whatever the code in it raises
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{source.name} cannot be unpickled: {first}") from error
 
 
 def _call(reference: str) -> nn.Module:
@@ -124,7 +140,8 @@ def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> Checkpoin
         )
     read = checkpoint.spelt(nearest)
     try:
-        model.load_state_dict(read.weights, strict=False, assign=True)
+        # A half network takes the weights as its own, which copying rounds them to.
+        model.load_state_dict(read.weights, strict=False, assign=made_in(model) is None)
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise NetworkError(f"weights do not fit {reference}: {lines[-1].strip()}") from None
@@ -151,7 +168,9 @@ def _stated_subject(
     stated: Stated,
 ) -> Subject:
     """Prepare a module whose file says something of it: its input's size, where no option does."""
-    shape, found = input_shape(options.input_shape, stated)
+    shape, found = options.input_shape, tuple[str, ...]()
+    if not options.inputs:
+        shape, found = input_shape(shape, stated)
     subject = _subject(model, replace(options, input_shape=shape), opset, arch, source)
     return say_stated(subject, stated, found)
 
@@ -163,42 +182,46 @@ def _subject(
     arch: str,
     source: dict[str, Any],
 ) -> Subject:
-    """Prepare a module whose SimAM sites are found in its graph."""
-    model = model.eval().float().requires_grad_(False)
-    plan = plan_free_input(options.dynamic, options.input_shape, options.input_names)
-    defaults = _output_names(model, plan)
-    names = fit_outputs(options.output_names, defaults)
-    runner = partial(TorchRunner, model, (plan.spec,), names)
+    """Prepare a module whose SimAM sites are found in its graph; its class may name it."""
+    network, notes = for_export(model)
+    arch = arch or f"module:{type(network).__name__}"
+    plan = plan_free_inputs(options)
+    forward, result, converted = _called(network, plan)
+    names = choose_outputs(options.output_names, result, [spec.name for spec in plan.specs])
     version = opset.choose(DEFAULT_OPSET)
 
     def graph() -> Traced:
-        traced = trace(model, (plan.spec,), names, plan.trace_sizes, version)
+        traced = trace(forward, plan.specs, names, plan.trace_sizes, version)
         return take_sites(traced, arch)
 
     return Subject(
         facts={"arch": arch, "source": source},
         e_lambda=None,
-        notes=(),
-        shapes=tuple((shape,) for shape in plan.validation_shapes(None)),
+        notes=(*notes, *converted, *plan.notes, *left_out(result)),
+        shapes=plan.validation_shapes,
         precision="fp32",
         opset=version,
-        reference=runner,
+        reference=partial(TorchRunner, forward, plan.specs, names),
         graph=graph,
     )
 
 
-def _output_names(model: nn.Module, plan: InputPlan) -> tuple[str, ...]:
-    """Run the model once to see how many tensors it returns.
+def _called(network: nn.Module, plan: FreeInputs) -> tuple[Forward, Any, tuple[str, ...]]:
+    """Make a network that is called in one way, in float32.
+
+    Returns:
+        It, what it returns on drawn inputs, and what was converted.
 
     Raises:
-        InputError: It fails on an input of the shape given.
+        InputError: It fails on inputs of the shapes given.
+        UsageError: The inputs do not fit its forward.
     """
-    try:
-        with torch.inference_mode():
-            outputs = flatten(model(torch.zeros(plan.shape)))
-    except Exception as error:  # the user's own code may raise anything
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"the model fails on an input of {shape_text(plan.shape)}: {first}"
-        ) from error
-    return ("output",) if len(outputs) == 1 else tuple(f"output{i}" for i in range(len(outputs)))
+    keywords = keywords_of(network, [spec.name for spec in plan.specs])
+    inputs, made = drawn_inputs(plan.given), made_in(network)
+    if made is None:
+        forward = Forward(network, keywords)
+        return forward, try_out(forward, inputs), ()
+    before = as_made(Forward(network, keywords), inputs, made)
+    forward = Forward(network.float(), keywords, float32=True)
+    result = try_out(forward, inputs)
+    return forward, result, (describe(made, before, flatten(result)),)

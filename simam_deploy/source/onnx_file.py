@@ -86,6 +86,7 @@ _FIXED = {
     "model": "network",
     "e_lambda": "lambda",
     "dynamic": "free dimensions",
+    "inputs": "inputs",
     "input_names": "input names",
     "output_names": "output names",
 }
@@ -98,7 +99,7 @@ def refuse_fixed(source: Path, options: NetworkOptions) -> None:
         UsageError: An option says it.
     """
     for field, what in _FIXED.items():
-        if getattr(options, field) is not None:
+        if getattr(options, field) not in (None, ()):
             raise UsageError(
                 f"{source.name} states its own {what}, as an ONNX file does: leave it out",
                 options=(field,),

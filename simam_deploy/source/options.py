@@ -6,9 +6,43 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simam_deploy.core.options import FILE, NAMES, NUMBER, POSITIVE, SHAPE, option
+from simam_deploy.core.options import (
+    FILE,
+    NAMES,
+    NUMBER,
+    POSITIVE,
+    SHAPE,
+    Form,
+    option,
+    read_shape,
+)
+from simam_deploy.core.specs import ELEMENTS, TensorSpec, shape_text
 
 DYNAMIC = ("none", "batch", "hw")
+_HALVES = ("float16", "bfloat16")
+_TYPES = tuple(element.name for element in ELEMENTS if element.name not in _HALVES)
+"""What an input of a source may be; halves are made by converting, which takes inputs along."""
+
+
+def read_input(text: str) -> TensorSpec:
+    """Read `left:float32:1x3x64x64`; a single number has no shape, as `limit:float32`.
+
+    Raises:
+        ValueError: It is no such thing.
+    """
+    name, _, rest = text.partition(":")
+    dtype, colon, shape = rest.partition(":")
+    if not name.isidentifier():
+        raise ValueError(f"not NAME:DTYPE:SHAPE like left:float32:1x3x64x64: {text!r}")
+    if dtype in _HALVES:
+        raise ValueError(f"a source takes no {dtype}, conversion makes it: say float32: {text!r}")
+    if dtype not in _TYPES:
+        raise ValueError(f"not a type, which is one of {', '.join(_TYPES)}: {dtype!r}")
+    return TensorSpec(name, dtype, read_shape(shape) if colon else ())
+
+
+def _input_text(spec: TensorSpec) -> str:
+    return ":".join([spec.name, spec.dtype, *([shape_text(spec.shape)] if spec.shape else [])])
 
 
 @dataclass(frozen=True)
@@ -25,7 +59,10 @@ class NetworkOptions:
             and "hw" for audio.
         input_shape: Full shape, or for a published network the shape without the batch; by default
             of the size that the file says, else the published one. A network of your own needs it
-            where its file says none.
+            where its file says none, or `inputs`.
+        inputs: What a network of your own takes, where that is more than one float32 array: a
+            `TensorSpec` each, all sizes given. One whose name is one of forward's arguments goes
+            there, the others by position. What has the first one's first size shares its batch.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
         trust_pickle: Whether the source may run code while it is loaded.
@@ -55,6 +92,15 @@ class NetworkOptions:
         "e.g. 1x3x224x224 or 3x224x224 (default: what the file says, else the published one)",
         SHAPE,
         metavar="SHAPE",
+    )
+    inputs: tuple[TensorSpec, ...] = option(
+        (),
+        "an input of a network of your own that takes several, or another type than float32; "
+        "once for each, e.g. left:float32:1x3x64x64, ids:int64:1x16, or limit:float32 for a number",
+        Form(read_input, _input_text),
+        said="input",
+        metavar="NAME:DTYPE:SHAPE",
+        several=True,
     )
     input_names: Sequence[str] | None = option(None, "the input's name", NAMES, metavar="NAME")
     output_names: Sequence[str] | None = option(None, "the outputs' names", NAMES, metavar="A,B")

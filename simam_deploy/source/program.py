@@ -10,9 +10,12 @@ from typing import Any
 import torch
 
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.errors import CheckpointError, InputError, UsageError
-from simam_deploy.runtime.torch_runner import TorchRunner, flatten
-from simam_deploy.source.input_plan import fit_outputs, plan_free_input
+from simam_deploy.errors import CheckpointError, UsageError
+from simam_deploy.runtime.results import left_out
+from simam_deploy.runtime.torch_runner import TorchRunner
+from simam_deploy.source.forward import Forward, drawn_inputs, try_out
+from simam_deploy.source.free_inputs import plan_free_inputs
+from simam_deploy.source.input_plan import choose_outputs
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.subject import Opset, Subject, file_facts, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace_program, trace_script
@@ -29,17 +32,19 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         UsageError: An option asks for what a program has fixed.
     """
     _require_trust(source, options)
-    if options.dynamic or options.input_shape:
+    if options.dynamic or options.input_shape or options.inputs:
         raise UsageError(
-            f"{source.name} fixes its own shapes and free dimensions: leave them out",
-            options=("dynamic", "input_shape"),
+            f"{source.name} fixes its own inputs, shapes and free dimensions: leave them out",
+            options=("dynamic", "input_shape", "inputs"),
         )
     program = _open(source, torch.export.load)
-    example = tuple(program.example_inputs[0])
+    placed, named = program.example_inputs
+    example = (*placed, *named.values())
     taken = program.graph_signature.user_inputs
     inputs = tuple(_spec(node) for node in program.graph.nodes if node.name in taken)
-    model = program.module()
-    names = _names(model, example, options)
+    model = Forward(program.module(), [*([""] * len(placed)), *named])
+    result = try_out(model, example)
+    names = choose_outputs(options.output_names, result, [spec.name for spec in inputs])
     version = opset.choose(DEFAULT_OPSET)
     return _subject(
         source,
@@ -47,6 +52,7 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         (tuple(tuple(t.shape) for t in example),),
         version,
         lambda: take_sites(trace_program(program, names, version), source.name),
+        left_out(result),
     )
 
 
@@ -65,16 +71,18 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
             options=("opset",),
         )
     model = _open(source, partial(torch.jit.load, map_location="cpu")).eval()
-    plan = plan_free_input(options.dynamic, options.input_shape, options.input_names)
-    names = _names(model, (torch.zeros(plan.shape),), options)
+    plan = plan_free_inputs(options)
+    result = try_out(Forward(model), drawn_inputs(plan.given))
+    names = choose_outputs(options.output_names, result, [spec.name for spec in plan.specs])
     return _subject(
         source,
-        partial(TorchRunner, model, (plan.spec,), names),
-        tuple((shape,) for shape in plan.validation_shapes(None)),
+        partial(TorchRunner, model, plan.specs, names),
+        plan.validation_shapes,
         version,
         lambda: take_sites(
-            trace_script(model, plan.spec, names, plan.trace_sizes, version), source.name
+            trace_script(model, plan.specs, names, plan.trace_sizes, version), source.name
         ),
+        (*plan.notes, *left_out(result)),
     )
 
 
@@ -106,28 +114,16 @@ def _spec(placeholder: torch.fx.Node) -> TensorSpec:
     return TensorSpec(placeholder.name, str(value.dtype).removeprefix("torch."), dims)
 
 
-def _names(
-    model: Any, example: tuple[torch.Tensor, ...], options: NetworkOptions
-) -> tuple[str, ...]:
-    """Run the model once to see how many tensors it returns."""
-    try:
-        with torch.inference_mode():
-            count = len(flatten(model(*example)))
-    except RuntimeError as error:
-        last = str(error).strip().splitlines()[-1]
-        raise InputError(f"the model fails on the input shape given: {last}") from error
-    default = ("output",) if count == 1 else tuple(f"output{i}" for i in range(count))
-    return fit_outputs(options.output_names, default)
-
-
-def _subject(source: Path, runner: Any, shapes: Any, opset: int, graph: Any) -> Subject:
+def _subject(
+    source: Path, runner: Any, shapes: Any, opset: int, graph: Any, notes: tuple[str, ...]
+) -> Subject:
     return Subject(
         facts={
             "arch": f"program:{source.name}",
             "source": file_facts(source),
         },
         e_lambda=None,
-        notes=(),
+        notes=notes,
         shapes=shapes,
         precision="fp32",
         opset=opset,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.weights import without_weights
 from simam_deploy.graph.passes.opset import NATIVE
 from simam_deploy.graph.sites import simam_nodes
+from simam_deploy.source.forward import Forward
 
 DEFAULT_OPSET = NATIVE
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -28,7 +30,7 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def trace(
-    model: nn.Module,
+    model: Forward,
     inputs: tuple[TensorSpec, ...],
     output_names: tuple[str, ...],
     sizes: Mapping[str, int],
@@ -37,7 +39,7 @@ def trace(
     """Export `model` with torch.onnx's dynamo exporter and onnxscript's optimiser.
 
     Args:
-        model: In eval mode; it takes its inputs by position.
+        model: In eval mode.
         inputs: What the graph shall take; dimensions given by name are dynamic.
         output_names: What its outputs shall be called.
         sizes: A size to trace with for every dynamic dimension, at least 2.
@@ -50,9 +52,10 @@ def trace(
         InputError: torch cannot trace the module.
     """
     example = tuple(_example(spec, sizes) for spec in inputs)
-    dynamic = tuple({i: d for i, d in enumerate(s.shape) if isinstance(d, str)} for s in inputs)
-    options = {"dynamic_shapes": dynamic, "input_names": [s.name for s in inputs]}
-    return _dynamo(model, example, output_names, opset, **options)
+    dynamic = tuple(map(_free, inputs))
+    graph = _dynamo(model, example, opset, dynamic_shapes=(dynamic,))
+    name_ends(graph, [spec.name for spec in inputs], output_names)
+    return graph
 
 
 def trace_program(
@@ -62,46 +65,52 @@ def trace_program(
 
     Arguments, result and errors are those of `trace`.
     """
-    return _dynamo(program, (), output_names, opset)
+    graph = _dynamo(program, (), opset)
+    name_ends(graph, [value.name or "" for value in graph.graph.inputs], output_names)
+    return graph
 
 
 def trace_script(
     model: torch.jit.ScriptModule,
-    spec: TensorSpec,
+    inputs: tuple[TensorSpec, ...],
     output_names: tuple[str, ...],
     sizes: Mapping[str, int],
     opset: int,
 ) -> ir.Model:
-    """Export a TorchScript archive of one input with the exporter that is left for it.
+    """Export a TorchScript archive with the exporter that is left for it.
 
     Arguments, result and errors are those of `trace`; `opset` is at most 20.
     """
-    free = {i: d for i, d in enumerate(spec.shape) if isinstance(d, str)}
-    batch = {0: "batch"} if 0 in free else {}
+    free = {spec.name: _free(spec) for spec in inputs}
+    batch = {0: "batch"} if any(0 in each for each in free.values()) else {}
     with tempfile.TemporaryDirectory() as folder, _quiet(), _one_line():
         file = Path(folder) / "traced.onnx"
         torch.onnx.export(
             model,
-            (_example(spec, sizes),),
+            tuple(_example(spec, sizes) for spec in inputs),
             file,
             dynamo=False,
             opset_version=opset,
-            input_names=[spec.name],
+            input_names=[spec.name for spec in inputs],
             output_names=list(output_names),
-            dynamic_axes={spec.name: free} | dict.fromkeys(output_names, batch),
+            dynamic_axes=free | dict.fromkeys(output_names, batch),
         )
         traced: ir.Model = ir.from_proto(onnx.load(file))
     return traced
 
 
+def _free(spec: TensorSpec) -> dict[int, str]:
+    return {axis: size for axis, size in enumerate(spec.shape) if isinstance(size, str)}
+
+
 def _example(spec: TensorSpec, sizes: Mapping[str, int]) -> torch.Tensor:
-    return torch.zeros([sizes[d] if isinstance(d, str) else d for d in spec.shape])
+    shape = [sizes[d] if isinstance(d, str) else d for d in spec.shape]
+    return torch.zeros(shape, dtype=getattr(torch, spec.dtype))
 
 
 def _dynamo(
     model: nn.Module | torch.export.ExportedProgram,
     example: tuple[torch.Tensor, ...],
-    output_names: tuple[str, ...],
     opset: int,
     **options: Any,
 ) -> ir.Model:
@@ -111,7 +120,6 @@ def _dynamo(
             model,
             example,
             dynamo=True,
-            output_names=list(output_names),
             opset_version=max(opset, NATIVE),
             optimize=False,
             verbose=False,
@@ -121,6 +129,29 @@ def _dynamo(
         graph = without_weights(program.model, onnxscript.optimizer.optimize)
     _name_sites(graph)
     return graph
+
+
+def name_ends(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Name a graph's inputs and outputs, and anew what inside has one of their names.
+
+    An output that is an input, or another output too, gets a node of its own to be called after.
+    """
+    graph = model.graph
+    inner = [*graph.initializers.values(), *(v for node in graph.all_nodes() for v in node.outputs)]
+    taken = {*inputs, *outputs, *(value.name for value in (*graph.inputs, *inner))}
+    for value in [value for value in inner if value.name in (*inputs, *outputs)]:
+        value.name = next(n for i in itertools.count(1) if (n := f"{value.name}_{i}") not in taken)
+        taken.add(value.name)
+    for value, name in zip(graph.inputs, inputs, strict=True):
+        value.name = name
+    for index, name in enumerate(outputs):
+        value = graph.outputs[index]
+        if value.is_graph_input() or value in graph.outputs[:index]:
+            node = ir.node("Identity", [value])
+            node.outputs[0].type, node.outputs[0].shape = value.type, value.shape
+            graph.append(node)
+            graph.outputs[index] = value = node.outputs[0]
+        value.name = name
 
 
 @contextlib.contextmanager

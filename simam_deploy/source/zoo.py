@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import shape_text
-from simam_deploy.errors import InputError, NetworkError
+from simam_deploy.errors import InputError, NetworkError, UsageError
 from simam_deploy.runtime.torch_runner import TorchRunner
+from simam_deploy.source.forward import Forward
 from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
 from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
 from simam_deploy.source.options import NetworkOptions
@@ -44,6 +45,11 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     except NetworkError as error:
         raise _with_a_way_on(error, checkpoint) from None
     family = identity.network.family
+    if options.inputs:
+        raise UsageError(
+            f"{family.title} takes one input, which is known: give its shape alone",
+            options=("inputs", "input_shape"),
+        )
     stated = checkpoint.stated
     e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family, source.name)
     shape, found = input_shape(options.input_shape, stated, family.input_shape)
@@ -51,9 +57,10 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     if identity.num_outputs is None:  # a backbone's maps are no scores
         stated = replace(stated, classes=())
     taken = take(stated, plan.spec.shape, family.preprocessing)
-    model = build(identity, checkpoint.weights, e_lambda.value)
-    smallest = _smallest_workable(model, plan)
-    names = fit_outputs(options.output_names, family.output_names)
+    network = build(identity, checkpoint.weights, e_lambda.value)
+    smallest = _smallest_workable(network, plan)
+    model = Forward(network)
+    names = fit_outputs(options.output_names, family.output_names, [plan.spec.name])
     runner = partial(TorchRunner, model, (plan.spec,), names)
     version = opset.choose(DEFAULT_OPSET)
     return Subject(

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
-from simam_deploy.core.specs import TensorSpec
-from simam_deploy.errors import InputError, UsageError
+from simam_deploy.errors import InputError
+from simam_deploy.precision.ranges import only_input
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.report import Accuracy, Scores
 
@@ -58,7 +58,7 @@ def measure_accuracy(
         InputError: The first output is not (N, classes), or a label is beyond its classes.
         UsageError: The model takes more than one input.
     """
-    only_input(reference)
+    only_input(reference.inputs)
     agreed = samples = 0
     hits = np.zeros((2, 2), np.int64)
     labelled = False
@@ -77,22 +77,9 @@ def measure_accuracy(
     return Accuracy(samples, agreed / samples, required, *scores)
 
 
-def only_input(runner: Runner) -> TensorSpec:
-    """Give the input that samples serve.
-
-    Raises:
-        UsageError: There are several.
-    """
-    if len(runner.inputs) != 1:
-        raise UsageError(
-            f"samples serve one input, the model takes {len(runner.inputs)}", options=("data",)
-        )
-    return runner.inputs[0]
-
-
 def run_batch(runner: Runner, array: npt.NDArray[np.float32]) -> dict[str, Array]:
     """Run one batch, filled up with zeros where the input's batch is fixed."""
-    spec = only_input(runner)
+    spec = only_input(runner.inputs)
     fixed = spec.shape[0] if spec.shape else None
     size = len(array)
     if isinstance(fixed, int) and size < fixed:

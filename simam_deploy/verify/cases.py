@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.arrays import Array, Feeds, levels
 from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
 
@@ -100,27 +100,33 @@ class Drawn:
     def name(self) -> str:
         """Read as `normal 1x3x224x224`."""
         kinds = " + ".join(dict.fromkeys(self.kinds))
-        return f"{kinds} {', '.join(shape_text(s) for s in self.shapes)}"
+        return f"{kinds} {', '.join(shape_text(s) or 'number' for s in self.shapes)}"
 
     def feeds(self, specs: Iterable[TensorSpec]) -> dict[str, Array]:
         """Make the arrays; the case's name is the seed."""
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
         return {
-            spec.name: np.ascontiguousarray(self._array(rng, shape).astype(spec.dtype))
+            spec.name: np.ascontiguousarray(self._array(rng, shape, np.dtype(spec.dtype)))
             for spec, shape in zip(specs, self.shapes, strict=True)
         }
 
-    def _array(self, rng: Rng, shape: Sizes) -> Array:
+    def _array(self, rng: Rng, shape: Sizes, dtype: np.dtype[Any]) -> Array:
         if not shape:
-            return np.asarray(1.0)
-        return np.stack([self._row(rng, kind, shape[1:]) for kind in _cycled(self.kinds, shape[0])])
+            return np.asarray(1, dtype)
+        kinds = _cycled(self.kinds, shape[0])
+        return np.stack([self._row(rng, kind, shape[1:], dtype) for kind in kinds]).astype(dtype)
 
-    def _row(self, rng: Rng, kind: str, size: Sizes) -> Array:
+    def _row(self, rng: Rng, kind: str, size: Sizes, dtype: np.dtype[Any]) -> Array:
         row = KINDS[kind](rng, size)
         fits = self.preparation is not None and size[:1] == self.preparation.mean.shape
-        if kind not in _PICTURES or self.preparation is None or not fits:
-            return row
-        return self.preparation.of_light(row)
+        if kind in _PICTURES and self.preparation is not None and fits:
+            return self.preparation.of_light(row)
+        return _whole(row, dtype) if dtype.kind in "biu" else row
+
+
+def _whole(row: Array, dtype: np.dtype[Any]) -> Array:
+    """Turn a row into the whole numbers that an input of its type can be given."""
+    return np.round(np.clip(row, 0, 1) * (levels(dtype) - 1))
 
 
 def _cycled(kinds: Sequence[str], count: int) -> Iterator[str]:
@@ -152,7 +158,8 @@ def drawn_cases(
     """Put every kind into the rows of as few runs as there can be, and every shape into one.
 
     Args:
-        shapes: Full shapes, one per input in each; rows are counted by the first input.
+        shapes: Full shapes, one per input in each; rows are counted by the first
+            input that has any.
         kinds: The first comes first.
         preprocessing: A manifest's facts of that name: pictures are normalised as they say.
     """
@@ -162,7 +169,7 @@ def drawn_cases(
     for each in itertools.chain(shapes, itertools.cycle(shapes[:1])):
         if len(cases) >= len(shapes) and not left:
             break
-        rows = max(1, each[0][0]) if each and each[0] else 1
+        rows = max(1, next((shape[0] for shape in each if shape), 1))
         taken, left = left[:rows], left[rows:]
         drawn = tuple(_cycled(taken or kinds, rows))
         cases.append(Drawn(drawn, each, _preparation(preprocessing, each)))

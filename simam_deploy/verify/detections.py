@@ -10,9 +10,10 @@ import numpy as np
 
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.errors import InputError
+from simam_deploy.precision.ranges import only_input
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.samples import Truth
-from simam_deploy.verify.accuracy import Batch, only_input, run_batch
+from simam_deploy.verify.accuracy import Batch, run_batch
 from simam_deploy.verify.decoding import Decode, Found, find_decoder
 from simam_deploy.verify.mean_precision import mean_precision, require_pycocotools
 from simam_deploy.verify.overlap import pair_boxes
@@ -52,7 +53,7 @@ def measure_detections(
             no samples, or neither model is sure of anything; or pycocotools is missing.
         UsageError: The model takes more than one input.
     """
-    only_input(reference)
+    only_input(reference.inputs)
     if truths is not None:
         require_pycocotools()
     known: list[Truth] = []

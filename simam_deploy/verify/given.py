@@ -8,6 +8,7 @@ from typing import Any
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
+from simam_deploy.precision.ranges import only_input
 from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.samples import Dataset, open_dataset
 from simam_deploy.source.subject import InputShapes
@@ -35,7 +36,7 @@ def given_cases(
 
     Raises:
         InputError: They cannot be used, or are fewer than the batch that the model fixes.
-        UsageError: The limit is below 1.
+        UsageError: The limit is below 1, or the model has several inputs.
     """
     dataset = open_samples(samples, inputs, shapes, facts)
     if dataset is None:
@@ -63,7 +64,7 @@ def open_samples(
     """Open the samples, if there are any; arguments and errors are those of `given_cases`."""
     if samples.data is None:
         return None
-    spec = TensorSpec(inputs[0].name, "float32", ("batch", *shapes[0][1:]))
+    spec = TensorSpec(only_input(inputs).name, "float32", ("batch", *shapes[0][1:]))
     told = facts.get("preprocessing"), facts.get("classes")
     return open_dataset(Path(samples.data), spec, told[0], limit=samples.limit, names=told[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,24 +112,64 @@ def load_reference(path: Path, options: NetworkOptions, candidate: Candidate) ->
     Raises:
         UsageError: It is not float32, or does not take the candidate's sizes.
     """
-    spec = candidate.inputs[0]
     if path.suffix.lower() == ".onnx":
         _check_float32(path, candidate)
         return load_subject(path, options)
     if path.suffix.lower() == ".pt2":
         return load_subject(path, options)
-    sizes = spec.shape[1:]
-    dynamic = "batch" if isinstance(spec.shape[0], str) else "none"
-    if any(isinstance(size, str) for size in sizes):
-        dynamic, shape = "hw", options.input_shape
-    else:
-        batch = spec.shape[0] if dynamic == "none" else 1
-        shape = options.input_shape or tuple(int(n) for n in (batch, *sizes))
     try:
-        return load_subject(path, replace(options, dynamic=dynamic, input_shape=shape))
+        return load_subject(path, _asked_as(options, candidate.inputs))
     except UsageError as error:
-        line = f"{candidate.path.name} takes {spec}; for {path.name}, {error}"
+        taken = "; ".join(map(str, candidate.inputs))
+        line = f"{candidate.path.name} takes {taken}; for {path.name}, {error}"
         raise error.reworded(line) from error
+
+
+def _asked_as(options: NetworkOptions, inputs: tuple[TensorSpec, ...]) -> NetworkOptions:
+    """Ask for a source that takes what a candidate does."""
+    alone = len(inputs) == 1 and _in_float32(inputs[0].dtype) == "float32"
+    return (_sized if alone and not options.inputs else _with_inputs)(options, inputs)
+
+
+def _sized(options: NetworkOptions, inputs: tuple[TensorSpec, ...]) -> NetworkOptions:
+    """Ask for the one input's own sizes, and where its sides are free for those that were given."""
+    batch, *sizes = inputs[0].shape
+    if any(isinstance(size, str) for size in sizes):
+        return replace(options, dynamic="hw")
+    fixed = int(batch) if isinstance(batch, int) else 1
+    shape = options.input_shape or (fixed, *map(int, sizes))
+    return replace(options, dynamic=_dynamic(inputs), input_shape=shape)
+
+
+def _with_inputs(options: NetworkOptions, inputs: tuple[TensorSpec, ...]) -> NetworkOptions:
+    """Ask for the inputs that were given, or else for the candidate's, if their sizes are known.
+
+    The batch is a number that no fixed input begins with.
+    """
+    dynamic = _dynamic(inputs)
+    free = [size for spec in inputs for size in spec.shape[1:] if isinstance(size, str)]
+    if options.inputs or free:
+        return replace(options, dynamic=dynamic)
+    fixed = {spec.shape[0] for spec in inputs if spec.shape}
+    batch = next(size for size in itertools.count(1) if size not in fixed)
+    return replace(options, dynamic=dynamic, inputs=tuple(_asked(s, batch) for s in inputs))
+
+
+def _dynamic(inputs: tuple[TensorSpec, ...]) -> str:
+    """Say what is free of inputs, as an export is asked for it."""
+    if any(isinstance(size, str) for spec in inputs for size in spec.shape[1:]):
+        return "hw"
+    return "batch" if any(isinstance(d, str) for spec in inputs for d in spec.shape) else "none"
+
+
+def _asked(spec: TensorSpec, batch: int) -> TensorSpec:
+    shape = tuple(batch if isinstance(size, str) else size for size in spec.shape)
+    return TensorSpec(spec.name, _in_float32(spec.dtype), shape)
+
+
+def _in_float32(dtype: str) -> str:
+    """Give the type of a float32 source's input: one that is half in a candidate was converted."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
 
 
 def _check_float32(path: Path, candidate: Candidate) -> None:

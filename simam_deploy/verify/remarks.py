@@ -27,10 +27,15 @@ def still_outputs(recording: Recording) -> tuple[str, ...]:
     """List the outputs that are one number throughout, or empty, in every case."""
     names = next(iter(recording.outputs.values()))
     return tuple(
-        name
-        for name in names
-        if not any(np.ptp(array) > 0 for array in map(_numbers, _rows(recording, name)))
+        name for name in names if _is_still([_numbers(array) for array in _rows(recording, name)])
     )
+
+
+def _is_still(arrays: list[Array]) -> bool:
+    """Tell whether nothing varies in any case; a single number has only other cases to vary in."""
+    if all(array.size == 1 for array in arrays):
+        return len({array.item() for array in arrays}) < 2
+    return not any(np.ptp(array) > 0 for array in arrays)
 
 
 def _rows(recording: Recording, name: str) -> list[Array]:

@@ -19,6 +19,7 @@ from simam_deploy import (
 from simam_deploy.cli import build, export, inspect, load, serve, validate
 from simam_deploy.cli.options import RECORDS, add_options, read_options, worded
 from simam_deploy.core.options import flag_of, option, options_of, words
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.lower import LOWERINGS
 
@@ -36,6 +37,11 @@ OTHER = {
     "e_lambda": 0.1 + 0.2,
     "dynamic": "hw",
     "input_shape": (1, 3, 32, 32),
+    "inputs": (
+        TensorSpec("left", "float32", (1, 3, 8, 8)),
+        TensorSpec("ids", "int64", (1, 5)),
+        TensorSpec("limit", "float32", ()),
+    ),
     "input_names": ("image",),
     "output_names": ("boxes", "scores"),
     "trust_pickle": True,

@@ -97,7 +97,7 @@ def test_export(file, tmp_path, options):
 def test_export_as_json(file, tmp_path):
     done = run("export", file, "-o", tmp_path / "out.onnx", "--json")
     assert shown(done)
-    assert HOSTILE in json.loads(done.stdout)["input"]["name"]
+    assert HOSTILE in json.loads(done.stdout)["inputs"][0]["name"]
 
 
 def test_validate_and_its_plot(file, tmp_path):

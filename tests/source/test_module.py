@@ -44,8 +44,8 @@ def test_a_factory_in_a_file(dynamic, weights):
     net = detector.make().eval()
     with OnnxRunner(artifact.path) as runner, torch.inference_mode():
         got, expected = runner.run({"input": x}), net(torch.from_numpy(x))
-    np.testing.assert_allclose(got["output0"], expected["deep"], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(got["output1"], expected["shallow"][0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got["deep"], expected["deep"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(got["shallow_0"], expected["shallow"][0], rtol=1e-4, atol=1e-5)
     shapes = any(n.op_type == "Shape" for n in onnx.load(artifact.path).graph.node)
     assert shapes is (dynamic == "hw")
 

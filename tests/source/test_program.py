@@ -67,7 +67,7 @@ def test_both_are_programs_and_need_trust(pt2, script):
 
 
 def test_a_program_has_its_own_shapes(pt2):
-    with pytest.raises(UsageError, match="fixes its own shapes"):
+    with pytest.raises(UsageError, match="fixes its own inputs, shapes"):
         export_onnx(pt2, network=NetworkOptions(trust_pickle=True, input_shape=(1, 3, 32, 32)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array
+from simam_deploy.core.arrays import Array, draw
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.load.client import ModelInput
 from simam_deploy.serve.protocol.datatypes import DTYPES
@@ -46,7 +46,7 @@ def make_feeds(
     if total > MAX_BYTES:
         raise UsageError(f"a request would have {total / 2**20:.0f} MiB; 256 MiB is the most")
     rng = np.random.default_rng(seed)
-    return {spec.name: _draw(rng, sizes[spec.name], _dtype(spec)) for spec in inputs}
+    return {spec.name: draw(rng, sizes[spec.name], _dtype(spec)) for spec in inputs}
 
 
 def _dtype(spec: ModelInput) -> np.dtype[Any]:
@@ -72,9 +72,3 @@ def _shape(spec: ModelInput, batch: int, given: tuple[int, ...] | None) -> tuple
             f"input {spec.name} is {described}: the batch must be {shape[0]}", options=("batch",)
         )
     return shape
-
-
-def _draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    if np.issubdtype(dtype, np.floating):
-        return rng.standard_normal(shape).astype(dtype)
-    return rng.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)
