@@ -11,6 +11,8 @@ from simam_deploy.graph.recognise.interval import Interval
 
 _NAMES = "NCHW"
 _SPATIAL = Axes({2, 3})
+_LOST = 2.0**-25
+"""Half a unit in the last place, at the least, of the number that it is a part of."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def judge(gate: Gate, shape: tuple[int, ...]) -> Verdict:
         or _rank(len(shape))
         or _axes(energy.mean_axes, plane.axes)
         or _offset(energy.offset)
+        or _floor(plane, energy.gain)
         or _coefficient(plane.slope / energy.gain, math.prod(shape[2:]))
     )
     return Verdict(None, reason) if reason else _lambda(plane, energy.gain)
@@ -78,6 +81,13 @@ def _offset(offset: Interval) -> str:
     if offset.contains(0.5):
         return ""
     return "no +0.5" if offset.contains(0.0) else f"{offset.shortest():+} instead of +0.5"
+
+
+def _floor(plane: Plane, gain: Interval) -> str:
+    """Check that no clamp of the variance binds, or that float32 loses it when lambda is added."""
+    if plane.floor == 0 or 0 < plane.floor / (plane.bias.middle or math.inf) <= _LOST:
+        return ""
+    return f"the variance is clamped at {plane.floor / (4 * gain.middle):.3g}, which binds"
 
 
 def _coefficient(per_sum: Interval, pixels: int) -> str:

@@ -6,15 +6,16 @@ import math
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise.forms import Flawed, Form, Map
+from simam_deploy.graph.recognise.forms import Flawed, Form, Map, NotFinite
 from simam_deploy.graph.recognise.layout import layout
 from simam_deploy.graph.recognise.scene import Scene, plane_axes
 
 
 def cast(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read Cast, CastLike or Identity: the same numbers, perhaps rounded."""
+    form = scene.form(value)
     floating = scene.facts.dtype(node.outputs[0]).is_floating_point()
-    return scene.form(value) if floating else None
+    return form if floating or isinstance(form, NotFinite) else None
 
 
 def dropout(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
