@@ -127,5 +127,6 @@ def _written_as(site: Site) -> str:
     """Name the form, and what is particular about it."""
     node = site.y.producer()
     form = f"{contract.DOMAIN}::{node.op_type}" if node and site.form == "function" else site.form
-    traits = (("cast", site.island), ("gate only", site.gate_only))
+    last = site.layout[1] != 1
+    traits = (("cast", site.island), ("channels last", last), ("gate only", site.gate_only))
     return ", ".join([form, *(name for name, holds in traits if holds)])

@@ -12,9 +12,10 @@ import onnx_ir as ir
 from simam_deploy.graph.recognise.extent import distinct, dying, ends, is_island, name_of
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.findings import Findings, NearMiss, Shape, Site
-from simam_deploy.graph.recognise.forms import Gate, Term
+from simam_deploy.graph.recognise.forms import Axes, Gate, Term
 from simam_deploy.graph.recognise.interval import Interval
 from simam_deploy.graph.recognise.judge import Verdict, judge
+from simam_deploy.graph.recognise.planes import channels_last, order
 from simam_deploy.graph.recognise.scan import Candidate, scan
 from simam_deploy.graph.recognise.scene import Scene
 from simam_deploy.graph.recognise.signature import Signature
@@ -91,15 +92,24 @@ def _verdict(candidate: Candidate, scene: Scene, sizes: Sizes) -> Verdict | None
     if candidate.gate is None:
         return _declared(candidate.node)
     shape = scene.shape(candidate.root)
-    if scene.facts.guessed(candidate.root) or (sizes.varied and math.prod(shape[2:]) < 2):
+    last = _channels_last(candidate, scene)
+    pixels = math.prod(shape[axis] for axis in order(len(shape), last)[2:])
+    if scene.facts.guessed(candidate.root) or (sizes.varied and pixels < 2):
         return None
-    verdict = judge(candidate.gate, shape)
+    verdict = judge(candidate.gate, shape, last)
     if verdict.e_lambda is not None and candidate.foreign:
         return Verdict(None, "gate of another tensor")
     shapes = {scene.shape(value) for value in candidate.node.inputs if value is not None}
     if verdict.e_lambda is not None and len(shapes) > 1:
         return Verdict(None, "the gate is of another shape than x")
     return verdict
+
+
+def _channels_last(candidate: Candidate, scene: Scene) -> bool:
+    """Tell whether the feature map has its channels last; a node's own never has."""
+    energy = None if candidate.gate is None else candidate.gate.energy
+    axes = energy.mean_axes if isinstance(energy, Term) else Axes()
+    return candidate.gate is not None and channels_last(candidate.root, axes, scene)
 
 
 def _declared(node: ir.Node) -> Verdict:
@@ -139,7 +149,7 @@ def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
         return NearMiss(name, shape, verdict.reason)
     values = ends(candidate, scene)
     if values is None:
-        return NearMiss(name, shape, "flattened, and the result never (N, C, H, W) again")
+        return NearMiss(name, shape, "flattened, and the result never of the map's shape again")
     x, y = values
     return Site(
         name=name,
@@ -150,6 +160,7 @@ def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
         dtype=scene.facts.dtype(x),
         gate_only=candidate.x is None,
         form=_form(candidate.gate),
+        layout=order(len(scene.shape(x)), _channels_last(candidate, scene)),
         island=is_island(x, y, candidate, scene),
         nodes=dying(x, y),
     )

@@ -6,12 +6,13 @@ sigmoid(e)  =  1 / (1 + exp(-e))  =  exp(e) / (1 + exp(e))  =  1 - sigmoid(-e)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise import terms
-from simam_deploy.graph.recognise.forms import Flawed, Gate, Term
+from simam_deploy.graph.recognise.forms import Axes, Flawed, Gate, Term
 from simam_deploy.graph.recognise.interval import Interval
 
 _MINUS_ONE, _TWO = Interval.exactly(-1.0), Interval.exactly(2.0)
@@ -51,6 +52,19 @@ def quotient(a: Gate, b: Gate, node: ir.Node) -> Gate | None:
     """Return `a` / `b`, which `node` computes: a sigmoid if it is exp(e) / (1 + exp(e))."""
     alike = a.activation == "exp" and a.is_whole and a.energy == b.energy
     return _sigmoid(b, b.energy, node) if alike and _is_one_and_exp(b) else None
+
+
+def of_another_map(gate: Gate, root: ir.Value, groups: Sequence[Axes]) -> Gate:
+    """Return `gate` as one of `root`: each dimension of its own map merges a group of those."""
+
+    def moved(axes: Axes) -> Axes:
+        return Axes().union(*(groups[axis] for axis in axes))
+
+    energy = replace(gate.energy, root=root)
+    if isinstance(energy, Term):
+        plane = energy.plane and replace(energy.plane, axes=moved(energy.plane.axes))
+        energy = replace(energy, mean_axes=moved(energy.mean_axes), plane=plane)
+    return replace(gate, root=root, energy=energy)
 
 
 def _is_one_and_exp(gate: Gate) -> bool:

@@ -15,7 +15,6 @@ from simam_deploy.graph.recognise.forms import (
     Average,
     Axes,
     Flawed,
-    Map,
     Moment,
     Plane,
     Square,

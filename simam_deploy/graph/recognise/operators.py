@@ -31,6 +31,7 @@ _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
     "Reshape": views.reshape,
     "Sqrt": arithmetic.sqrt,
     "Squeeze": views.reshape,
+    "Transpose": views.transpose,
     "Unsqueeze": views.reshape,
     "Where": bounds.where,
     # SimAM gates by a sigmoid; by anything else it is a near-miss.
