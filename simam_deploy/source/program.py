@@ -46,7 +46,7 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         partial(TorchRunner, model, inputs, names),
         (tuple(tuple(t.shape) for t in example),),
         version,
-        lambda: take_sites(trace_program(program, names, version), source.name),
+        lambda: take_sites(trace_program(program, names, version), source.name, options.allow_none),
     )
 
 
@@ -73,7 +73,9 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         tuple((shape,) for shape in plan.validation_shapes(None)),
         version,
         lambda: take_sites(
-            trace_script(model, plan.spec, names, plan.trace_sizes, version), source.name
+            trace_script(model, plan.spec, names, plan.trace_sizes, version),
+            source.name,
+            options.allow_none,
         ),
     )
 

@@ -41,7 +41,8 @@ def recognise(model: ir.Model) -> Findings:
 
     A place is a site only if it is proved: by what its nodes compute, and by the numbers in them.
     Where sizes are symbolic the proof is made at three choices of them. Function bodies are not
-    looked into; the bodies of If, Loop and Scan are, for near-misses.
+    looked into (`graph.prepare.opened` writes them out); the bodies of If, Loop and Scan are, for
+    near-misses.
 
     Args:
         model: Opset 11 to 23. Of its tensors only those of at most 8192 elements are loaded.
