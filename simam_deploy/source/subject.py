@@ -135,8 +135,7 @@ def take_sites(model: ir.Model, where: str, allow_none: bool = False) -> Traced:
     if simam_nodes(model):
         return Traced(model, notes)
     if allow_none:
-        near = () if notes else ("nothing comes near SimAM",)
-        return Traced(model, (_NONE, *notes, *near))
+        return Traced(model, (_NONE, *(notes or ("nothing comes near SimAM",))))
     near = "; ".join(notes[:3]) or "nothing comes near it"
     raise InputError(
         f"{where} holds no SimAM: {near}; to have it exported as it is, allow that",

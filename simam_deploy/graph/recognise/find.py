@@ -150,7 +150,7 @@ def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
         return NearMiss(name, shape, verdict.reason)
     values = ends(candidate, scene)
     if values is None:
-        return NearMiss(name, shape, "flattened, and the result never of the map's shape again")
+        return NearMiss(name, shape, "flattened, and the result never (N, C, H, W) again")
     x, y = values
     return Site(
         name=name,

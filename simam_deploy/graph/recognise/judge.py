@@ -35,15 +35,16 @@ def judge(gate: Gate, shape: tuple[int, ...], last: bool) -> Verdict:
         return Verdict(None, energy.reason)
     plane = energy.plane
     assert plane is not None  # An energy is d^power * plane^order with a negative order.
-    names = NAMES.get((len(shape), last), "")
+    names, pixels = NAMES.get((len(shape), last), ""), order(len(shape), last)[2:]
+    mean, total = (_counted(axes, pixels, shape) for axes in (energy.mean_axes, plane.axes))
     reason = (
         _activation(gate.activation)
         or _exponents(energy)
         or _rank(len(shape))
-        or _axes(energy.mean_axes, plane.axes, names)
+        or _axes(mean, total, names)
         or _offset(energy.offset)
         or _floor(plane, energy.gain)
-        or _coefficient(plane.slope / energy.gain, shape, order(len(shape), last)[2:], names)
+        or _coefficient(plane.slope / energy.gain, shape, pixels, names)
     )
     return Verdict(None, reason) if reason else _lambda(plane, energy.gain)
 
@@ -62,6 +63,12 @@ def _exponents(energy: Term) -> str:
 
 def _rank(rank: int) -> str:
     return "" if 3 <= rank <= 5 else f"x has {rank} dimensions, SimAM takes (N, C, H, W)"
+
+
+def _counted(axes: Axes, pixels: tuple[int, ...], shape: tuple[int, ...]) -> Axes:
+    """Return `axes`, of which a dimension of 1 is one that counts in a plane and nowhere else."""
+    alone = {axis for axis, size in enumerate(shape) if size == 1}
+    return (axes - alone) | alone.intersection(pixels)
 
 
 def _axes(mean: Axes, total: Axes, names: str) -> str:

@@ -122,7 +122,7 @@ def least(term: Term) -> float:
         return -math.inf
     if term.power or term.order <= 0:
         return term.offset.high
-    return term.gain.high * lowest ** float(term.order) + term.offset.high
+    return term.gain.high * math.pow(lowest, term.order) + term.offset.high
 
 
 def _least_of(plane: Plane) -> float:
