@@ -113,16 +113,16 @@ class Power:
     """What the outputs would have shown of faults, on the inputs that were compared.
 
     Attributes:
-        dropped: A SimAM left out, of those tried the one that shows least.
-        e_lambda: Every lambda doubled.
+        dropped: A SimAM left out, the one that shows least of those tried; None without SimAM.
+        e_lambda: Every lambda doubled; None likewise.
         score: A slice of an output off by 5 %, the one that shows least.
         tried: How many sites were left out in turn.
         sites: How many there are.
         still: The outputs that are the same whatever the input, or empty.
     """
 
-    dropped: Seen
-    e_lambda: Seen
+    dropped: Seen | None
+    e_lambda: Seen | None
     score: Seen
     tried: int
     sites: int
@@ -131,7 +131,8 @@ class Power:
     @property
     def proves(self) -> bool:
         """True where a SimAM left out, or a score off by 5 %, would have been refused."""
-        return self.dropped.units > 1 and self.score.units > 1 and not self.still
+        gates = self.dropped is None or self.dropped.units > 1
+        return gates and self.score.units > 1 and not self.still
 
 
 @dataclass(frozen=True)

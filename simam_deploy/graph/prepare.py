@@ -15,6 +15,7 @@ from simam_deploy.graph.passes.opset import lower_opset
 from simam_deploy.graph.passes.simplify import simplify as run_onnxsim
 from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.graph.recognise import Findings, recognise, to_nodes
+from simam_deploy.op import contract
 
 
 def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
@@ -26,10 +27,21 @@ def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
     Returns:
         The graph, and what was recognised in it.
     """
-    model = with_shapes(model)  # n = H*W - 1 is proved by them
+    model = with_shapes(opened(model))  # n = H*W - 1 is proved by them
     findings = recognise(model)
     to_nodes(model, findings)
     return model, findings
+
+
+def opened(model: ir.Model) -> ir.Model:
+    """Write the bodies of a model's functions where they are called, but for our own operators'.
+
+    Args:
+        model: It is used up.
+    """
+    if all(domain == contract.DOMAIN for domain, _, _ in model.functions):
+        return model
+    return InlinePass(lambda function: function.domain != contract.DOMAIN)(model).model
 
 
 def for_runtime(

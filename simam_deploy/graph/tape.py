@@ -61,6 +61,12 @@ class Tape:
         self._nodes.append(node)
         return node.outputs[0]
 
+    def put(self, node: ir.Node) -> ir.Value:
+        """Append a node that was made elsewhere, of one output, and return that output."""
+        node.outputs[0].name = f"{self._output}/{node.op_type}"
+        self._nodes.append(node)
+        return node.outputs[0]
+
     def product(self, a: Scalar, b: Scalar) -> Scalar:
         """Multiply now where both are numbers, in the graph where one is not."""
         return a * b if isinstance(a, float) and isinstance(b, float) else self.op("Mul", a, b)

@@ -42,11 +42,12 @@ def inspect_onnx(
     from simam_deploy.graph.file.interface import interface
     from simam_deploy.graph.file.read import external_files, read_model
     from simam_deploy.graph.lint import lint
+    from simam_deploy.graph.prepare import opened
     from simam_deploy.graph.recognise import recognise
 
     path = Path(path)
     model = read_model(path)
-    findings = recognise(model)
+    findings = recognise(opened(read_model(path)) if model.functions else model)
     inputs, outputs = interface(model)
     producer = f"{model.producer_name or 'unknown'} {model.producer_version or ''}".strip()
     return InspectReport(
@@ -127,5 +128,6 @@ def _written_as(site: Site) -> str:
     """Name the form, and what is particular about it."""
     node = site.y.producer()
     form = f"{contract.DOMAIN}::{node.op_type}" if node and site.form == "function" else site.form
-    traits = (("cast", site.island), ("gate only", site.gate_only))
+    last = site.layout[1] != 1
+    traits = (("cast", site.island), ("channels last", last), ("gate only", site.gate_only))
     return ", ".join([form, *(name for name, holds in traits if holds)])

@@ -107,6 +107,8 @@ def _lambda_facts(chosen: Lambda | None, sites: tuple[SimamSite, ...]) -> dict[s
     if chosen is not None:
         return {"e_lambda": chosen.value, "e_lambda_source": chosen.source}
     values = {site.e_lambda for site in sites}
+    if not values:
+        return {"e_lambda": None, "e_lambda_source": "there is no SimAM"}
     if len(values) == 1:
         return {"e_lambda": values.pop(), "e_lambda_source": "read from the graph"}
     return {"e_lambda": None, "e_lambda_source": "read from the graph, different by site"}

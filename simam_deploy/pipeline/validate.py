@@ -101,12 +101,13 @@ def validate_models(
         notes=(
             *subject.notes,
             *subject.contradicted(pair.sites),
+            *pair.notes,
             *other.notes,
             *report.notes,
             *(truth.dataset.notes if truth.dataset else ()),
         ),
         seconds=time.perf_counter() - started,
-        gates_shown=other.graph is not None,
+        gates_shown=other.graph is not None and bool(pair.sites),
     )
 
 

@@ -55,7 +55,7 @@ def disturb(
     drawn = _draws(model)
     model = with_types(model)
     constants = constant_values(model.graph)
-    sites = [site for site in recognise(model).sites if not site.gate_only]
+    sites = [site for site in recognise(model).sites if site.is_as_contract]
     inside = {node for site in sites for node in site.nodes}
     found = [n.outputs[0] for n in model.graph if n not in inside and _rounds(n)]
     if half is not None:

@@ -67,8 +67,8 @@ def copied(graph: ir.Graph, value: ir.Value, name: str) -> ir.Value:
 
 
 def sites_of(model: ir.Model) -> tuple[Site, ...]:
-    """List a graph's SimAM sites that apply their gate, in order."""
-    return tuple(site for site in recognise(model).sites if not site.gate_only)
+    """List a graph's SimAM sites that apply their gate to a map (N, C, H, W), in order."""
+    return tuple(site for site in recognise(model).sites if site.is_as_contract)
 
 
 @dataclass(frozen=True)

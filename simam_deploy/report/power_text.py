@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simam_deploy.core.validation import Power, Seen, ValidationReport
+from simam_deploy.core.validation import Seen, ValidationReport
 
 ADVICE = "the inputs could not have shown such a fault: give real samples, or a trained network"
 
@@ -19,17 +19,15 @@ def power_lines(report: ValidationReport) -> Iterator[str]:
     power = report.power
     if power is None:
         return
-    yield f"{_dropped(power)}; every lambda x 2: {_units(power.e_lambda)}"
+    if power.dropped and power.e_lambda:
+        tried = f"the least visible of {power.tried} tried, of {power.sites}"
+        left_out = f"a SimAM left out ({power.dropped.where}, {tried}): {_units(power.dropped)}"
+        yield f"{left_out}; every lambda x 2: {_units(power.e_lambda)}"
     yield f"a channel or slice of an output off by 5 %: {_units(power.score)}"
     if power.still:
         yield f"the same whatever the input, so that nothing is shown: {', '.join(power.still)}"
     if not power.proves:
         yield ADVICE
-
-
-def _dropped(power: Power) -> str:
-    tried = f"the least visible of {power.tried} tried, of {power.sites}"
-    return f"a SimAM left out ({power.dropped.where}, {tried}): {_units(power.dropped)}"
 
 
 def _units(seen: Seen) -> str:

@@ -80,6 +80,8 @@ def _units(each: dict[str, Any]) -> str:
 
 def _names(sites: Sequence[SimamSite]) -> str:
     """List the first and last sites, with their lambda where they differ."""
+    if not sites:
+        return "no gate was judged"
     differ = len({site.e_lambda for site in sites}) > 1
     names = [f"{s.name} ({s.e_lambda:g})" if differ else s.name for s in sites]
     return ", ".join(names if len(names) <= 4 else [*names[:2], "...", names[-1]])

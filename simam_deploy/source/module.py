@@ -192,7 +192,7 @@ def _subject(
 
     def graph() -> Traced:
         traced = trace(forward, plan.specs, names, plan.trace_sizes, version)
-        return take_sites(traced, arch)
+        return take_sites(traced, arch, options.allow_none)
 
     return Subject(
         facts={"arch": arch, "source": source},

@@ -43,6 +43,7 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     from simam_deploy.graph.file.interface import interface, refuse_empty
     from simam_deploy.graph.file.read import read_model
     from simam_deploy.graph.passes.opset import convert_opset
+    from simam_deploy.graph.prepare import opened
     from simam_deploy.graph.types import precision_of
 
     refuse_fixed(source, options)
@@ -51,7 +52,7 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     version = opset.choose(model.opset_imports[""])
 
     def graph() -> Traced:
-        return take_sites(convert_opset(model, version), source.name)
+        return take_sites(convert_opset(opened(model), version), source.name, options.allow_none)
 
     def reference() -> Runner:
         return run_exact(source)[0]

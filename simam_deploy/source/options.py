@@ -66,6 +66,7 @@ class NetworkOptions:
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
         trust_pickle: Whether the source may run code while it is loaded.
+        allow_none: Whether a network is taken in which no SimAM is found.
     """
 
     arch: str | None = option(None, "its name, where the keys show no SimAM")
@@ -106,6 +107,9 @@ class NetworkOptions:
     output_names: Sequence[str] | None = option(None, "the outputs' names", NAMES, metavar="A,B")
     trust_pickle: bool = option(
         False, "let the file run code while it loads: only for files you made yourself"
+    )
+    allow_none: bool = option(
+        False, "take a network in which no SimAM is found: no gate is judged then"
     )
 
 

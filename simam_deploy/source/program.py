@@ -51,7 +51,7 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         partial(TorchRunner, model, inputs, names),
         (tuple(tuple(t.shape) for t in example),),
         version,
-        lambda: take_sites(trace_program(program, names, version), source.name),
+        lambda: take_sites(trace_program(program, names, version), source.name, options.allow_none),
         left_out(result),
     )
 
@@ -80,7 +80,9 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         plan.validation_shapes,
         version,
         lambda: take_sites(
-            trace_script(model, plan.specs, names, plan.trace_sizes, version), source.name
+            trace_script(model, plan.specs, names, plan.trace_sizes, version),
+            source.name,
+            options.allow_none,
         ),
         (*plan.notes, *left_out(result)),
     )

@@ -82,7 +82,7 @@ def _suspects(model: ir.Model, place: int) -> tuple[str, ...]:
 
 
 def _maps(model: ir.Model) -> list[ir.Value]:
-    return [site.x for site in recognise(model).sites if not site.gate_only]
+    return [site.x for site in recognise(model).sites if site.is_as_contract]
 
 
 def _ancestors(values: Sequence[ir.Value]) -> set[ir.Node]:

@@ -64,6 +64,8 @@ def look_inside(
 
 def _check_sites(pair: Pair, graph: Graph, cases: Sequence[Case]) -> tuple[GateCheck, ...]:
     """Check every gate on some cases; as many as the source has, with its lambdas."""
+    if not pair.sites:
+        return ()
     checks = []
     with (
         SiteRecorder(pair.original.plain()) as recorder,
@@ -132,7 +134,7 @@ def _locate(
     pair: Pair, graph: Graph, feeds: Feeds, recording: Recording, report: ValidationReport
 ) -> Departure | None:
     """Find where the maps part, if the outputs do."""
-    if report.outputs_passed:
+    if report.outputs_passed or not pair.sites:
         return None
     off = max(
         math.inf if r.reason else r.max_abs / (recording.largest[r.output] or 1.0)

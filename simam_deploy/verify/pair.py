@@ -33,6 +33,7 @@ class Pair:
         candidate: The other.
         inputs: The reference's.
         outputs: The reference's names.
+        notes: What was seen in the reference's graph.
     """
 
     original: Original
@@ -40,6 +41,7 @@ class Pair:
     candidate: Candidate
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @contextlib.contextmanager
     def open_candidate(self) -> Iterator[Runner]:
@@ -92,10 +94,10 @@ def pair_up(
     Raises:
         InputError: The graph cannot be made.
     """
-    traced = subject.graph().model
-    sites = check_sites(traced)
-    original = keep_original(traced, subject.opset, candidate.fused, folder, simplified=False)
-    return Pair(original, sites, candidate, inputs, outputs)
+    traced = subject.graph()
+    sites = check_sites(traced.model)
+    original = keep_original(traced.model, subject.opset, candidate.fused, folder, simplified=False)
+    return Pair(original, sites, candidate, inputs, outputs, traced.notes)
 
 
 def shapes_for(

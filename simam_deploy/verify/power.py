@@ -8,12 +8,14 @@ off by a twentieth. Each is told in units of the bound: below 1 it would have pa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import Power, Seen
+from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.precision.probe import probed, switches
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Runner
@@ -39,23 +41,23 @@ def measure_power(graph: ir.Model, recording: Recording, judge: Callable[[Case],
     """
     case = next((c for c in recording.cases if isinstance(c, Given)), recording.cases[0])
     expected = recording.outputs[case]
+    scores = min(_score(recording.outputs, judge, name) for name in expected)
+    power = Power(None, None, Seen(scores), tried=0, sites=0, still=still_outputs(recording))
+    return _with_sites(power, graph, case, judge(case)) if simam_nodes(graph) else power
+
+
+def _with_sites(power: Power, graph: ir.Model, case: Case, judge: Judge) -> Power:
+    """Leave sites out, and double every lambda."""
     with_switches, names = probed(graph)
     with run_graph(with_switches) as runner:
-        moved = _Moved(runner, case, judge(case), len(names))
+        moved = _Moved(runner, case, judge, len(names))
         base = moved.run()
         numbers = np.unique(np.linspace(0, len(names) - 1, min(TRIED, len(names))).round())
         sites = {names[int(n)]: moved.units(base, moved.run(left_out=[int(n)])) for n in numbers}
         grown = moved.units(base, moved.run(grown=1.0))
     where = min(sites, key=sites.__getitem__)
-    scores = min(_score(recording.outputs, judge, name) for name in expected)
-    return Power(
-        dropped=Seen(sites[where], where),
-        e_lambda=Seen(grown),
-        score=Seen(scores),
-        tried=len(sites),
-        sites=len(names),
-        still=still_outputs(recording),
-    )
+    dropped, e_lambda = Seen(sites[where], where), Seen(grown)
+    return replace(power, dropped=dropped, e_lambda=e_lambda, tried=len(sites), sites=len(names))
 
 
 class _Moved:

@@ -134,7 +134,7 @@ class ComparisonReport:
         bisection: If it was asked for and the outputs failed.
         notes: What was matched by position, cast and the like.
         seconds: What it took.
-        gates_shown: False for a plan, whose gates nobody can read.
+        gates_shown: False for a plan, whose gates nobody can read, and where there is no SimAM.
     """
 
     reference: Side

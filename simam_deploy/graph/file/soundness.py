@@ -86,6 +86,7 @@ def check_nodes(model: onnx.ModelProto) -> None:
     for nodes in (model.graph.node, *(function.node for function in model.functions)):
         _check_domains(nodes, defined)
     _check_expansion(model, defined)
+    _check_versions(model)
     _check_names(model.graph)
     _judge(_without_weights(model))
 
@@ -116,6 +117,18 @@ def _check_expansion(model: onnx.ModelProto, defined: dict[_Key, onnx.FunctionPr
     total = sum(sizes.get(_key(node), 1) for node in all_nodes(model.graph.node))
     if max(total, *sizes.values(), 0) > _LARGEST_EXPANSION:
         raise InputError(f"its functions expand to more than {_LARGEST_EXPANSION} nodes")
+
+
+def _check_versions(model: onnx.ModelProto) -> None:
+    """Refuse a function that cannot be written out where it is called."""
+    own = {entry.domain: entry.version for entry in model.opset_import}
+    for function in model.functions:
+        for entry in function.opset_import:
+            if own.get(entry.domain, entry.version) != entry.version:
+                raise InputError(
+                    f"function {function.domain}::{function.name} is of opset {entry.version}, "
+                    f"its graph of {own[entry.domain]}: write it out with onnx.inliner"
+                )
 
 
 def _check_names(graph: onnx.GraphProto) -> None:

@@ -12,9 +12,10 @@ import onnx_ir as ir
 from simam_deploy.graph.recognise.extent import distinct, dying, ends, is_island, name_of
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.findings import Findings, NearMiss, Shape, Site
-from simam_deploy.graph.recognise.forms import Gate, Term
+from simam_deploy.graph.recognise.forms import Axes, Gate, Term
 from simam_deploy.graph.recognise.interval import Interval
 from simam_deploy.graph.recognise.judge import Verdict, judge
+from simam_deploy.graph.recognise.planes import channels_last, order
 from simam_deploy.graph.recognise.scan import Candidate, scan
 from simam_deploy.graph.recognise.scene import Scene
 from simam_deploy.graph.recognise.signature import Signature
@@ -40,7 +41,8 @@ def recognise(model: ir.Model) -> Findings:
 
     A place is a site only if it is proved: by what its nodes compute, and by the numbers in them.
     Where sizes are symbolic the proof is made at three choices of them. Function bodies are not
-    looked into; the bodies of If, Loop and Scan are, for near-misses.
+    looked into (`graph.prepare.opened` writes them out); the bodies of If, Loop and Scan are, for
+    near-misses.
 
     Args:
         model: Opset 11 to 23. Of its tensors only those of at most 8192 elements are loaded.
@@ -91,15 +93,24 @@ def _verdict(candidate: Candidate, scene: Scene, sizes: Sizes) -> Verdict | None
     if candidate.gate is None:
         return _declared(candidate.node)
     shape = scene.shape(candidate.root)
-    if scene.facts.guessed(candidate.root) or (sizes.varied and math.prod(shape[2:]) < 2):
+    last = _channels_last(candidate, scene)
+    pixels = math.prod(shape[axis] for axis in order(len(shape), last)[2:])
+    if scene.facts.guessed(candidate.root) or (sizes.varied and pixels < 2):
         return None
-    verdict = judge(candidate.gate, shape)
+    verdict = judge(candidate.gate, shape, last)
     if verdict.e_lambda is not None and candidate.foreign:
         return Verdict(None, "gate of another tensor")
     shapes = {scene.shape(value) for value in candidate.node.inputs if value is not None}
     if verdict.e_lambda is not None and len(shapes) > 1:
         return Verdict(None, "the gate is of another shape than x")
     return verdict
+
+
+def _channels_last(candidate: Candidate, scene: Scene) -> bool:
+    """Tell whether the feature map has its channels last; a node's own never has."""
+    energy = None if candidate.gate is None else candidate.gate.energy
+    axes = energy.mean_axes if isinstance(energy, Term) else Axes()
+    return candidate.gate is not None and channels_last(candidate.root, axes, scene)
 
 
 def _declared(node: ir.Node) -> Verdict:
@@ -150,6 +161,7 @@ def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
         dtype=scene.facts.dtype(x),
         gate_only=candidate.x is None,
         form=_form(candidate.gate),
+        layout=order(len(scene.shape(x)), _channels_last(candidate, scene)),
         island=is_island(x, y, candidate, scene),
         nodes=dying(x, y),
     )

@@ -1,8 +1,9 @@
 """What a value of the graph is, algebraically, in terms of one feature map x.
 
 SimAM is not matched as an arrangement of nodes. Each value that is computed from x by the
-operators of its formula is read as one of a few forms, and the rules here say what form a sum, a
-product or a power of forms is. Any arrangement of the formula thus ends in the same `Term`:
+operators of its formula is read as one of a few forms; `terms`, `blends`, `moments` and `gates` say
+what form a sum, a product or a power of forms is. Any arrangement of the formula thus ends in the
+same `Term`:
 
     gain * d^power * (slope * S + bias)^order + offset,   d = x - mean(x),  S = sum(d^2)
 
@@ -12,7 +13,7 @@ lambda is bias / (4 * gain).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import onnx_ir as ir
@@ -59,12 +60,14 @@ class Plane:
 
     Attributes:
         form: How the sum was taken, as a site reports it.
+        floor: What `slope` * S is at least made by a clamp.
     """
 
     slope: Interval
     bias: Interval
     axes: Axes
     form: str = field(compare=False)
+    floor: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,63 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Absolute:
+    """The absolute value of d, or of a multiple of it."""
+
+    root: ir.Value
+    term: Term
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A multiple of d^2 and a plane, added: `pixel` + `plane`."""
+
+    root: ir.Value
+    pixel: Term
+    plane: Term
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """1 / `of`, such as the paper's e*: the smaller, the more a pixel differs from the others."""
+
+    root: ir.Value
+    of: Term | Blend
+
+
+@dataclass(frozen=True)
+class Square:
+    """`factor` * x^2, which may be a map of its own too: `value`."""
+
+    root: ir.Value
+    value: ir.Value
+    factor: Interval
+
+
+@dataclass(frozen=True)
+class Moment:
+    """`second` * sum(x^2) + `first` * sum(x)^2 over `axes`, which are `count` elements.
+
+    Attributes:
+        square: x^2 where there is nothing but its sum, None otherwise.
+    """
+
+    root: ir.Value
+    axes: Axes
+    count: int
+    second: Interval
+    first: Interval
+    square: ir.Value | None = None
+
+
+@dataclass(frozen=True)
+class NotFinite:
+    """A boolean that is true at most where a value that x was made into is no finite number."""
+
+    root: ir.Value
+
+
+@dataclass(frozen=True)
 class Flawed:
     """What would be part of SimAM, but for `reason`.
 
@@ -115,98 +175,39 @@ class Flawed:
 
 @dataclass(frozen=True)
 class Gate:
-    """An activation, computed by `node`, of an energy."""
+    """`gain` * activation(energy) + `offset`.
+
+    Attributes:
+        activation: In small letters, as ONNX calls it.
+        node: The last node of the activation.
+        inner: Nodes of it that are activations themselves, of an energy too.
+    """
 
     root: ir.Value
     energy: Term | Flawed
     activation: str
     node: ir.Node
+    gain: Interval = ONE
+    offset: Interval = ZERO
+    inner: tuple[ir.Node, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the activation itself, not scaled or shifted."""
+        return self.gain == ONE and self.offset == ZERO
 
 
-Form = Map | Average | Rest | Term | Flawed | Gate
-
-
-def scale(term: Term, factor: Interval) -> Term:
-    """Return `term` * `factor`."""
-    if term.is_plane and term.plane:
-        slope, bias = term.plane.slope * factor, term.plane.bias * factor
-        return replace(term, plane=replace(term.plane, slope=slope, bias=bias))
-    return replace(term, gain=term.gain * factor, offset=term.offset * factor)
-
-
-def shift(term: Term, summand: Interval) -> Term:
-    """Return `term` + `summand`."""
-    if term.is_plane and term.plane:
-        return replace(term, plane=replace(term.plane, bias=term.plane.bias + summand))
-    return replace(term, offset=term.offset + summand)
-
-
-def power(term: Term, exponent: Fraction) -> Term | None:
-    """Return `term`^`exponent`, None where that is no term."""
-    if term.offset != ZERO or (term.power and exponent.denominator != 1):
-        return None
-    raised = replace(
-        term,
-        gain=term.gain.power(exponent),
-        power=int(term.power * exponent),
-        order=term.order * exponent,
-    )
-    return _settled(raised)
-
-
-def product(a: Term, b: Term) -> Term | Flawed | None:
-    """Return `a` * `b`, None where that is no term."""
-    if a.offset != ZERO or b.offset != ZERO:
-        return None
-    pixel = a if a.power else b
-    if a.root is not b.root:
-        return Flawed(pixel.root, "variance of another tensor")
-    if a.mean_axes != b.mean_axes:
-        return Flawed(pixel.root, "the means of numerator and variance differ in their axes")
-    if a.plane and b.plane and a.plane != b.plane:
-        opposed = a.order * b.order < 0
-        return Flawed(pixel.root, "a sum instead of d^2 in the numerator") if opposed else None
-    whole = replace(
-        pixel,
-        gain=a.gain * b.gain,
-        power=a.power + b.power,
-        plane=a.plane or b.plane,
-        order=a.order + b.order,
-    )
-    return _settled(whole)
-
-
-def joined(flawed: Flawed, other: object) -> Flawed:
-    """Return what `flawed` is after it has met `other` in a sum or a product."""
-    return replace(flawed, is_energy=True) if isinstance(other, Term) and other.power else flawed
-
-
-def total(term: Term, axes: Axes, count: int, mean: bool, form: str) -> Rest | Term | Flawed | None:
-    """Return the sum, or the mean, of `term` over `axes` of x, which are `count` elements."""
-    share = Interval.exactly(1 / count) if mean else ONE
-    if term.power and term.order:
-        return Flawed(term.root, "a sum instead of d^2 in the numerator")
-    if term.is_difference and mean:
-        return Rest(term.root, term.mean_axes, axes)
-    if term.is_plane and term.plane and term.plane.bias == ZERO:
-        slope, axes = term.plane.slope * share, term.plane.axes | axes
-        return replace(term, plane=replace(term.plane, slope=slope, axes=axes))
-    if term.power != 2 or term.offset != ZERO:
-        return None
-    plane = Plane(term.gain * share, ZERO, axes, form)
-    return replace(term, gain=ONE, power=0, plane=plane, order=Fraction(1))
-
-
-def without(term: Term, rest: Rest) -> Term | None:
-    """Return `term` - `rest` or their sum, None where that is no term."""
-    is_zero = rest.axes >= rest.mean_axes == term.mean_axes
-    return term if term.is_difference and term.root is rest.root and is_zero else None
-
-
-def _settled(term: Term) -> Term | None:
-    """Return `term` with the gain of a bare plane inside the plane; None for a constant."""
-    if term.power == 0 and term.order == 0:
-        return None
-    if not term.is_plane:
-        return term
-    return scale(replace(term, gain=ONE), term.gain)
+Form = (
+    Map
+    | Average
+    | Rest
+    | Term
+    | Absolute
+    | Blend
+    | Inverse
+    | Square
+    | Moment
+    | NotFinite
+    | Flawed
+    | Gate
+)

@@ -107,6 +107,11 @@ class Interval:
         slack = SLACK * abs(value)
         return self.low - slack <= value <= self.high + slack
 
+    def meets(self, other: Interval) -> bool:
+        """Tell whether a number lies in both, give or take `SLACK`."""
+        slack = SLACK * max(abs(self.middle), abs(other.middle))
+        return self.low - slack <= other.high and other.low - slack <= self.high
+
     def shortest(self) -> float:
         """Return the shortest decimal number in it, as Python's repr does for a float64."""
         noise = _NOISE * abs(self.middle)

@@ -8,9 +8,10 @@ from fractions import Fraction
 
 from simam_deploy.graph.recognise.forms import Axes, Flawed, Gate, Plane, Term
 from simam_deploy.graph.recognise.interval import Interval
+from simam_deploy.graph.recognise.planes import NAMES, order
 
-_NAMES = "NCHW"
-_SPATIAL = Axes({2, 3})
+_LOST = 2.0**-25
+"""Half a unit in the last place, at the least, of the number that it is a part of."""
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,29 @@ class Verdict:
     reason: str
 
 
-def judge(gate: Gate, shape: tuple[int, ...]) -> Verdict:
-    """Hold `gate`, as read, against the contract; `shape` is that of its feature map."""
+def judge(gate: Gate, shape: tuple[int, ...], last: bool) -> Verdict:
+    """Hold `gate`, as read, against the contract.
+
+    Args:
+        gate: With its energy.
+        shape: That of its feature map.
+        last: Whether the map has its channels last.
+    """
     energy = gate.energy
     if isinstance(energy, Flawed):
         return Verdict(None, energy.reason)
     plane = energy.plane
     assert plane is not None  # An energy is d^power * plane^order with a negative order.
+    names, pixels = NAMES.get((len(shape), last), ""), order(len(shape), last)[2:]
+    mean, total = (_counted(axes, pixels, shape) for axes in (energy.mean_axes, plane.axes))
     reason = (
         _activation(gate.activation)
         or _exponents(energy)
         or _rank(len(shape))
-        or _axes(energy.mean_axes, plane.axes)
+        or _axes(mean, total, names)
         or _offset(energy.offset)
-        or _coefficient(plane.slope / energy.gain, math.prod(shape[2:]))
+        or _floor(plane, energy.gain)
+        or _coefficient(plane.slope / energy.gain, shape, pixels, names)
     )
     return Verdict(None, reason) if reason else _lambda(plane, energy.gain)
 
@@ -52,26 +62,31 @@ def _exponents(energy: Term) -> str:
 
 
 def _rank(rank: int) -> str:
-    if rank == 4:
-        return ""
-    variant = {3: "1-D variant: x is (N, C, L)", 5: "3-D variant: x is (N, C, D, H, W)"}
-    return f"{variant.get(rank, f'x has {rank} dimensions')}, SimAM takes (N, C, H, W)"
+    return "" if 3 <= rank <= 5 else f"x has {rank} dimensions, SimAM takes (N, C, H, W)"
 
 
-def _axes(mean: Axes, total: Axes) -> str:
+def _counted(axes: Axes, pixels: tuple[int, ...], shape: tuple[int, ...]) -> Axes:
+    """Return `axes`, of which a dimension of 1 is one that counts in a plane and nowhere else."""
+    alone = {axis for axis, size in enumerate(shape) if size == 1}
+    return (axes - alone) | alone.intersection(pixels)
+
+
+def _axes(mean: Axes, total: Axes, names: str) -> str:
     if mean == total:
-        return _reduction(mean)
-    mean_reason, sum_reason = _reduction(mean), _reduction(total)
+        return _reduction(mean, names)
+    mean_reason, sum_reason = _reduction(mean, names), _reduction(total, names)
     return f"the mean {mean_reason}" if mean_reason else f"the sum {sum_reason}"
 
 
-def _reduction(axes: Axes) -> str:
-    names = " and ".join(_NAMES[axis] for axis in sorted(axes))
-    if axes == _SPATIAL:
+def _reduction(axes: Axes, names: str) -> str:
+    plane = Axes(axis for axis, name in enumerate(names) if name not in "NC")
+    written = " and ".join(names[axis] for axis in sorted(axes))
+    if axes == plane:
         return ""
-    if axes > _SPATIAL:
-        return f"reduces {' and '.join(_NAMES[axis] for axis in sorted(axes - _SPATIAL))} as well"
-    return f"reduces only {names}" if axes < _SPATIAL else f"reduces {names} instead of H and W"
+    if axes > plane:
+        return f"reduces {' and '.join(names[axis] for axis in sorted(axes - plane))} as well"
+    whole = " and ".join(names[axis] for axis in sorted(plane))
+    return f"reduces only {written}" if axes < plane else f"reduces {written} instead of {whole}"
 
 
 def _offset(offset: Interval) -> str:
@@ -80,19 +95,29 @@ def _offset(offset: Interval) -> str:
     return "no +0.5" if offset.contains(0.0) else f"{offset.shortest():+} instead of +0.5"
 
 
-def _coefficient(per_sum: Interval, pixels: int) -> str:
+def _floor(plane: Plane, gain: Interval) -> str:
+    """Check that no clamp of the variance binds, or that float32 loses it when lambda is added."""
+    if plane.floor == 0 or 0 < plane.floor / (plane.bias.middle or math.inf) <= _LOST:
+        return ""
+    return f"the variance is clamped at {plane.floor / (4 * gain.middle):.3g}, which binds"
+
+
+def _coefficient(
+    per_sum: Interval, shape: tuple[int, ...], plane: tuple[int, ...], names: str
+) -> str:
     """Check 4 / n, which the denominator has before sum(d^2)."""
+    pixels, size = math.prod(shape[axis] for axis in plane), "*".join(names[a] for a in plane)
     if pixels < 2:
-        return "H*W = 1, where SimAM divides by zero"
+        return f"{size} = 1, where SimAM divides by zero"
     coefficient = per_sum * Interval.exactly(pixels - 1)
     if coefficient.contains(4.0):
         return ""
     if (per_sum * Interval.exactly(pixels)).contains(4.0):
-        return "biased variance (n = H*W, not H*W - 1)"
+        return f"biased variance (n = {size}, not {size} - 1)"
     written = coefficient.shortest()
     if (8 * written).is_integer():
         return f"coefficient {written:g} instead of 4"
-    return f"n = {(Interval.exactly(4.0) / per_sum).shortest():g}, not H*W - 1"
+    return f"n = {(Interval.exactly(4.0) / per_sum).shortest():g}, not {size} - 1"
 
 
 def _lambda(plane: Plane, gain: Interval) -> Verdict:

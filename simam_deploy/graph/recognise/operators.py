@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise import arithmetic, reductions, views
-from simam_deploy.graph.recognise.forms import Form
+from simam_deploy.graph.recognise import arithmetic, bounds, moments, reductions, views
+from simam_deploy.graph.recognise.forms import Blend, Flawed, Form, Inverse, Moment, Term
 from simam_deploy.graph.recognise.scene import Scene
 
 _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
+    "Abs": bounds.absolute,
     "Cast": views.cast,
     "CastLike": views.cast,
     "Dropout": views.dropout,
@@ -19,25 +20,31 @@ _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
     "GlobalAveragePool": reductions.global_average,
     "Identity": views.cast,
     "InstanceNormalization": reductions.instance_norm,
+    "IsInf": bounds.not_finite,
+    "IsNaN": bounds.not_finite,
     "Neg": arithmetic.neg,
     "Reciprocal": arithmetic.reciprocal,
+    "ReduceL2": reductions.reduce_l2,
     "ReduceMean": reductions.reduce_mean,
     "ReduceSum": reductions.reduce_sum,
     "ReduceSumSquare": reductions.reduce_sum_square,
     "Reshape": views.reshape,
     "Sqrt": arithmetic.sqrt,
     "Squeeze": views.reshape,
+    "Transpose": views.transpose,
     "Unsqueeze": views.reshape,
+    "Where": bounds.where,
     # SimAM gates by a sigmoid; by anything else it is a near-miss.
-    "Clip": arithmetic.activation,
+    "Clip": bounds.clip,
     "Elu": arithmetic.activation,
+    "Exp": arithmetic.activation,
     "Erf": arithmetic.activation,
     "Gelu": arithmetic.activation,
     "HardSigmoid": arithmetic.activation,
     "HardSwish": arithmetic.activation,
     "LeakyRelu": arithmetic.activation,
     "Mish": arithmetic.activation,
-    "Relu": arithmetic.activation,
+    "Relu": bounds.relu,
     "Sigmoid": arithmetic.activation,
     "Softmax": arithmetic.activation,
     "Softplus": arithmetic.activation,
@@ -47,7 +54,10 @@ _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
 
 _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] = {
     "Add": arithmetic.add,
+    "And": bounds.both,
     "Div": arithmetic.div,
+    "Max": bounds.maximum,
+    "Min": bounds.minimum,
     "Mul": arithmetic.mul,
     "Pow": arithmetic.pow_,
     "Sub": arithmetic.sub,
@@ -60,6 +70,24 @@ def read(node: ir.Node, scene: Scene) -> Form | None:
     if not scene.facts.is_valid(node) or not inputs or inputs[0] is None or not node.outputs:
         return None
     if unary := _UNARY.get(node.op_type):
-        return unary(node, inputs[0], scene)
-    binary = _BINARY.get(node.op_type)
-    return binary(node, inputs[0], inputs[1], scene) if binary and inputs[1] else None
+        form = unary(node, inputs[0], scene)
+    elif (binary := _BINARY.get(node.op_type)) and len(inputs) == 2 and inputs[1] is not None:
+        form = binary(node, inputs[0], inputs[1], scene.where_maps_are_met(inputs[0], inputs[1]))
+    else:
+        form = None
+    return form or _unreadable(node, scene)
+
+
+def _unreadable(node: ir.Node, scene: Scene) -> Form | None:
+    """Return that a variance or an energy has become what no rule knows, None for all else."""
+    if not scene.facts.dtype(node.outputs[0]).is_floating_point():
+        return None
+    for value in node.inputs:
+        form = None if value is None else scene.forms.get(value)
+        if isinstance(form, Moment) and (flawed := moments.flawed(form)):
+            return flawed
+        if isinstance(form, Blend | Inverse) or (isinstance(form, Term) and form.is_simam):
+            return Flawed(form.root, f"{node.op_type} of the energy")
+        if isinstance(form, Term) and form.power == 0:
+            return Flawed(form.root, f"{node.op_type} of the variance", is_energy=False)
+    return None

@@ -9,15 +9,17 @@ from typing import TypeGuard
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise import forms
+from simam_deploy.graph.recognise import moments, terms
 from simam_deploy.graph.recognise.forms import (
     Average,
     Axes,
     Flawed,
     Form,
     Map,
+    Moment,
     Plane,
     Rest,
+    Square,
     Term,
 )
 from simam_deploy.graph.recognise.interval import ONE, Interval
@@ -37,9 +39,16 @@ def reduce_sum(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
 
 def reduce_sum_square(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read ReduceSumSquare."""
-    form = scene.form(value)
-    squared = forms.product(form, form) if isinstance(form, Term) else None
+    squared = _squared(scene.form(value), node.outputs[0])
     return _reduce(value, squared, _dims(node, value, scene), scene, mean=False)
+
+
+def reduce_l2(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read ReduceL2, the root of a sum of squares."""
+    form = scene.form(value)
+    squared = terms.product(form, form) if isinstance(form, Term) else None
+    total = _reduce(value, squared, _dims(node, value, scene), scene, mean=False)
+    return terms.power(total, Fraction(1, 2)) if isinstance(total, Term) else total
 
 
 def global_average(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
@@ -67,7 +76,13 @@ def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     epsilon = Interval.of_float32(node.attributes.get_float("epsilon", 1e-5))
     plane = Plane(Interval.exactly(1 / count), epsilon, axes, "instance-norm")
     term = Term(form.root, axes, plane=plane, order=Fraction(-1, 2))
-    return forms.shift(forms.scale(term, factor), summand)
+    return terms.shift(terms.scale(term, factor), summand)
+
+
+def _squared(form: Form | None, value: ir.Value) -> Form | None:
+    if isinstance(form, Map):
+        return Square(form.root, value, form.factor.power(Fraction(2)))
+    return terms.product(form, form) if isinstance(form, Term) else None
 
 
 def _is_map_or_difference(form: Form | None) -> TypeGuard[Map | Term]:
@@ -97,9 +112,10 @@ def _reduce(
     value: ir.Value, form: Form | None, dims: Axes | None, scene: Scene, mean: bool
 ) -> Form | None:
     """Return the sum or mean of `form`, that of `value`, over `dims` of `value`."""
+    form = _as_reduced(value, form, scene)
     if isinstance(form, Flawed):
         return form
-    if dims is None or not isinstance(form, Map | Average | Rest | Term):
+    if dims is None or not isinstance(form, Map | Average | Rest | Term | Square | Moment):
         return None
     shape, left = scene.shape(value), _left(form, scene)
     axes = reduced(left, shape, dims)
@@ -109,12 +125,26 @@ def _reduce(
     share = Interval.exactly(1 / count) if mean else ONE
     if isinstance(form, Map):
         return Average(form.root, axes, count, form.factor * share)
+    if isinstance(form, Square):
+        return moments.total(form, axes, count, share)
+    if isinstance(form, Moment):
+        return moments.further(form, axes, count, share)
     if isinstance(form, Average):
         return Average(form.root, form.axes | axes, form.count * count, form.share * share)
     if isinstance(form, Rest):
         return replace(form, axes=form.axes | axes) if mean else None
     name = "flattened" if len(shape) < len(left) else "var" if mean else "reduce-sum"
-    return forms.total(form, axes, count, mean, name)
+    return terms.total(form, axes, count, mean, name)
+
+
+def _as_reduced(value: ir.Value, form: Form | None, scene: Scene) -> Form | None:
+    """Return `form`, or the map that `value` is of its own where SimAM reduces no such form.
+
+    A normalised map may be the feature map of a SimAM behind it, and so may what failed to be one.
+    """
+    normalised = isinstance(form, Term) and form.power == 1 and form.order != 0
+    flawed = isinstance(form, Flawed) and scene.shape(value) == scene.shape(form.root)
+    return Map(value) if normalised or flawed else form
 
 
 def _left(form: Form, scene: Scene) -> Shape:

@@ -1,11 +1,20 @@
-"""Replace each proved SimAM by one `simam::SimAM` node."""
+"""Replace each proved SimAM by one `simam::SimAM` node.
+
+The node takes (N, C, H, W). A map of another layout is made one and back: by a Transpose where its
+channels come last, and by a Reshape where it has not four dimensions: (N, C, L, 1) of (N, C, L) and
+(N, C, D, H*W) of (N, C, D, H, W).
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise.find import recognise
 from simam_deploy.graph.recognise.findings import Findings, Site
+from simam_deploy.graph.tape import Tape
 from simam_deploy.op import contract
 
 
@@ -28,45 +37,76 @@ def to_nodes(model: ir.Model, findings: Findings | None = None) -> int:
     new: dict[ir.Value, ir.Value] = {}
     for site in replaced:
         # The x of a site may be the y of the one before.
-        new[site.y] = _replace(model.graph, site, new.get(site.x, site.x))
+        new[site.y] = _replace(model, site, new.get(site.x, site.x))
     if replaced:
         model.opset_imports[contract.DOMAIN] = contract.OP_VERSION
     return len(replaced)
 
 
-def _replace(graph: ir.Graph, site: Site, x: ir.Value) -> ir.Value:
+def _replace(model: ir.Model, site: Site, x: ir.Value) -> ir.Value:
     """Put a node from `x` in the place of `site` and return its output."""
-    last = site.y.producer()
+    graph, last = model.graph, site.y.producer()
     if last is None or last.graph is not graph:
         raise ValueError(f"site {site.name} is not of this model")
+    inputs = [value for value in last.inputs if value is not None]
+    tape = Tape(graph, last, model.opset_imports[""])
     node = ir.node(
         contract.OP_TYPE,
-        [x],
+        [_as_planes(tape, x, site.layout)],
         {contract.LAMBDA_ATTRIBUTE: site.e_lambda},
         domain=contract.DOMAIN,
         name=site.name,
         metadata_props=dict(last.metadata_props),
     )
-    y = node.outputs[0]
-    y.name, y.type, y.shape = site.y.name, site.y.type, site.y.shape
+    y = _as_map(tape, tape.put(node), x, site.layout)
     y.metadata_props.update(site.y.metadata_props)
-    graph.insert_before(last, node)
-    site.y.replace_all_uses_with(y, replace_graph_outputs=True)
-    _remove(graph, last)
+    tape.replace(last, y)
+    _remove(graph, inputs)
     return y
 
 
-def _remove(graph: ir.Graph, node: ir.Node) -> None:
-    """Remove `node`, whose outputs nothing uses, and what served only it."""
-    pending = [node]
+def _as_planes(tape: Tape, x: ir.Value, layout: tuple[int, ...]) -> ir.Value:
+    """Emit what makes (N, C, H, W) of a map, if it is of another layout."""
+    x = _transposed(tape, x, layout)
+    if len(layout) == 4:
+        return x
+    # A 0 is the dimension that stands there: right for every size.
+    planes = tape.op("Reshape", x, tape.constant((0, 0, 0, -1)))
+    if x.shape is not None:
+        tail = [d for d in x.shape[3:] if isinstance(d, int)]
+        merged = math.prod(tail) if len(tail) == len(x.shape[3:]) else None
+        planes.type, planes.shape = x.type, ir.Shape([*x.shape[:3], merged])
+    return planes
+
+
+def _as_map(tape: Tape, y: ir.Value, x: ir.Value, layout: tuple[int, ...]) -> ir.Value:
+    """Emit what makes a map like `x` of (N, C, H, W) again."""
+    if len(layout) == 3:
+        y = tape.op("Reshape", y, tape.constant((0, 0, 0)))
+    elif len(layout) == 5:
+        y = tape.reshape_like(y, _transposed(tape, x, layout))
+    return _transposed(tape, y, tuple(layout.index(axis) for axis in range(len(layout))))
+
+
+def _transposed(tape: Tape, x: ir.Value, order: tuple[int, ...]) -> ir.Value:
+    """Emit a Transpose, and nothing where it would move nothing."""
+    if order == tuple(range(len(order))):
+        return x
+    moved = tape.op("Transpose", x, attributes={"perm": list(order)})
+    moved.type = x.type
+    moved.shape = None if x.shape is None else ir.Shape([x.shape[axis] for axis in order])
+    return moved
+
+
+def _remove(graph: ir.Graph, values: Sequence[ir.Value]) -> None:
+    """Remove what served only `values`, which a node had that is gone."""
+    pending = list(values)
     while pending:
-        node = pending.pop()
-        if node.graph is not graph or any(v.uses() or v.is_graph_output() for v in node.outputs):
-            continue
-        inputs = [value for value in node.inputs if value is not None]
-        graph.remove(node, safe=True)
-        for value in inputs:
-            if producer := value.producer():
-                pending.append(producer)
-            elif value.is_initializer() and not (value.uses() or value.is_graph_input()):
+        value = pending.pop()
+        node = value.producer()
+        if node is None:
+            if value.is_initializer() and not (value.uses() or value.is_graph_input()):
                 graph.initializers.pop(value.name or "", None)
+        elif node.graph is graph and not any(v.uses() or v.is_graph_output() for v in node.outputs):
+            pending.extend(value for value in node.inputs if value is not None)
+            graph.remove(node, safe=True)

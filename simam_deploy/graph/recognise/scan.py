@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from simam_deploy.graph.recognise import gates
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.forms import Gate, Map
 from simam_deploy.graph.recognise.operators import read
@@ -41,8 +42,16 @@ class Candidate:
 def scan(graph: ir.Graph, scene: Scene) -> list[Candidate]:
     """Read all of `graph` into `scene` and return the candidates in the order of the graph."""
     found = list(_walk(graph, scene, None, 0))
-    scaling = {c.gate.node for c in found if c.gate is not None and c.x is not None}
-    return [c for c in found if c.node not in scaling]
+    parts = {node for candidate in found for node in _parts(candidate)}
+    return [candidate for candidate in found if candidate.node not in parts]
+
+
+def _parts(candidate: Candidate) -> Iterator[ir.Node]:
+    """Yield the nodes of a candidate that would be candidates by themselves."""
+    if candidate.gate is not None:
+        yield from candidate.gate.inner
+        if candidate.gate.node is not candidate.node:
+            yield candidate.gate.node
 
 
 def _walk(graph: ir.Graph, scene: Scene, within: str | None, depth: int) -> Iterator[Candidate]:
@@ -67,14 +76,25 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
     elif node.domain == contract.DOMAIN and node.op_type in contract.INPUTS:
         if node.inputs and (x := node.inputs[0]) is not None:
             yield Candidate(node, x, None, x, False, within)
-    elif form is None and node.op_type == "Mul" and scene.facts.is_valid(node):
-        for gate_value, x in (node.inputs, node.inputs[::-1]):
-            if gate_value is None or x is None or scene.interval(x) is not None:
-                continue
-            if isinstance(gate := scene.forms.get(gate_value), Gate):
-                foreign = scene.form(x) != Map(gate.root)
-                yield Candidate(node, gate.root, gate, x, foreign, within)
-                return
+    elif form is None and scene.facts.is_valid(node):
+        for gate, x in _scaled(node, scene):
+            foreign = x is not gate.root and scene.form(x) != Map(gate.root)
+            yield Candidate(node, gate.root, gate, x, foreign, within)
+            return
+
+
+def _scaled(node: ir.Node, scene: Scene) -> Iterator[tuple[Gate, ir.Value]]:
+    """Yield each gate and what it scales, by a product or by x / (1 + exp(-energy))."""
+    if node.op_type not in ("Mul", "Div") or len(node.inputs) != 2:
+        return
+    pairs = (node.inputs, node.inputs[::-1]) if node.op_type == "Mul" else (node.inputs[::-1],)
+    for gate_value, x in pairs:
+        gate = None if gate_value is None else scene.forms.get(gate_value)
+        if not isinstance(gate, Gate) or x is None or scene.interval(x) is not None:
+            continue
+        whole = gate if node.op_type == "Mul" else gates.reciprocal(gate, node)
+        if whole is not None and whole.is_whole:
+            yield whole, x
 
 
 def _bodies(node: ir.Node) -> dict[str, ir.Graph]:

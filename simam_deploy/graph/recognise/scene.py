@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
+from collections.abc import MutableMapping
+
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise.facts import Dims, Facts
-from simam_deploy.graph.recognise.forms import Average, Axes, Form, Map, Rest, Term
+from simam_deploy.graph.recognise.forms import Average, Axes, Form, Map, Moment, Rest, Term
 from simam_deploy.graph.recognise.interval import Interval
 from simam_deploy.graph.recognise.layout import spreads
+
+_COPIES = ("Expand", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+"""What repeats one number, or leaves it: a constant of a map's shape is no small one."""
+_MOST_COPIES = 4
 
 
 class Scene:
@@ -15,7 +22,20 @@ class Scene:
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self.forms: dict[ir.Value, Form] = {}
+        self.forms: MutableMapping[ir.Value, Form] = {}
+
+    def where_maps_are_met(self, a: ir.Value, b: ir.Value) -> Scene:
+        """Return the scene in which each of two operands is a map if the other is computed of it.
+
+        What is read as part of one SimAM may also be the feature map of the next.
+        """
+        forms = self.form(a), self.form(b)
+        maps = [v for v, of in ((a, forms[1]), (b, forms[0])) if of is not None and of.root is v]
+        if not any(value in self.forms for value in maps):
+            return self
+        scene = Scene(self.facts)
+        scene.forms = ChainMap({value: Map(value) for value in maps}, self.forms)
+        return scene
 
     def form(self, value: ir.Value) -> Form | None:
         """Return the form of `value`, None if it is not of a floating type."""
@@ -25,8 +45,16 @@ class Scene:
 
     def interval(self, value: ir.Value) -> Interval | None:
         """Return the constant that `value` is, None if it is not one number throughout."""
-        constant = self.facts.constant(value)
-        return None if constant is None else constant.interval()
+        for _ in range(_MOST_COPIES):
+            constant = self.facts.constant(value)
+            if constant is not None:
+                return constant.interval()
+            node = value.producer()
+            source = node.inputs[0] if node and node.op_type in _COPIES and node.inputs else None
+            if node is None or source is None or not self.facts.is_valid(node):
+                return None
+            value = source
+        return None
 
     def shape(self, value: ir.Value) -> Dims:
         """Return the shape of `value`, a tensor."""
@@ -49,7 +77,7 @@ class Scene:
 
 def plane_axes(form: Form) -> Axes:
     """Return the axes over which `form` is constant; none if it has a number a pixel."""
-    if isinstance(form, Average | Rest):
+    if isinstance(form, Average | Rest | Moment):
         return form.axes
     if isinstance(form, Term) and form.power == 0 and form.plane:
         return form.plane.axes

@@ -6,15 +6,18 @@ import math
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise.forms import Flawed, Form, Map
+from simam_deploy.graph.recognise import gates
+from simam_deploy.graph.recognise.forms import Flawed, Form, Gate, Map, NotFinite
 from simam_deploy.graph.recognise.layout import layout
+from simam_deploy.graph.recognise.planes import order_of
 from simam_deploy.graph.recognise.scene import Scene, plane_axes
 
 
 def cast(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read Cast, CastLike or Identity: the same numbers, perhaps rounded."""
+    form = scene.form(value)
     floating = scene.facts.dtype(node.outputs[0]).is_floating_point()
-    return scene.form(value) if floating else None
+    return form if floating or isinstance(form, NotFinite) else None
 
 
 def dropout(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
@@ -40,6 +43,27 @@ def reshape(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
         # Tokens made (N, C, H, W) are where a map begins; a map flattened is still itself.
         return None
     return form if layout(root, after) else None
+
+
+def transpose(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read Transpose of a gate back to the map that its own was transposed from."""
+    form = scene.form(value)
+    origin = form.root.producer() if isinstance(form, Gate) else None
+    if not isinstance(form, Gate) or origin is None or origin.op_type != "Transpose":
+        return None
+    source, rank = origin.inputs[0], len(scene.shape(form.root))
+    there, back = order_of(origin, rank), order_of(node, rank)
+    if source is None or len(back) != rank or any(there[b] != i for i, b in enumerate(back)):
+        return None
+    before = scene.form(source)
+    groups = layout(scene.shape(before.root), scene.shape(source)) if before else None
+    if (
+        not isinstance(before, Map)
+        or groups is None
+        or scene.shape(value) != scene.shape(form.root)
+    ):
+        return None
+    return gates.of_another_map(form, before.root, [groups[axis] for axis in there])
 
 
 def expand(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.inspection import PlaneRange, RangeFinding
+from simam_deploy.graph.hazards import area_of
 from simam_deploy.graph.recognise import Site, recognise
 from simam_deploy.graph.types import HALVES, LARGEST
 
@@ -57,7 +58,7 @@ def _finding(site: Site, dtype: ir.DataType, seen: PlaneRange | None) -> RangeFi
     half = site.dtype in HALVES and not site.island and site.form != "function"
     kind = site.dtype if half and site.dtype is not None else dtype
     largest = LARGEST[kind]
-    pixels = seen.pixels if seen else _pixels(site)
+    pixels = seen.pixels if seen else area_of(site)
     with np.errstate(over="ignore"):
         count = None if pixels is None else float(np.float64(pixels - 1).astype(kind.numpy()))
     finding = RangeFinding(
@@ -72,12 +73,6 @@ def _finding(site: Site, dtype: ir.DataType, seen: PlaneRange | None) -> RangeFi
         reason="",
     )
     return _judged(finding, kind.name.lower())
-
-
-def _pixels(site: Site) -> int | None:
-    plane = site.shape[2:] if site.shape else ()
-    numbers = [d for d in plane if isinstance(d, int)]
-    return math.prod(numbers) if len(numbers) == len(plane) == 2 else None
 
 
 def _judged(finding: RangeFinding, half: str) -> RangeFinding:

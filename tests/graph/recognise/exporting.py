@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.graph.recognise.variants import VARIANTS, Variant
+from tests.graph.recognise.variants import Variant
 
 AXES = {"static": {}, "batch": {0: "n"}, "hw": {0: "n", 2: "h", 3: "w"}}
 
@@ -57,18 +57,19 @@ class AllVariants(nn.Module):
         return tuple(branch(x) for branch in self.branches.values())
 
 
-def export(cell: Cell) -> onnx.ModelProto:
-    return _torchscript(cell) if cell.exporter == "torchscript" else _dynamo(cell)
+def export(cell: Cell, variants: Sequence[Variant]) -> onnx.ModelProto:
+    exporter = _torchscript if cell.exporter == "torchscript" else _dynamo
+    return exporter(cell, tuple(variants))
 
 
-def branch_of(name: str) -> str:
+def branch_of(name: str, variants: Sequence[Variant]) -> str:
     """Return the variant that a site or near-miss, named after module or node, stands in."""
-    known = {variant.name for variant in VARIANTS}
+    known = {variant.name for variant in variants}
     (found,) = known.intersection(re.split(r"[/.]", re.sub(r"(?<=\w)_\d+$", "", name)))
     return found
 
 
-def _torchscript(cell: Cell) -> onnx.ModelProto:
+def _torchscript(cell: Cell, variants: tuple[Variant, ...]) -> onnx.ModelProto:
     if "dynamo" not in inspect.signature(torch.onnx.export).parameters:
         pytest.skip("this torch has no TorchScript exporter")
     axes = AXES[cell.dynamic]
@@ -79,35 +80,37 @@ def _torchscript(cell: Cell) -> onnx.ModelProto:
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         warnings.filterwarnings("ignore", "ONNX export mode is set to TrainingMode.EVAL")
         torch.onnx.export(
-            AllVariants(VARIANTS),
+            AllVariants(variants),
             (torch.zeros(2, 3, 8, 12, dtype=cell.dtype),),
             file,
             dynamo=False,
             opset_version=cell.opset,
             dynamic_axes={"x": axes} if axes else None,
             input_names=["x"],
-            output_names=[variant.name for variant in VARIANTS],
+            output_names=[variant.name for variant in variants],
         )
     return onnx.load_from_string(file.getvalue())
 
 
-def _dynamo(cell: Cell) -> onnx.ModelProto:
+def _dynamo(cell: Cell, variants: tuple[Variant, ...]) -> onnx.ModelProto:
     with warnings.catch_warnings():
         # torch calls its own deprecated spelling.
         warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
         program = torch.onnx.export(
-            _program(cell.dynamic, cell.dtype),
+            _program(cell.dynamic, cell.dtype, variants),
             dynamo=True,
             opset_version=cell.opset,
             input_names=["x"],
-            output_names=[variant.name for variant in VARIANTS],
+            output_names=[variant.name for variant in variants],
             verbose=False,
         )
     return program.model_proto
 
 
 @cache
-def _program(dynamic: str, dtype: torch.dtype) -> torch.export.ExportedProgram:
+def _program(
+    dynamic: str, dtype: torch.dtype, variants: tuple[Variant, ...]
+) -> torch.export.ExportedProgram:
     axes = dict.fromkeys(AXES[dynamic], torch.export.Dim.DYNAMIC)
     x = torch.zeros(2, 3, 8, 12, dtype=dtype)
-    return torch.export.export(AllVariants(VARIANTS), (x,), dynamic_shapes=(axes,))
+    return torch.export.export(AllVariants(variants), (x,), dynamic_shapes=(axes,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
@@ -14,6 +15,8 @@ from simam_deploy.graph.recognise import Findings, NearMiss, Site, recognise, to
 from tests.graph.recognise.exporting import Cell, branch_of, export
 from tests.graph.recognise.running import difference, run, written_out
 from tests.graph.recognise.variants import VARIANTS, Variant
+from tests.graph.recognise.writings import WRITINGS
+from tests.marks import slow_but
 
 DYNAMIC = ("static", "batch", "hw")
 DTYPES = (torch.float32, torch.float16)
@@ -24,6 +27,9 @@ QUICK = {"dynamo-18-static-fp32", "dynamo-20-batch-fp16", "dynamo-23-hw-fp32"}
 CELLS = TORCHSCRIPT + [
     cell if str(cell) in QUICK else pytest.param(cell, marks=pytest.mark.slow) for cell in DYNAMO
 ]
+# As each exporter writes them down with fixed sizes and with free ones.
+FEW = {"torchscript-11-hw-fp32", "torchscript-17-static-fp16", "dynamo-23-hw-fp32"}
+EVERY = [*TORCHSCRIPT, *DYNAMO]
 
 # What was computed in half precision before is computed in fp32 after.
 HALF = {"half_island", "half_energy"}
@@ -31,18 +37,28 @@ HALF = {"half_island", "half_energy"}
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_each_variant_is_told_for_what_it_is(cell: Cell) -> None:
-    proto = export(cell)
+    assert_told(cell, VARIANTS)
+
+
+@pytest.mark.parametrize("cell", slow_but([c for c in EVERY if str(c) in FEW], EVERY), ids=str)
+def test_each_writing_is_told_for_what_it_is(cell: Cell) -> None:
+    assert_told(cell, WRITINGS)
+
+
+def assert_told(cell: Cell, variants: Sequence[Variant]) -> None:
+    proto = export(cell, variants)
     model = ir.from_proto(proto)
     findings = recognise(model)
-    wrong = [fault for variant in VARIANTS for fault in faults(variant, findings)]
+    wrong = [fault for variant in variants for fault in faults(variant, variants, findings)]
     assert wrong == []
-    assert_same_outputs(cell, proto, model, findings)
+    assert_same_outputs(cell, variants, proto, model, findings)
 
 
-def faults(variant: Variant, findings: Findings) -> list[str]:
+def faults(variant: Variant, variants: Sequence[Variant], findings: Findings) -> list[str]:
     """Return what `findings` get wrong of a variant."""
-    sites = [site for site in findings.sites if branch_of(site.name) == variant.name]
-    misses = [miss for miss in findings.near_misses if branch_of(miss.name) == variant.name]
+    own = variant.name
+    sites = [site for site in findings.sites if branch_of(site.name, variants) == own]
+    misses = [miss for miss in findings.near_misses if branch_of(miss.name, variants) == own]
     seen = [f"{variant.name}: {finding_text(finding)}" for finding in [*sites, *misses]]
     right_sites = len(sites) == variant.sites and all(
         (site.e_lambda, site.gate_only, site.form)
@@ -62,16 +78,20 @@ def finding_text(finding: Site | NearMiss) -> str:
 
 
 def assert_same_outputs(
-    cell: Cell, proto: onnx.ModelProto, model: ir.Model, findings: Findings
+    cell: Cell,
+    variants: Sequence[Variant],
+    proto: onnx.ModelProto,
+    model: ir.Model,
+    findings: Findings,
 ) -> None:
     """Replace the sites and compare the outputs, at another size where there may be one."""
     replaced = to_nodes(model, findings)
-    assert replaced == sum(variant.sites for variant in VARIANTS if not variant.gate_only)
+    assert replaced == sum(variant.sites for variant in variants if not variant.gate_only)
     shape = {"static": (2, 3, 8, 12), "batch": (3, 3, 8, 12), "hw": (3, 3, 10, 7)}[cell.dynamic]
     dtype = np.float32 if cell.dtype is torch.float32 else np.float16
     x = np.random.default_rng(0).normal(0.3, 1.5, shape).astype(dtype)
     before, after = run(proto, x), run(written_out(model), x)
-    for variant, old, new in zip(VARIANTS, before, after, strict=True):
+    for variant, old, new in zip(variants, before, after, strict=True):
         exact = dtype is np.float32 and variant.name not in HALF
         assert difference(new, old) < (2e-6 if exact else 2e-3), variant.name
         assert new.dtype == old.dtype
