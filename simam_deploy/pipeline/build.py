@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from simam_deploy.core.files import parts, sha256_of
 from simam_deploy.core.manifest import tool_versions, write_manifest
 from simam_deploy.core.options import words
 from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import Shapes
 from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.engine.build.build import build_engine
 from simam_deploy.engine.build.prepare import prepare_graph
@@ -34,6 +35,7 @@ from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
 from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.runtime.gpu import find_gpus
+from simam_deploy.source.onnx_file import baked_batch, baked_note
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.subject import file_facts
 from simam_deploy.verify.plan import prove
@@ -181,8 +183,11 @@ def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineA
     """Prepare the graph, build it, and hold the plan against the ONNX file where a GPU is."""
     graph = plan.with_name(f"{job.target.stem}.onnx")  # the name that TensorRT's words hold
     job.progress("preparing the graph")
+    batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
     with explained(job.target):
-        facts = prepare_graph(onnx, graph, plugin is not None)
+        facts = prepare_graph(onnx, graph, plugin is not None, batch)
+    if batch is not None:
+        facts["notes"].append(baked_note(batch))
     request = _request(job, graph, plan, plugin, facts)
     artifact = build_engine(
         request,
@@ -208,7 +213,7 @@ def _request(
     inputs, _ = interface(model)
     engine = job.engine
     cache = engine.timing_cache
-    given = engine.min_shapes, engine.opt_shapes, engine.max_shapes
+    given = _profiles(engine)
     return BuildRequest(
         onnx=graph,
         output=plan,
@@ -221,6 +226,10 @@ def _request(
         plugin=plugin,
         tf32=engine.tf32,
     )
+
+
+def _profiles(engine: EngineOptions) -> tuple[Sequence[Shapes], ...]:
+    return engine.min_shapes, engine.opt_shapes, engine.max_shapes
 
 
 def _keep(kept: Path, plan: Path, verdict: str) -> None:

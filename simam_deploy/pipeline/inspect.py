@@ -40,7 +40,7 @@ def inspect_onnx(
         UsageError: There are samples and no precision.
     """
     from simam_deploy.graph.file.interface import interface
-    from simam_deploy.graph.file.read import external_files, read_model
+    from simam_deploy.graph.file.read import external_files, read_model, stated_ir_version
     from simam_deploy.graph.lint import lint
     from simam_deploy.graph.prepare import opened
     from simam_deploy.graph.recognise import recognise
@@ -54,7 +54,7 @@ def inspect_onnx(
         path=path,
         size=path.stat().st_size,
         external={file.name: file.stat().st_size for file in external_files(model)},
-        ir_version=model.ir_version,
+        ir_version=stated_ir_version(model),
         opsets=dict(model.opset_imports),
         producer=producer,
         inputs=inputs,

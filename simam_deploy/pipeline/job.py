@@ -52,8 +52,11 @@ def decide(
     check_precision(engine)
     if source.suffix.lower() == ".onnx":
         refuse_fixed(source, network)
-    if not source.exists():
-        raise EngineError(f"cannot use {source}: no such file")
+    try:
+        source.stat()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EngineError(f"cannot use {source}: {reason[:1].lower()}{reason[1:]}") from error
     flavour = choose_flavour(engine.backend, bool(find_gpus().devices))
     flavour.check(
         BuildRequest(

@@ -70,16 +70,18 @@ def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
 def round_value(graph: ir.Graph, value: ir.Value, dtype: ir.DataType | None) -> None:
     """Make a value float32 and let its readers, and the graph's output, have it rounded."""
     assert dtype is not None
-    producer = value.producer()
+    producer, readers = value.producer(), tuple(value.uses())
     down = ir.node("Cast", [value], attributes={"to": dtype})
     up = ir.node("Cast", down.outputs, attributes={"to": ir.DataType.FLOAT})
     value.type = ir.TensorType(ir.DataType.FLOAT)
     down.outputs[0].name, down.outputs[0].type = f"{value.name}/down", ir.TensorType(dtype)
     up.outputs[0].name, up.outputs[0].shape = f"{value.name}/up", value.shape
     up.outputs[0].type = value.type
-    was_output = value.is_graph_output() and producer is not None
-    value.replace_all_uses_with(up.outputs[0], replace_graph_outputs=was_output)
-    down.replace_input_with(0, value)
+    was_output = value.is_graph_output() and not value.is_graph_input()
+    for use in readers:
+        use.node.replace_input_with(use.idx, up.outputs[0])
+    if was_output:  # an input that is one goes out as it came in
+        graph.outputs[:] = [up.outputs[0] if out is value else out for out in graph.outputs]
     if was_output:
         value.name, up.outputs[0].name = f"{value.name}/exact", value.name
     if producer is None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import TensorSpec, shape_text
-from simam_deploy.errors import UsageError
+from simam_deploy.errors import InputError, UsageError
 from simam_deploy.runtime.graph_runner import run_exact
+from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import size_of_input
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 ASSUMED_SIZE = 224
 """For a free dimension that nobody states: a multiple of 32, which detectors want."""
 _ODD_BATCH = 3
+_LIKELY = (2, 4, 8, 16, 32, 64)
+"""Batches that somebody may have exported at, where neither 1 nor 3 runs."""
 
 
 def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
@@ -40,8 +45,9 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         InputError: The file is no usable ONNX model or ONNX Runtime does not take it.
         UsageError: An option asks for what the file has fixed.
     """
-    from simam_deploy.graph.file.interface import interface, refuse_empty
-    from simam_deploy.graph.file.read import read_model
+    from simam_deploy.graph.file.interface import check_interface, interface
+    from simam_deploy.graph.file.read import mended, read_model
+    from simam_deploy.graph.passes.fix_batch import fix_batch
     from simam_deploy.graph.passes.opset import convert_opset
     from simam_deploy.graph.prepare import opened
     from simam_deploy.graph.types import precision_of
@@ -54,19 +60,24 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     def graph() -> Traced:
         return take_sites(convert_opset(opened(model), version), source.name, options.allow_none)
 
-    def reference() -> Runner:
-        return run_exact(source)[0]
-
+    check_interface(model, source.name)
     inputs, _ = interface(model)
-    refuse_empty(inputs, source.name)
-    with reference() as runner:
-        inputs = runner.inputs
     stated = read_stated(None, model.metadata_props)
+    shapes = tuple(_shapes(inputs, options, stated))
+    with run_exact(source)[0] as runner:
+        batch = _only_batch(runner, shapes)
+    if batch is not None:
+        shapes = (tuple((batch, *shape[1:]) for shape in shapes[0]),)
+        fix_batch(model, batch)
+
+    def reference() -> Runner:
+        return run_exact(source, batch)[0]
+
     subject = Subject(
         facts={"arch": f"onnx:{source.name}", "source": file_facts(source), **_stated(model)},
         e_lambda=None,
-        notes=(),
-        shapes=tuple(_shapes(inputs, options, stated)),
+        notes=(*mended(model), *([] if batch is None else [baked_note(batch)])),
+        shapes=shapes,
         precision=precision,
         opset=version,
         reference=reference,
@@ -74,6 +85,65 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         contradictions=tuple(stated_facts(model.metadata_props).get("contradictions", ())),
     )
     return say_stated(subject, stated)
+
+
+def baked_batch(source: Path) -> int | None:
+    """Tell which batch alone works in a file whose batch is free by name.
+
+    Returns:
+        It; None where others work, or where ONNX Runtime cannot tell.
+
+    Raises:
+        InputError: The file cannot be used, or a run of it has no end.
+    """
+    from simam_deploy.graph.file.interface import check_interface, interface
+    from simam_deploy.graph.file.read import read_model
+
+    model = read_model(source)
+    check_interface(model, source.name)
+    stated = read_stated(None, model.metadata_props)
+    shapes = tuple(_shapes(interface(model)[0], NetworkOptions(), stated))
+    if len(shapes) == 1:
+        return None
+    try:
+        runner = run_exact(source)[0]
+    except InputError:  # it is missing, or has no kernel: bfloat16's
+        return None
+    with runner:
+        return _only_batch(runner, shapes)
+
+
+def _only_batch(runner: OnnxRunner, shapes: Sequence[InputShapes]) -> int | None:
+    """Tell which batch alone runs: the first of two where one does, else a likely one."""
+    if len(shapes) == 1:
+        return None
+    first, other = ((each[0][0], _runs(runner, each)) for each in shapes)
+    running = [batch for batch, runs in (first, other) if runs]
+    if len(running) == len(shapes):
+        return None
+    likely = (b for b in _LIKELY if _runs(runner, tuple((b, *s[1:]) for s in shapes[0])))
+    return running[0] if running else next(likely, None)
+
+
+def _runs(runner: OnnxRunner, shapes: InputShapes) -> bool:
+    """Tell whether a file runs at these shapes, on zeros, which index whatever there is."""
+    named = zip(runner.inputs, shapes, strict=True)
+    try:
+        runner.run({spec.name: np.zeros(shape, spec.dtype) for spec, shape in named})
+    except InputError:
+        if runner.stopped:
+            raise
+        return False
+    return True
+
+
+def baked_note(batch: int) -> str:
+    """Say that a batch was fixed."""
+    other = 1 if batch == _ODD_BATCH else _ODD_BATCH
+    return (
+        f"batch {batch} works, {other} does not, for the graph has it written in somewhere: the "
+        f"batch is fixed at {batch}"
+    )
 
 
 def _stated(model: ir.Model) -> dict[str, Any]:

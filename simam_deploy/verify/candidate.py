@@ -16,15 +16,14 @@ from simam_deploy.core.files import PLANS
 from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import PRECISIONS, TensorSpec
 from simam_deploy.errors import EngineError, GraphError, InputError, ValidationError
-from simam_deploy.graph.file.interface import interface, refuse_empty
-from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.interface import check_interface, interface
+from simam_deploy.graph.file.read import mended, read_model
 from simam_deploy.graph.passes.resum import resum
 from simam_deploy.graph.prepare import plain
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES, precision_of
 from simam_deploy.precision.rounding import rounded
-from simam_deploy.runtime.graph_runner import run_exact, run_graph
-from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime.graph_runner import run_exact, run_graph, run_stored
 from simam_deploy.runtime.protocol import Runner
 
 
@@ -96,8 +95,8 @@ def _open_onnx(path: Path) -> Candidate:
         raise ValidationError(str(error)) from error
     precision = precision_of(model)
     fused = bool(simam_nodes(model))
+    check_interface(model, path.name)
     inputs, outputs = interface(model)
-    refuse_empty(inputs, path.name)
     facts = stated_facts(model.metadata_props)
     return Candidate(
         path=path,
@@ -108,7 +107,7 @@ def _open_onnx(path: Path) -> Candidate:
         graph=lambda: plain(read_model(path)),
         shapes=(),
         facts=facts,
-        notes=(*caveats(facts), *([FUSED_NOTE] if fused else [])),
+        notes=(*mended(model), *caveats(facts), *([FUSED_NOTE] if fused else [])),
         fused=fused,
         long_sums=resum(_inlined(model))[1],
         as_stored=partial(_as_stored, path),
@@ -178,7 +177,7 @@ def _as_stored(path: Path) -> Runner:
         ValidationError: It does not take it.
     """
     try:
-        return OnnxRunner(path, as_written=True)
+        return run_stored(path)
     except InputError as error:
         raise ValidationError(str(error)) from error
 

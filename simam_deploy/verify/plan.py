@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.specs import TensorSpec
 from simam_deploy.engine.flavours.choose import FLAVOURS
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import ValidationError
+from simam_deploy.graph.file.interface import interface
+from simam_deploy.graph.file.read import read_model
 from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.source.subject import InputShapes
 from simam_deploy.verify.candidate import open_candidate
@@ -39,7 +40,7 @@ def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> 
     rule = rule_for(model.precision, request.precision)
     assert model.graph is not None
     with model.runner() as reference:
-        recording = record(reference, rule.cases(_shapes(request, model.inputs)))
+        recording = record(reference, rule.cases(_shapes(request)))
     graph = run_cases_of(model.graph(), recording)
     behaviour = behaviour_of(model.graph(), graph, model.precision, request.precision)
     with TensorRTRunner(plan, trust=True) as runner:
@@ -50,12 +51,14 @@ def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> 
     return report.summary()
 
 
-def _shapes(request: BuildRequest, inputs: tuple[TensorSpec, ...]) -> list[InputShapes]:
+def _shapes(request: BuildRequest) -> list[InputShapes]:
     """List the least and the best shapes of every profile; without any, all sizes are fixed."""
     ends = [[r.min for r in p] for p in request.profiles]
     ends += [[r.opt for r in p] for p in request.profiles]
-    fixed = [tuple(int(size) for size in spec.shape) for spec in inputs] if not ends else []
-    return [tuple(shapes) for shapes in (ends or [fixed])]
+    if ends:
+        return [tuple(shapes) for shapes in ends]
+    inputs, _ = interface(read_model(request.onnx))
+    return [tuple(tuple(int(size) for size in spec.shape) for spec in inputs)]
 
 
 def _why_not(request: BuildRequest) -> str:

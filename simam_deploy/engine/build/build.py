@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import onnx_ir as ir
 
 from simam_deploy.core.artifacts import EngineArtifact, PlanAudit
 from simam_deploy.core.manifest import write_manifest
 from simam_deploy.core.place import log_of
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import ELEMENTS, TensorSpec
 from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.engine.build.compile import Compiled, compile_plan
 from simam_deploy.engine.flavours.choose import FLAVOURS
@@ -62,7 +65,6 @@ def build_engine(
     model = read_model(request.onnx)
     known = {**_DEFAULTS, "command": _command(request), **(facts or {})}
     graph = graph_facts(model, [site["name"] for site in known["simam_sites"]])
-    io = _specs(model.graph.inputs), _specs(model.graph.outputs)
     with staging_folder(request.output) as stage:
         plan = stage / request.output.name
         compiled = compile_plan(request, plan, log_of(plan), progress)
@@ -71,6 +73,7 @@ def build_engine(
         known["validation"] = accept(plan)
         with explained(request.output):
             known["gpu"] = _gpu(request)
+            io = _specs(model.graph.inputs, compiled), _specs(model.graph.outputs, compiled)
             stated = describe(request, compiled, report, io, known)
             document = write_manifest(plan, [plan], stated)
             publish(stage, request.output)
@@ -86,8 +89,14 @@ _DEFAULTS: Facts = {
 }
 
 
-def _specs(values: Any) -> tuple[TensorSpec, ...]:
-    return tuple(spec_of(value) for value in values if not value.is_initializer())
+def _specs(values: Iterable[ir.Value], compiled: Compiled) -> tuple[TensorSpec, ...]:
+    """Describe inputs or outputs, in the types that the plan has them."""
+    specs = (spec_of(value) for value in values if not value.is_initializer())
+    types = {e.tensorrt: e.name for e in ELEMENTS if e.tensorrt}
+    return tuple(
+        replace(spec, dtype=types.get(compiled.types.get(spec.name, ""), spec.dtype))
+        for spec in specs
+    )
 
 
 def _command(request: BuildRequest) -> str:

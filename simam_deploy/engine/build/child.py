@@ -66,6 +66,7 @@ def _build(request: BuildRequest, plan: Path, log: TextIO, tell: Tell) -> None:
     if request.plugin is not None:
         _load_plugin(trt, builder, config, request.plugin)
     _parse(trt, network, logger, request.onnx)
+    types = _types(network)
     _configure(trt, config, request, tell)
     _add_profiles(builder, network, config, request)
     flavour.configure(trt, config, request)
@@ -73,7 +74,7 @@ def _build(request: BuildRequest, plan: Path, log: TextIO, tell: Tell) -> None:
     serialized = builder.build_serialized_network(network, config)
     _write(serialized, plan, flavour)
     flavour.finish(config, request)
-    done = {"version": trt.__version__, "peak_memory": _peak_memory()}
+    done = {"version": trt.__version__, "peak_memory": _peak_memory(), "types": types}
     tell("done", {**done, "inspection": _inspect(trt, logger, serialized, request)})
 
 
@@ -106,6 +107,13 @@ def _parse(trt: Any, network: Any, logger: Any, onnx: Path) -> None:
     more = f" (and {parser.num_errors - 1} more)" if parser.num_errors > 1 else ""
     where = f" at node {error.node_name()} ({error.node_operator()})" if error.node_name() else ""
     raise EngineError(f"TensorRT does not take {onnx.name}{where}: {error.desc()}{more}")
+
+
+def _types(network: Any) -> dict[str, str]:
+    """Name the types of inputs and outputs: TensorRT has no double, and takes it for float."""
+    inputs = (network.get_input(i) for i in range(network.num_inputs))
+    outputs = (network.get_output(i) for i in range(network.num_outputs))
+    return {tensor.name: tensor.dtype.name for tensor in (*inputs, *outputs)}
 
 
 def _configure(trt: Any, config: Any, request: BuildRequest, tell: Tell) -> None:

@@ -29,7 +29,7 @@ class Compiled:
     """A build that went well: what the library is and said, and what the process took.
 
     `seconds` is wall time, `peak_memory` in bytes, `inspection` the engine inspector's JSON, ""
-    without a device.
+    without a device, `types` TensorRT's names of the types of inputs and outputs, by their names.
     """
 
     version: str
@@ -37,6 +37,7 @@ class Compiled:
     seconds: float
     peak_memory: int
     inspection: str
+    types: Mapping[str, str]
 
 
 def compile_plan(request: BuildRequest, plan: Path, log: Path, progress: Progress) -> Compiled:
@@ -103,7 +104,14 @@ def _end_of(shouts: IO[bytes]) -> str:
 
 def _compiled(done: Mapping[str, Any], warnings: list[str], seconds: float) -> Compiled:
     once = tuple(dict.fromkeys(" ".join(w.split()) for w in warnings))
-    return Compiled(done["version"], once, seconds, done["peak_memory"], done["inspection"])
+    return Compiled(
+        version=done["version"],
+        warnings=once,
+        seconds=seconds,
+        peak_memory=done["peak_memory"],
+        inspection=done["inspection"],
+        types=done["types"],
+    )
 
 
 def _explained(

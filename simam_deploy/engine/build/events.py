@@ -21,7 +21,7 @@ LARGEST = 1 << 26
 """Bytes of a line; the inspector's words on a ResNet-152, the longest, are 2 MB."""
 _SHOWN = 60
 _FIELDS: Mapping[str, Mapping[str, type]] = {
-    "done": {"version": str, "peak_memory": int, "inspection": str},
+    "done": {"version": str, "peak_memory": int, "inspection": str, "types": dict},
     "error": {"message": str, "exit_code": int},
 }
 _WORDS = ("step", "warning", "failure")

@@ -17,9 +17,11 @@ import onnx_ir as ir
 from simam_deploy.core.caveats import caveats
 from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.errors import UsageError
-from simam_deploy.graph.file.read import read_model
+from simam_deploy.graph.file.interface import check_interface
+from simam_deploy.graph.file.read import mended, read_model
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower import FUNCTIONS_SINCE
+from simam_deploy.graph.passes.fix_batch import fix_batch
 from simam_deploy.graph.prepare import for_engine, with_sites
 from simam_deploy.graph.sites import check_sites, simam_nodes
 from simam_deploy.graph.types import precision_of
@@ -39,13 +41,16 @@ _KEPT = {
 """Facts of an export that its engine's manifest repeats, and what they are called there."""
 
 
-def prepare_graph(source: Path, file: Path, plugin: bool) -> dict[str, Any]:
+def prepare_graph(
+    source: Path, file: Path, plugin: bool, batch: int | None = None
+) -> dict[str, Any]:
     """Write `file`, the graph to build, from the .onnx `source`.
 
     Args:
         source: Any .onnx, ours or not.
         file: Where the graph goes.
         plugin: Whether SimAM becomes nodes for the plugin.
+        batch: What a batch that is free by name alone is fixed at.
 
     Returns:
         What a manifest says of it: precision, lowering, simam_sites, e_lambda, notes and others.
@@ -56,10 +61,14 @@ def prepare_graph(source: Path, file: Path, plugin: bool) -> dict[str, Any]:
         OSError: The disk is full.
     """
     model = read_model(source)
+    check_interface(model, source.name)
+    mends = mended(model)
+    if batch is not None:
+        fix_batch(model, batch)
     facts = {**_exported(model), "precision": precision_of(model)}
     model, _ = with_sites(model)
     facts |= _site_facts(model, facts)
-    facts["notes"] = [*caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
+    facts["notes"] = [*mends, *caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
     lowering = _lowering(model, plugin)
     for_engine(model, lowering)
     facts["lowering"] = lowering or str(facts["lowering"])

@@ -2,7 +2,7 @@
 
 What is checked, in this order, each before anything relies on it: the file (`read_model`), its
 texts (`utf8`), what its tensors claim and where they point (`tensors`, `external`), and what the
-graph says (`soundness`).
+graph says (`soundness`), after what every runtime takes is put right (`mend`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from google.protobuf.message import DecodeError
 from simam_deploy.errors import InputError
 from simam_deploy.graph.file.embed import embed_external
 from simam_deploy.graph.file.external import check_external
+from simam_deploy.graph.file.interface import refuse_kinds
+from simam_deploy.graph.file.mend import mend
 from simam_deploy.graph.file.soundness import check_header, check_nodes
 from simam_deploy.graph.file.tensors import all_nodes, all_tensors, check_tensors
 from simam_deploy.graph.file.utf8 import check_text
@@ -25,7 +27,7 @@ from simam_deploy.graph.file.utf8 import check_text
 _LARGEST_MESSAGE = 2**31 - 1
 """Bytes: protobuf's own limit, for the file without its external data."""
 
-_FILES = "simam.external_files"
+_FILES, _MENDED, _IR = "simam.external_files", "simam.mended", "simam.ir_version"
 
 _STRANGERS = (
     (b"PK\x03\x04", "a zip archive, as torch.save and torch.export write: export it first"),
@@ -65,9 +67,11 @@ def read_model(path: Path) -> ir.Model:
         check_tensors(tensors)
         files = check_external(tensors, path.parent)
         _rename_default_domain(proto)
+        refuse_kinds(proto)
+        stated, mended = proto.ir_version, mend(proto)
         check_nodes(proto)
         model = _converted(proto, path.parent.resolve())
-        model.meta[_FILES] = files
+        model.meta.update({_FILES: files, _MENDED: mended, _IR: stated})
         return model
     except InputError as error:
         # In one line: the names in a file may hold anything.
@@ -79,6 +83,18 @@ def external_files(model: ir.Model) -> tuple[Path, ...]:
     """List the files beside the .onnx that a model was read from; what is small is in memory."""
     files: tuple[Path, ...] = model.meta.get(_FILES, ())
     return files
+
+
+def mended(model: ir.Model) -> tuple[str, ...]:
+    """Give a line for each thing that was put right in a model while it was read."""
+    lines: tuple[str, ...] = model.meta.get(_MENDED, ())
+    return lines
+
+
+def stated_ir_version(model: ir.Model) -> int:
+    """Give the IR version that a model's file states."""
+    version: int = model.meta.get(_IR, model.ir_version)
+    return version
 
 
 def _content(path: Path) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
@@ -13,7 +14,14 @@ import onnx_ir as ir
 from onnx import checker, shape_inference
 
 from simam_deploy.errors import GraphError, InputError
-from simam_deploy.graph.file.tensors import all_graphs, all_nodes, all_tensors, is_external, nbytes
+from simam_deploy.graph.file.tensors import (
+    LARGEST_VALUE,
+    all_graphs,
+    all_nodes,
+    all_tensors,
+    is_external,
+    nbytes,
+)
 from simam_deploy.op import contract
 
 OLDEST_OPSET, NEWEST_OPSET = 11, onnx.defs.onnx_opset_version()
@@ -143,19 +151,48 @@ def _check_names(graph: onnx.GraphProto) -> None:
 def _judge(model: onnx.ModelProto) -> None:
     """Let ONNX check structure and attributes, then the types that follow; `model` is used up."""
     try:
-        checker.check_model(model)
+        with _shaped(model.graph):
+            checker.check_model(model)
         declared = _forget_types(model.graph)
         inferred = shape_inference.infer_shapes(model, check_type=True).graph
     except (checker.ValidationError, shape_inference.InferenceError, *_PASSED_ON) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise GraphError(f"no valid graph, export it again: {' '.join(lines)[:300]}") from error
     for value in (*inferred.value_info, *inferred.output):
+        _check_size(value)
         computed = value.type.tensor_type.elem_type
         if computed and declared.get(value.name, computed) != computed:
             raise GraphError(
                 f"no valid graph, export it again: {value.name!r} is declared "
                 f"{_type_name(declared[value.name])}, its node gives {_type_name(computed)}"
             )
+
+
+def _check_size(value: onnx.ValueInfoProto) -> None:
+    """Refuse what would be computed at a size that no machine has, as by an Expand."""
+    sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    if math.prod(max(size, 1) for size in sizes) > LARGEST_VALUE:
+        shape = " x ".join(str(size or "?") for size in sizes)
+        raise GraphError(f"{value.name!r} would hold {shape} numbers, more than {LARGEST_VALUE}")
+
+
+@contextlib.contextmanager
+def _shaped(graph: onnx.GraphProto) -> Iterator[None]:
+    """Let inputs have a shape, and outputs a type, which ONNX's checker insists on alone."""
+    untyped = [value for value in graph.output if not value.type.WhichOneof("value")]
+    for value in untyped:
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    values = [v for v in (*graph.input, *graph.output) if v.type.HasField("tensor_type")]
+    open_ones = [v for v in values if not v.type.tensor_type.HasField("shape")]
+    for value in open_ones:
+        value.type.tensor_type.shape.SetInParent()
+    try:
+        yield
+    finally:
+        for value in open_ones:
+            value.type.tensor_type.ClearField("shape")
+        for value in untyped:
+            value.ClearField("type")
 
 
 def _forget_types(graph: onnx.GraphProto) -> dict[str, int]:

@@ -13,6 +13,9 @@ from simam_deploy.errors import InputError
 _LARGEST_SIZE = 2**40
 """Elements. A terabyte of weights is no model that anybody deploys."""
 
+LARGEST_VALUE = 2**31
+"""Elements of a value that a graph computes or is given, at the sizes that it fixes: 8 GB."""
+
 _TYPED_FIELDS: dict[int, str] = {
     onnx.TensorProto.FLOAT: "float_data",
     onnx.TensorProto.COMPLEX64: "float_data",
@@ -34,14 +37,14 @@ def all_graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     while pending:
         graph = pending.pop()
         yield graph
-        pending.extend(_nested(graph.node))
+        pending.extend(nested_graphs(graph.node))
 
 
 def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Yield `nodes` and those of every graph nested in them."""
     for node in nodes:
         yield node
-        for graph in _nested([node]):
+        for graph in nested_graphs([node]):
             for inner in all_graphs(graph):
                 yield from inner.node
 
@@ -60,7 +63,9 @@ def all_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     yield from _of_attributes(all_nodes(model.graph.node))
     for function in model.functions:
         nodes = list(all_nodes(function.node))
-        inner = [t for g in _nested(function.node) for h in all_graphs(g) for t in h.initializer]
+        inner = [
+            t for g in nested_graphs(function.node) for h in all_graphs(g) for t in h.initializer
+        ]
         for tensor in (*inner, *_of_attributes(nodes)):
             if is_external(tensor):
                 raise InputError(f"function {function.name} has external data, which is unusable")
@@ -139,7 +144,7 @@ def _of_attributes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto
             yield from attribute.tensors
 
 
-def _nested(nodes: Iterable[onnx.NodeProto]) -> list[onnx.GraphProto]:
+def nested_graphs(nodes: Iterable[onnx.NodeProto]) -> list[onnx.GraphProto]:
     """List the graphs in the attributes of `nodes`."""
     attributes = [attribute for node in nodes for attribute in node.attribute]
     single = [attribute.g for attribute in attributes if attribute.HasField("g")]

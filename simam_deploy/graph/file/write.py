@@ -14,6 +14,8 @@ from typing import BinaryIO
 import onnx
 import onnx_ir as ir
 
+from simam_deploy.graph.file.apart import keep_apart
+
 SINGLE_FILE_LIMIT = 2**31 - 2**24
 """Bytes of weights up to which they go into the .onnx: protobuf's 2 GiB less room for the graph."""
 
@@ -25,9 +27,12 @@ _GRAPH, _METADATA, _INITIALIZER, _RAW_DATA = (number << 3 | 2 for number in (7, 
 def write_model(model: ir.Model, path: Path, single_file_limit: int = SINGLE_FILE_LIMIT) -> None:
     """Write `path`, and `path` + `.data` beside it when the weights exceed the limit (bytes).
 
+    Two values of one name, which no reader takes, are kept apart.
+
     Raises:
         OSError: The disk is full or the folder cannot be written to.
     """
+    keep_apart(model)
     tensors = [v.const_value for v in model.graph.initializers.values()]
     if sum(t.nbytes for t in tensors if t is not None) > single_file_limit:
         ir.save(model, path, external_data=f"{path.name}.data")

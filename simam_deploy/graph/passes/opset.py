@@ -17,6 +17,7 @@ from __future__ import annotations
 import onnx
 import onnx.version_converter
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.weights import without_weights
@@ -34,6 +35,8 @@ _REDUCTIONS = {
 def convert_opset(model: ir.Model, opset: int) -> ir.Model:
     """Bring a model, weights shared, up to a newer opset with onnx's own converter.
 
+    Functions are inlined then.
+
     Returns:
         The converted model, or the given one where its opset is not older.
 
@@ -42,6 +45,8 @@ def convert_opset(model: ir.Model, opset: int) -> ir.Model:
     """
     if model.opset_imports[""] >= opset:
         return model
+    if model.functions:  # which the converter drops
+        model = InlinePass()(model).model
     try:
         return without_weights(model, lambda p: onnx.version_converter.convert_version(p, opset))
     except (RuntimeError, onnx.version_converter.ConvertError) as error:

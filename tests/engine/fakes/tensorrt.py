@@ -108,6 +108,17 @@ class INetworkDefinition:
     def __init__(self, flags):
         self._flags = flags
         self._model = {}
+        object.__setattr__(self, "num_inputs", 1)
+        object.__setattr__(self, "num_outputs", 1)
+
+    def get_input(self, index):
+        return self._tensor("input", "shape")
+
+    def get_output(self, index):
+        return self._tensor("output", "gives")
+
+    def _tensor(self, name, shape):
+        return ITensor(self._model[name], DataType[self._model["type"]], self._model[shape])
 
 
 @_recorded

@@ -237,7 +237,7 @@ FOREIGN = '"" : 18, "own" : 1'
         (text("y = own.Thing(x)", FOREIGN), "own::Thing, which nothing defines"),
         (text("y = own.Thing(x)"), "own::Thing, which nothing defines"),
         (text("a = Add(x, b) b = Relu(a) y = Relu(b)"), "topologically sorted"),
-        (text("y = Relu(a) a = Relu(x)"), "topologically sorted"),
+        (text("y = Relu(a) a = Add(x, y)"), "topologically sorted"),
         (text("y = Relu(q)"), "'q'"),
         (text("a = Relu(x) a = Abs(x) y = Relu(a)"), "'a' has been used"),
         (text("a = Relu(x)"), "'y' is not an output"),
