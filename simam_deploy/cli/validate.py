@@ -36,7 +36,7 @@ A failed --bisect candidate stays failed, whatever file was written.
 Exit codes: 0 passed, 1 a file cannot be used, 2 usage, 3 validation failed, 130 interrupted."""
 
 
-_OF_THE_REFERENCE = ("arch", "model", "e_lambda", "input_shape", "trust_pickle")
+_OF_THE_REFERENCE = ("arch", "model", "e_lambda", "input_shape", "preprocess", "trust_pickle")
 """What is free, and the names, are the candidate's."""
 
 
