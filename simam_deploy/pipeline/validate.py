@@ -29,7 +29,7 @@ from simam_deploy.verify.outputs import Recording, record
 from simam_deploy.verify.pair import check_inputs, load_reference, pair_up, shapes_for
 from simam_deploy.verify.report import ComparisonReport, Side
 from simam_deploy.verify.rule import rule_for
-from simam_deploy.verify.stated import notes_on, stated_by
+from simam_deploy.verify.sample_facts import notes_on, sample_facts
 
 
 def validate_models(
@@ -133,18 +133,18 @@ def _record(
     """Run the reference on every input that the candidate is judged on."""
     progress("computing reference outputs")
     rule = rule_for(subject.precision, candidate.precision)
-    stated = stated_by(subject, candidate, asked)
-    preprocessing = stated.preprocessing
+    known = sample_facts(subject, candidate, asked)
+    preprocessing = known.preprocessing
     with subject.reference() as runner:
         check_inputs(runner.inputs, candidate)
         shapes = shapes_for(subject, runner.inputs, candidate)
         tuned = candidate.shapes[0][0][0] if candidate.shapes else None
-        dataset = open_samples(samples, runner.inputs, shapes[0], preprocessing, stated.classes)
+        dataset = open_samples(samples, runner.inputs, shapes[0], preprocessing, known.classes)
         given = given_cases(dataset, candidate.inputs, tuned)
         named = (renamed(case, runner.inputs[0].name) for case in given)
         recording = record(runner, (*rule.cases(shapes, preprocessing), *named))
         names = tuple(spec.name for spec in runner.outputs)
-        return _Truth(runner.inputs, names, recording, dataset, stated.notes)
+        return _Truth(runner.inputs, names, recording, dataset, known.notes)
 
 
 def _open(path: Path, options: ComparisonOptions) -> Candidate:

@@ -100,7 +100,7 @@ def _check_labels(batch: Batch, classes: int, folders: int | None) -> None:
         )
     if batch.labels is not None and batch.labels.max(initial=0) >= classes:
         raise InputError(
-            f"a sample has the label {batch.labels.max()}, the model {classes} classes"
+            f"a sample has the label {batch.labels.max()}, the model scores {classes} classes"
         )
 
 

@@ -18,6 +18,8 @@ from tests.conftest import EXAMPLES
 from tests.serve.running import serving
 
 WORDS = ("Zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "the nine")
+ON_ITS_SIDE = 3
+TURNED = "1 of 8 pictures were turned upright, as their EXIF orientation says"
 RECIPE = "resize=32,mean=0.49,0.48,0.45,std=0.2,order=BGR"
 
 
@@ -35,7 +37,10 @@ def folder(tmp_path_factory):
     for number, label in enumerate(np.load(EXAMPLES / "digits_samples.npz")["labels"]):
         place = folder / "data" / WORDS[label].lower().replace(" ", "_")
         place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels(number)).save(place / f"{number}.png")
+        seen, exif = Image.fromarray(pixels(number)), Image.Exif()
+        if number == ON_ITS_SIDE:
+            seen, exif[0x0112] = seen.transpose(Image.Transpose.ROTATE_90), 6
+        seen.save(place / f"{number}.png", exif=exif)
         (place / f"._{number}.png").write_bytes(b"\0\5\x16\7")
     names = "\ufeff" + "\r\n".join(WORDS) + "\t\r\n\r\n"
     (folder / "names.txt").write_bytes(names.encode())
@@ -58,7 +63,8 @@ def facts(path):
 def exported(digits, folder):
     path = folder / "digits.onnx"
     options = ["--labels", folder / "names.txt", "--preprocess", RECIPE, "-o", path]
-    document = said(export, digits, *options)
+    document = said(export, digits, *options, "--data", folder / "data")
+    assert TURNED in document["notes"]
     assert any(n.startswith("pictures are prepared as asked: resize=32") for n in document["notes"])
     return path
 
@@ -77,6 +83,7 @@ def test_folders_named_in_words_are_all_right(exported, digits, folder):
     assert accuracy["samples"] == 8
     assert accuracy["reference"]["top1"] == accuracy["candidate"]["top1"] == 1.0
     assert "hidden files were left out: 8" in report["notes"]
+    assert TURNED in report["notes"]
     assert any("the candidate states: resize=32,mean=0.49" in note for note in report["notes"])
 
 
@@ -103,7 +110,7 @@ def test_calibration_sees_what_the_recipe_makes(exported, folder, tmp_path):
     """The ranges of pictures in a folder are those of the arrays that the recipe makes of them."""
     mean, std = np.array([0.49, 0.48, 0.45]), 0.2
     files = sorted((folder / "data").glob("*/[0-9].png"))
-    shades = [np.asarray(Image.open(file))[..., ::-1] / 255 for file in files]
+    shades = [pixels(int(file.stem))[..., ::-1] / 255 for file in files]
     arrays = [((shade - mean) / std).transpose(2, 0, 1) for shade in shades]
     np.save(tmp_path / "arrays.npy", np.array(arrays, np.float32))
     calibrated = []
@@ -111,6 +118,7 @@ def test_calibration_sees_what_the_recipe_makes(exported, folder, tmp_path):
         path = tmp_path / f"{number}.onnx"
         said(export, exported, "--precision", "int8", "--calibration-data", data, "-o", path)
         calibrated.append(facts(path))
+    assert TURNED in calibrated[0]["notes"]
     first, second = (made["calibration"]["ranges"] for made in calibrated)
     assert first == pytest.approx(second, rel=1e-5)
     for made in calibrated:

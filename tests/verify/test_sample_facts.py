@@ -6,7 +6,7 @@ import pytest
 
 from simam_deploy.models.zoo import CIFAR, IMAGENET, WESPEAKER
 from simam_deploy.source.recipes import recipe_text
-from simam_deploy.verify.stated import notes_on, stated_by
+from simam_deploy.verify.sample_facts import notes_on, sample_facts
 
 
 def model(preprocessing=None, classes=None):
@@ -28,26 +28,26 @@ ONE, OTHER = CIFAR.preprocessing, IMAGENET.preprocessing
     ],
 )
 def test_the_users_word_the_manifests_and_the_familys(reference, candidate, asked, taken):
-    stated = stated_by(model(reference), model(candidate), asked)
+    stated = sample_facts(model(reference), model(candidate), asked)
     assert stated.preprocessing == taken
     assert bool(stated.notes) == (reference is not None and candidate is not None)
 
 
 def test_what_differs_is_said():
     one, other = recipe_text(ONE), recipe_text(OTHER)
-    (note,) = stated_by(model(ONE), model(OTHER), False).notes
+    (note,) = sample_facts(model(ONE), model(OTHER), False).notes
     assert note == (
         f"pictures are prepared as the candidate states: {other}; the reference states: {one}"
     )
-    (note,) = stated_by(model(ONE), model(OTHER), True).notes
+    (note,) = sample_facts(model(ONE), model(OTHER), True).notes
     assert note == f"pictures are prepared as asked: {one}; the candidate states: {other}"
-    assert stated_by(model(ONE), model(dict(ONE)), False).notes == ()
-    assert stated_by(model(WESPEAKER.preprocessing), model(ONE), False).notes == ()
+    assert sample_facts(model(ONE), model(dict(ONE)), False).notes == ()
+    assert sample_facts(model(WESPEAKER.preprocessing), model(ONE), False).notes == ()
 
 
 def test_the_candidate_names_the_classes_of_a_checkpoint():
-    assert stated_by(model(), model(classes=["a"]), False).classes == ["a"]
-    assert stated_by(model(classes=["b"]), model(classes=["a"]), False).classes == ["b"]
+    assert sample_facts(model(), model(classes=["a"]), False).classes == ["a"]
+    assert sample_facts(model(classes=["b"]), model(classes=["a"]), False).classes == ["b"]
 
 
 @pytest.mark.parametrize("by_place", [True, False])

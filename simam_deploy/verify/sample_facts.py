@@ -13,7 +13,7 @@ from simam_deploy.verify.candidate import Candidate
 
 
 @dataclass(frozen=True)
-class Stated:
+class SampleFacts:
     """What holds for the samples.
 
     Attributes:
@@ -27,7 +27,7 @@ class Stated:
     notes: tuple[str, ...]
 
 
-def stated_by(subject: Subject, candidate: Candidate, asked: bool) -> Stated:
+def sample_facts(subject: Subject, candidate: Candidate, asked: bool) -> SampleFacts:
     """Choose between what two models state.
 
     The candidate's manifest comes first: a checkpoint states no more than what its family's
@@ -48,7 +48,7 @@ def stated_by(subject: Subject, candidate: Candidate, asked: bool) -> Stated:
         who = "candidate" if asked else "reference"
         notes = (f"pictures are prepared as {whose}: {said}; the {who} states: {unsaid}",)
     classes = subject.facts.get("classes") or candidate.facts.get("classes")
-    return Stated(taken, classes, notes)
+    return SampleFacts(taken, classes, notes)
 
 
 def notes_on(dataset: Dataset) -> Iterator[str]:
