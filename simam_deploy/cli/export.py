@@ -31,6 +31,7 @@ _EPILOG = """examples:
   simam-export model.pth --format engine --precision fp16
   simam-export model.onnx --format triton -o models/
   simam-export model.pth --precision int8 --calibration-data pictures/ -o model.int8.onnx
+  simam-export model.pth --preprocess resize=256,crop=224,mean=0.5,std=0.5 --labels names.txt
 
 Beside the .onnx stands a manifest of the same name (.json). The file appears only after its
 outputs agreed with the source's; otherwise NAME.failed.json holds the figures, and the error says

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import run
 from simam_deploy.errors import ValidationError
-from simam_deploy.source.options import SampleOptions
+from simam_deploy.source.options import NetworkOptions, SampleOptions
 
 _LIMIT = 64
 
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     group = p.add_argument_group("samples to measure on", f"with --precision; {_LIMIT} at most")
     add_options(group, SampleOptions)
+    add_options(group, NetworkOptions, "preprocess")
     p.set_defaults(limit=_LIMIT)
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     return p
@@ -55,7 +56,8 @@ def _inspect(args: argparse.Namespace) -> None:
     from simam_deploy.report.inspect_text import inspect_table
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
-        report = inspect_onnx(args.model, args.precision, read_options(SampleOptions, args))
+        samples = read_options(SampleOptions, args)
+        report = inspect_onnx(args.model, args.precision, samples, args.preprocess)
     print(json.dumps(report.to_json(), indent=2) if args.json else inspect_table(report))
     broken = [finding for finding in report.ranges if finding.level == "error"]
     if broken:

@@ -24,8 +24,8 @@ class ConversionOptions:
         keep_io: Whether inputs and outputs stay float32 when a float32 source becomes half.
         calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
         calibration_samples: The most to take of them, spread evenly.
-        labels: File of the classes' names, a line each in the order of the scores, for the
-            manifest.
+        labels: File of the classes' names, a line each in the order of the scores and as many as
+            these, for the manifest.
         opset: 13 to 23; None for 18 (22 for "bf16"), or an .onnx file's own.
     """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from simam_deploy.core.labels import is_name
 
-_LARGEST_SIDE = 4096
+LARGEST_SIDE = 4096
 """Pixels a side of a picture: eight of three channels are 1.6 GB as float32."""
 _LARGEST_SIZE = 2**31 - 1
 _LARGEST_LEVEL = 1e30
@@ -55,6 +55,10 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
     return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high
 
 
+def _word(*words: str) -> Kind:
+    return Kind(" or ".join(words), lambda v: isinstance(v, str) and v in words)
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
@@ -66,7 +70,8 @@ _NUMBER = Kind("a number", _is_number)
 _LEVEL = Kind("a number", lambda v: _is_number(v) and abs(v) <= _LARGEST_LEVEL)
 _COUNT = Kind("a count", _whole(0, 2**63 - 1))
 _SIZE = Kind("a size", _whole(1, _LARGEST_SIZE))
-_SIDE = Kind("a side", _whole(1, _LARGEST_SIDE))
+_PIXEL = Kind("0 to 255", lambda v: _is_number(v) and 0 <= v <= 255)
+_SIDE = Kind("a side", _whole(1, LARGEST_SIDE))
 _OBJECT = Kind("an object", lambda v: isinstance(v, dict))
 _TEXTS = _listing(_TEXT, "a list of texts")
 _SIZES = _listing(_SIZE, "a list of sizes")
@@ -90,12 +95,15 @@ _PREPROCESSING = _record(
     {},
     {
         "kind": _TEXT,
-        "color": _TEXT,
+        "color": _word("RGB", "BGR"),
         "keep_ratio": _SWITCH,
+        "stretch": _SWITCH,
         "resize": _either(
             _SIDE, Kind("a pair of sides", lambda v: _pair(v) and all(map(_SIDE.holds, v)))
         ),
         "crop": _SIDE,
+        "pad": _word("corner", "centre"),
+        "pad_value": _PIXEL,
         "pad_divisor": _SIDE,
         "scale": _LEVEL,
         "mean": _LEVELS,

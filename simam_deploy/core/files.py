@@ -71,8 +71,7 @@ def _read(handle: int, path: Path, most: int) -> bytes:
     if not stat.S_ISREG(facts.st_mode):
         raise InputError(f"cannot read {path}: it is no regular file")
     if facts.st_size > most:
-        raise InputError(
-            f"cannot read {path}: it has {facts.st_size / 1e6:.0f} MB, over {most >> 20} MiB"
-        )
+        bound = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
+        raise InputError(f"cannot read {path}: it has {facts.st_size / 1e6:.3g} MB, over {bound}")
     with os.fdopen(handle, "rb", closefd=False) as file:
         return file.read(most)

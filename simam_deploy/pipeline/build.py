@@ -13,6 +13,7 @@ from typing import Any
 from simam_deploy.core.artifacts import EngineArtifact
 from simam_deploy.core.conversion import ConversionOptions
 from simam_deploy.core.files import parts, sha256_of
+from simam_deploy.core.labels import check_number
 from simam_deploy.core.manifest import tool_versions, write_manifest
 from simam_deploy.core.options import words
 from simam_deploy.core.progress import Progress
@@ -35,6 +36,7 @@ from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
 from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.runtime.gpu import find_gpus
+from simam_deploy.source.asked import asked_preprocessing, overruled
 from simam_deploy.source.onnx_file import baked_batch, baked_note
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.subject import file_facts
@@ -144,7 +146,7 @@ def _source_files(source: Path) -> tuple[Path, ...]:
 
 def _build(job: Job, stage: Path, plan: Path) -> None:
     """Build the plan; with a plugin that nobody asked for by name, only if that is better."""
-    onnx = job.source if _is_ready(job) else _exported(job, stage)
+    onnx = _checked(job) if _is_ready(job) else _exported(job, stage)
     if job.plugin is None or job.engine.plugin != "auto":
         _build_one(job, onnx, plan, job.plugin)
         return
@@ -167,6 +169,17 @@ def _is_ready(job: Job) -> bool:
     model, engine = read_model(job.source), job.engine
     own = precision_of(model)
     return engine.precision in (None, own) and engine.opset in (None, model.opset_imports[""])
+
+
+def _checked(job: Job) -> Path:
+    """Give a source that is built as it is, once what is said of it is known to fit.
+
+    Raises:
+        InputError: There are more or fewer names of classes than scores.
+    """
+    if job.classes:
+        check_number(job.classes, interface(read_model(job.source))[1])
+    return job.source
 
 
 def _exported(job: Job, stage: Path) -> Path:
@@ -193,8 +206,7 @@ def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineA
         request,
         job.progress,
         facts={
-            **facts,
-            **({"classes": list(job.classes)} if job.classes else {}),
+            **_said(job, onnx, facts),
             "source": file_facts(job.source),
             "command": rebuild_command(job),
             "tools": tool_versions(),
@@ -204,6 +216,31 @@ def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineA
     for part in parts(graph):
         part.unlink()
     return artifact
+
+
+def _said(job: Job, onnx: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what was asked for in the place of what the graph states.
+
+    Raises:
+        UsageError: The recipe for pictures does not fit the graph's input.
+    """
+    classes = {"classes": list(job.classes)} if job.classes else {}
+    recipe = job.network.preprocess
+    if recipe is None:
+        return {**facts, **classes}
+    asked = facts["preprocessing"]
+    if onnx == job.source:  # else its export has done as was asked
+        (spec, *_), _ = interface(read_model(onnx))
+        asked = asked_preprocessing(recipe, spec, spec.shape)
+    notes, against = overruled(asked, facts.get("preprocessing"))
+    contradictions = [*facts.get("contradictions", ()), *against]
+    return {
+        **facts,
+        **classes,
+        "preprocessing": asked,
+        "notes": [*facts["notes"], *notes, *against],
+        **({"contradictions": contradictions} if contradictions else {}),
+    }
 
 
 def _request(

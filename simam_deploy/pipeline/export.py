@@ -98,6 +98,7 @@ def export_onnx(
             simplify=onnx.simplify,
             file=stage / target.name,
             progress=progress,
+            classes=labels or (),
         )
         if not kept:
             check_convertible(Path(source).name, subject.precision, step.precision)
@@ -165,10 +166,12 @@ def _write(
     """Run the source, write its graph in its own precision or in half, and have that judged."""
     step.progress("computing reference outputs")
     reference = record_source(subject, step.precision, samples)
+    reference.check_number(step.classes)
     step.progress("making the ONNX graph")
     traced = subject.graph()
     sites = check_sites(traced.model)
-    facts, precision = facts_of(subject, traced.notes, sites, step), subject.precision
+    notes, precision = (*traced.notes, *reference.notes), subject.precision
+    facts = facts_of(subject, notes, sites, step)
     with workspace(target, step.file.parent) as folder:
         original = keep_original(traced.model, subject.opset, step.fused, folder, step.simplify)
         # The weights' last holders: freed before ONNX Runtime loads its own copy.

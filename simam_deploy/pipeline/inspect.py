@@ -24,6 +24,7 @@ def inspect_onnx(
     path: str | os.PathLike[str],
     precision: str | None = None,
     samples: SampleOptions | None = None,
+    preprocess: str | None = None,
 ) -> InspectReport:
     """Read an ONNX file, prove its SimAM sites, and lint it; nothing is run without samples.
 
@@ -31,13 +32,14 @@ def inspect_onnx(
         path: The .onnx, opset 11 or newer; its external data lie in its folder.
         precision: "fp16" or "bf16": audits what each site needs of that type.
         samples: Samples to measure the sites' planes with.
+        preprocess: How a picture becomes the input, as `NetworkOptions` takes it.
 
     Returns:
         The report.
 
     Raises:
         InputError: The file or the data cannot be used.
-        UsageError: There are samples and no precision.
+        UsageError: There are samples and no precision, or the recipe does not fit.
     """
     from simam_deploy.graph.file.interface import interface
     from simam_deploy.graph.file.read import external_files, read_model, stated_ir_version
@@ -65,7 +67,7 @@ def inspect_onnx(
         sites=tuple(_site(site) for site in findings.sites),
         near_misses=tuple(NearMissFacts(m.name, m.shape, m.reason) for m in findings.near_misses),
         lint=lint(model, findings),
-        ranges=_ranges(model, path, inputs, precision, samples or SampleOptions()),
+        ranges=_ranges(model, path, inputs, precision, samples or SampleOptions(), preprocess),
     )
 
 
@@ -75,8 +77,11 @@ def _ranges(
     inputs: tuple[TensorSpec, ...],
     precision: str | None,
     samples: SampleOptions,
+    preprocess: str | None,
 ) -> tuple[RangeFinding, ...]:
     """Audit the sites against a half type, by their shapes and by what sample data does there."""
+    if samples.data is None and preprocess is not None:
+        raise UsageError("a recipe is for pictures: give some", options=("data", "preprocess"))
     if precision is None:
         if samples.data is not None:
             raise UsageError(
@@ -86,6 +91,7 @@ def _ranges(
     from simam_deploy.graph.types import HALF_TYPES
     from simam_deploy.precision.half.audit import audit
     from simam_deploy.precision.ranges import measure_ranges, only_input
+    from simam_deploy.source.asked import asked_preprocessing
     from simam_deploy.source.samples import open_dataset
 
     if precision not in HALF_TYPES:
@@ -95,8 +101,11 @@ def _ranges(
         )
     if samples.data is None:
         return audit(model, HALF_TYPES[precision])
-    stated = stated_facts(model.metadata_props).get("preprocessing")
-    dataset = open_dataset(Path(samples.data), only_input(inputs), stated, limit=samples.limit)
+    spec = only_input(inputs)
+    facts = stated_facts(model.metadata_props).get("preprocessing")
+    if preprocess is not None:
+        facts = asked_preprocessing(preprocess, spec, spec.shape)
+    dataset = open_dataset(Path(samples.data), spec, facts, limit=samples.limit)
     return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 
 

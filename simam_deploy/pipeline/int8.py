@@ -96,6 +96,7 @@ def make_int8(
     """
     step.progress("computing reference outputs")
     reference = record_source(subject, "fp32", calibration.given())
+    reference.check_number(step.classes)
     step.progress("making the float32 graph")
     traced = subject.graph()
     sites = check_sites(traced.model)

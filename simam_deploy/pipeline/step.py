@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from simam_deploy.core.labels import check_number
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import SimamSite, TensorSpec
 from simam_deploy.core.staging import explained
@@ -17,7 +18,7 @@ from simam_deploy.graph.lower import WITH_FUNCTIONS
 from simam_deploy.source.lambdas import Lambda
 from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.subject import Subject
-from simam_deploy.verify.given import given_cases
+from simam_deploy.verify.given import given_cases, open_samples
 from simam_deploy.verify.outputs import Recording, record
 from simam_deploy.verify.rule import rule_for
 
@@ -32,6 +33,8 @@ class Step:
     simplify: bool
     file: Path
     progress: Progress
+    classes: tuple[str, ...] = ()
+    """The classes' names, where they were asked for."""
 
     @property
     def fused(self) -> bool:
@@ -68,6 +71,19 @@ class Reference:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
     recording: Recording
+    notes: tuple[str, ...]
+    """On the samples that it was run on."""
+
+    def check_number(self, classes: Sequence[str]) -> None:
+        """Hold the number of names that were asked for against the outputs.
+
+        Raises:
+            InputError: It is another than that of the scores.
+        """
+        outputs = next(iter(self.recording.outputs.values()))
+        specs = [TensorSpec(name, str(a.dtype), a.shape) for name, a in outputs.items()]
+        if classes:
+            check_number(classes, specs)
 
 
 def record_source(subject: Subject, precision: str, samples: SampleOptions) -> Reference:
@@ -79,10 +95,14 @@ def record_source(subject: Subject, precision: str, samples: SampleOptions) -> R
     rule = rule_for(subject.precision, precision)
     preprocessing = subject.facts.get("preprocessing")
     with subject.reference() as runner:
-        given = given_cases(samples, runner.inputs, subject.shapes[0], subject.facts)
-        cases = (*rule.cases(subject.shapes, preprocessing), *given)
+        dataset = open_samples(samples, runner.inputs, subject.shapes[0], preprocessing)
+        cases = (
+            *rule.cases(subject.shapes, preprocessing),
+            *given_cases(dataset, runner.inputs),
+        )
         names = tuple(spec.name for spec in runner.outputs)
-        return Reference(runner.inputs, names, record(runner, cases))
+        recording = record(runner, cases)
+        return Reference(runner.inputs, names, recording, dataset.notes if dataset else ())
 
 
 def facts_of(

@@ -29,6 +29,7 @@ from simam_deploy.verify.outputs import Recording, record
 from simam_deploy.verify.pair import check_inputs, load_reference, pair_up, shapes_for
 from simam_deploy.verify.report import ComparisonReport, Side
 from simam_deploy.verify.rule import rule_for
+from simam_deploy.verify.sample_facts import notes_on, sample_facts
 
 
 def validate_models(
@@ -70,7 +71,7 @@ def validate_models(
     progress("reading the reference")
     subject = load_reference(Path(reference), network, other)
     with tempfile.TemporaryDirectory() as folder:
-        truth = _record(subject, other, samples, progress)
+        truth = _record(subject, other, samples, network.preprocess is not None, progress)
         pair = pair_up(subject, truth.inputs, truth.outputs, other, Path(folder))
         report = judge(pair, truth.recording, subject.precision, progress, options.tolerance)
         if other.precision == "int8" and truth.dataset is not None and subject.precision == "fp32":
@@ -104,7 +105,8 @@ def validate_models(
             *pair.notes,
             *other.notes,
             *report.notes,
-            *(truth.dataset.notes if truth.dataset else ()),
+            *truth.notes,
+            *(notes_on(truth.dataset) if truth.dataset else ()),
         ),
         seconds=time.perf_counter() - started,
         gates_shown=other.graph is not None and bool(pair.sites),
@@ -119,26 +121,31 @@ class _Truth:
     outputs: tuple[str, ...]
     recording: Recording
     dataset: Dataset | None
+    notes: tuple[str, ...]
 
 
 def _record(
-    subject: Subject, candidate: Candidate, samples: SampleOptions, progress: Progress
+    subject: Subject,
+    candidate: Candidate,
+    samples: SampleOptions,
+    asked: bool,
+    progress: Progress,
 ) -> _Truth:
     """Run the reference on every input that the candidate is judged on."""
     progress("computing reference outputs")
     rule = rule_for(subject.precision, candidate.precision)
-    preprocessing = subject.facts.get("preprocessing") or candidate.facts.get("preprocessing")
-    facts = {**subject.facts, "preprocessing": preprocessing}
+    known = sample_facts(subject, candidate, asked)
+    preprocessing = known.preprocessing
     with subject.reference() as runner:
         check_inputs(runner.inputs, candidate)
         shapes = shapes_for(subject, runner.inputs, candidate)
         tuned = candidate.shapes[0][0][0] if candidate.shapes else None
-        given = given_cases(samples, candidate.inputs, shapes[0], facts, tuned)
+        dataset = open_samples(samples, runner.inputs, shapes[0], preprocessing, known.classes)
+        given = given_cases(dataset, candidate.inputs, tuned)
         named = (renamed(case, runner.inputs[0].name) for case in given)
         recording = record(runner, (*rule.cases(shapes, preprocessing), *named))
         names = tuple(spec.name for spec in runner.outputs)
-        dataset = open_samples(samples, runner.inputs, shapes[0], facts)
-        return _Truth(runner.inputs, names, recording, dataset)
+        return _Truth(runner.inputs, names, recording, dataset, known.notes)
 
 
 def _open(path: Path, options: ComparisonOptions) -> Candidate:

@@ -25,9 +25,15 @@ def load_subject(source: Path, options: NetworkOptions, opset: Opset | None = No
         InputError: It cannot be used.
         UsageError: An option does not fit it.
     """
+    from simam_deploy.source.asked import with_recipe
     from simam_deploy.source.subject import Opset
 
-    opset = opset or Opset()
+    subject = _load(source, options, opset or Opset())
+    return subject if options.preprocess is None else with_recipe(subject, options.preprocess)
+
+
+def _load(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
+    """Open it by its kind."""
     kind = _kind(source)
     if kind == "onnx":
         from simam_deploy.source.onnx_file import load_onnx

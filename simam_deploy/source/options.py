@@ -17,6 +17,7 @@ from simam_deploy.core.options import (
     read_shape,
 )
 from simam_deploy.core.specs import ELEMENTS, TensorSpec, shape_text
+from simam_deploy.source.recipes import RECIPES, recipe_form
 
 DYNAMIC = ("none", "batch", "hw")
 _HALVES = ("float16", "bfloat16")
@@ -65,6 +66,8 @@ class NetworkOptions:
             there, the others by position. What has the first one's first size shares its batch.
         input_names: Name of the graph's input, alone in a sequence.
         output_names: Names of the graph's outputs.
+        preprocess: How a picture becomes the input, as `simam_deploy.source.recipes` reads it; by
+            default what the source says, else what the family's authors do.
         trust_pickle: Whether the source may run code while it is loaded.
         allow_none: Whether a network is taken in which no SimAM is found.
     """
@@ -105,6 +108,15 @@ class NetworkOptions:
     )
     input_names: Sequence[str] | None = option(None, "the input's name", NAMES, metavar="NAME")
     output_names: Sequence[str] | None = option(None, "the outputs' names", NAMES, metavar="A,B")
+    preprocess: str | None = option(
+        None,
+        f"how a picture becomes the input: {', '.join(RECIPES)}, or a list (or a name and a list) "
+        "of resize=SIDE or WIDTHxHEIGHT, crop=SIDE, letterbox=centre or corner with fill= (114; "
+        "none: zeros after normalising) and divisor=, mean=, std=, scale= (1/255) and order=RGB "
+        "or BGR (default: what the source says)",
+        Form(recipe_form),
+        metavar="RECIPE",
+    )
     trust_pickle: bool = option(
         False, "let the file run code while it loads: only for files you made yourself"
     )
@@ -118,14 +130,16 @@ class SampleOptions:
     """Samples, if there are any.
 
     Attributes:
-        data: A folder, .npz, .npy, or COCO's .json, as `simam_deploy.source.samples` takes.
+        data: A folder, .npz, .npy, COCO's .json or YOLO's data.yaml, as
+            `simam_deploy.source.samples` takes.
         limit: The most samples, spread evenly; None takes all.
     """
 
     data: str | os.PathLike[str] | None = option(
         None,
         "a folder of pictures, in subfolders of their classes if they have any, .npz or .npy; "
-        "pictures with boxes: COCO's .json or its folder, or a folder of images/ and labels/",
+        "pictures with boxes: COCO's .json or its folder, a folder of images/ and labels/, or its "
+        "data.yaml",
         FILE,
         metavar="D",
     )

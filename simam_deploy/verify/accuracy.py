@@ -44,7 +44,11 @@ class Batch(Protocol):
 
 
 def measure_accuracy(
-    reference: Runner, candidate: Runner, batches: Iterable[Batch], required: float
+    reference: Runner,
+    candidate: Runner,
+    batches: Iterable[Batch],
+    required: float,
+    folders: int | None = None,
 ) -> Accuracy:
     """Run every sample through both; the first output of each ranks the classes.
 
@@ -53,9 +57,11 @@ def measure_accuracy(
         candidate: Takes the same under the same name.
         batches: The samples; where an input's batch is fixed, no larger than that.
         required: The least agreement that passes.
+        folders: Of how many folders labels are the places, where nothing else says them.
 
     Raises:
-        InputError: The first output is not (N, classes), or a label is beyond its classes.
+        InputError: The first output is not (N, classes), a label is beyond its classes, or there
+            are more or fewer folders than these.
         UsageError: The model takes more than one input.
     """
     only_input(reference.inputs)
@@ -63,7 +69,9 @@ def measure_accuracy(
     hits = np.zeros((2, 2), np.int64)
     labelled = False
     for batch in batches:
-        ranks = [_ranking(_logits(runner, batch.array)) for runner in (reference, candidate)]
+        logits = [_logits(runner, batch.array) for runner in (reference, candidate)]
+        _check_labels(batch, logits[0].shape[1], folders)
+        ranks = [_ranking(each) for each in logits]
         samples += len(batch.array)
         agreed += int(np.count_nonzero((ranks[0][:, 0] == ranks[1][:, 0]) & (ranks[1][:, 0] >= 0)))
         if batch.labels is not None:
@@ -75,6 +83,25 @@ def measure_accuracy(
         [Scores(*(float(n) / samples for n in row)) for row in hits] if labelled else [None] * 2
     )
     return Accuracy(samples, agreed / samples, required, *scores)
+
+
+def _check_labels(batch: Batch, classes: int, folders: int | None) -> None:
+    """Refuse labels that are no classes of the model's.
+
+    Raises:
+        InputError: One is beyond them, or they are places among another number of folders.
+    """
+    if folders not in (None, classes):
+        raise InputError(
+            f"there are {folders} class folders, and scores of {classes} classes, which have no "
+            "names: name the folders by the places of their classes from 0, or give the file the "
+            "names of its classes",
+            options=("data", "labels"),
+        )
+    if batch.labels is not None and batch.labels.max(initial=0) >= classes:
+        raise InputError(
+            f"a sample has the label {batch.labels.max()}, the model scores {classes} classes"
+        )
 
 
 def run_batch(runner: Runner, array: npt.NDArray[np.float32]) -> dict[str, Array]:

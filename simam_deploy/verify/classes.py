@@ -45,4 +45,5 @@ def compare_samples(
             return measure_detections(theirs, candidate, batches, truths, required)
         progress(f"classifying {len(samples)} samples")
         required = AGREEMENT[precision] if least is None else least
-        return measure_accuracy(theirs, candidate, batches, required)
+        count = len(samples.classes or ()) if samples.by_place else None
+        return measure_accuracy(theirs, candidate, batches, required, count)

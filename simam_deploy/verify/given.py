@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +19,19 @@ SAMPLES = 8
 
 
 def given_cases(
-    samples: SampleOptions,
-    inputs: tuple[TensorSpec, ...],
-    shapes: InputShapes,
-    facts: Mapping[str, Any],
-    tuned: int | None = None,
+    dataset: Dataset | None, inputs: tuple[TensorSpec, ...], tuned: int | None = None
 ) -> tuple[Given, ...]:
     """Make cases of the first samples; none where none were given.
 
     Args:
-        samples: What the user gave.
+        dataset: What the user gave.
         inputs: Of the model.
-        shapes: Full input shapes, whose sizes the samples are to have.
-        facts: What is stated of the network: how a picture becomes an input, and its classes.
         tuned: The batch that a plan is tuned for.
 
     Raises:
-        InputError: They cannot be used, or are fewer than the batch that the model fixes.
-        UsageError: The limit is below 1, or the model has several inputs.
+        InputError: They cannot be decoded, or are fewer than the batch that the model fixes.
+        UsageError: The model has several inputs.
     """
-    dataset = open_samples(samples, inputs, shapes, facts)
     if dataset is None:
         return ()
     batch = tuned or inputs[0].shape[0]
@@ -59,14 +52,27 @@ def open_samples(
     samples: SampleOptions,
     inputs: tuple[TensorSpec, ...],
     shapes: InputShapes,
-    facts: Mapping[str, Any],
+    preprocessing: Mapping[str, Any] | None,
+    names: Sequence[str] | None = None,
 ) -> Dataset | None:
-    """Open the samples, if there are any; arguments and errors are those of `given_cases`."""
+    """Open the samples, if there are any.
+
+    Args:
+        samples: What the user gave.
+        inputs: Of the model.
+        shapes: Full input shapes, whose sizes the samples are to have.
+        preprocessing: What is stated of how a picture becomes an input.
+        names: The network's classes, where labels are to be held against its scores.
+
+    Raises:
+        InputError: They cannot be used.
+        UsageError: The limit is below 1.
+    """
     if samples.data is None:
         return None
     spec = TensorSpec(only_input(inputs).name, "float32", ("batch", *shapes[0][1:]))
-    told = facts.get("preprocessing"), facts.get("classes")
-    return open_dataset(Path(samples.data), spec, told[0], limit=samples.limit, names=told[1])
+    path, limit = Path(samples.data), samples.limit
+    return open_dataset(path, spec, preprocessing, limit=limit, names=names)
 
 
 def renamed(case: Given, name: str) -> Given:

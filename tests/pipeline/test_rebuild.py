@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simam_deploy import EngineOptions, NetworkOptions, UsageError, build
+from simam_deploy import EngineOptions, InputError, NetworkOptions, UsageError, build
 from simam_deploy.cli.build import parser
 from simam_deploy.cli.export import main as export
 from simam_deploy.cli.options import read_options
@@ -112,11 +112,35 @@ def test_what_would_be_left_unsaid_is_refused(engine, network, says, tmp_path):
 def test_a_ready_onnx_takes_labels_and_they_are_part_of_what_is_kept(names, tmp_path):
     onnx = write_onnx(tmp_path / "m.onnx")
     engine = EngineOptions(backend="rtx", targets=("sm89",), labels=names)
-    for classes in (["cat", "dog"], ["cow", "dog"]):
+    for classes in (["cat", "dog", "eel", "ape"], ["cow", "dog", "eel", "ape"]):
         names.write_text("\n".join(classes))
         artifact = build(onnx, tmp_path / "m.engine", engine)
         assert not artifact.cached
         assert json.loads(artifact.manifest_path.read_text())["classes"] == classes
+
+
+def test_a_ready_onnx_has_as_many_names_as_scores(names, tmp_path):
+    onnx = write_onnx(tmp_path / "m.onnx")
+    engine = EngineOptions(backend="rtx", targets=("sm89",), labels=names)
+    with pytest.raises(InputError, match=r"2 classes are named, and there are scores of 4"):
+        build(onnx, tmp_path / "m.engine", engine)
+    assert not (tmp_path / "m.engine").exists()
+
+
+def test_a_ready_onnx_takes_a_recipe_that_fits(tmp_path):
+    body = "y = Concat <axis = 1> (x, x, x, x)"
+    onnx = write_onnx(tmp_path / "m.onnx", body, "float[n,1,8,8] x")
+    engine = EngineOptions(backend="rtx", targets=("sm89",))
+    network = NetworkOptions(preprocess="resize=8,mean=0.5,std=0.25")
+    artifact = build(onnx, tmp_path / "m.engine", engine, network)
+    document = json.loads(artifact.manifest_path.read_text())
+    facts = document["preprocessing"]
+    assert (facts["resize"], facts["mean"], facts["std"]) == (8, [0.5], [0.25])
+    assert any(note.startswith("pictures are prepared as asked") for note in artifact.notes)
+    assert "--preprocess resize=8,mean=0.5,std=0.25" in document["command"]
+    other = NetworkOptions(preprocess="resize=9")
+    with pytest.raises(UsageError, match="makes pictures of 9 x 9"):
+        build(onnx, tmp_path / "o.engine", engine, other)
 
 
 def test_a_plan_from_the_cache_is_rebuilt_under_its_own_name(tmp_path):
@@ -130,6 +154,8 @@ def test_a_plan_from_the_cache_is_rebuilt_under_its_own_name(tmp_path):
 
 def test_an_engine_made_by_an_export_says_what_was_asked(digits, names, tmp_path):
     """`simam-export --format engine` takes options that `simam-build` did not know."""
+    digit_names = [f"digit {i}" for i in range(10)]
+    names.write_text("\n".join(digit_names))
     said = ["--opset", "20", "--input-names", "image", "--output-names", "scores"]
     said += ["--labels", str(names), "--calibration-samples", "7"]
     target = tmp_path / "m.engine"
@@ -138,4 +164,4 @@ def test_an_engine_made_by_an_export_says_what_was_asked(digits, names, tmp_path
     _, _, engine, network = read(document["command"])
     assert (engine.opset, engine.labels, engine.calibration_samples) == (20, names, 7)
     assert (network.input_names, network.output_names) == (("image",), ("scores",))
-    assert document["classes"] == ["cat", "dog"]
+    assert document["classes"] == digit_names

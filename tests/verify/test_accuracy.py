@@ -60,6 +60,24 @@ def test_every_sample_counts_once(size, batch):
     assert not measure_accuracy(reference, candidate, batches(5, size), 0.81).passed
 
 
+def test_labels_that_are_no_classes_are_refused():
+    both = Table(one_hot(0, 1, 2), "n")
+    with pytest.raises(InputError, match="label 8, the model scores 8 classes"):
+        measure_accuracy(both, both, batches(3, 3, [0, 8, 1]), 1.0)
+
+
+def test_folders_in_their_order_must_be_as_many_as_the_scores():
+    """Three folders of words say nothing of which three of eight classes they are."""
+    both = Table(one_hot(0, 1, 2), "n")
+    for folders, refused in ((3, True), (9, True), (8, False), (None, False)):
+        given = batches(3, 3, [0, 1, 2]), 1.0, folders
+        if refused:
+            with pytest.raises(InputError, match=f"{folders} class folders, and scores of 8"):
+                measure_accuracy(both, both, *given)
+        else:
+            assert measure_accuracy(both, both, *given).reference.top1 == 1.0
+
+
 def test_without_labels_there_is_agreement_alone():
     found = measure_accuracy(Table(one_hot(1)), Table(one_hot(1)), batches(1, 1), 1.0)
     assert found.agreement == 1.0

@@ -10,9 +10,11 @@ from PIL import Image
 
 from simam_deploy import InputError, SampleOptions, UsageError
 from simam_deploy.cli.validate import main
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.pipeline.validate import validate_models
-from simam_deploy.source.samples import Batch
+from simam_deploy.source.asked import asked_preprocessing
+from simam_deploy.source.samples import Batch, open_dataset
 from simam_deploy.verify.bisect import convert
 from simam_deploy.verify.detections import AGREEMENT, measure_detections
 from simam_deploy.verify.report import Detections
@@ -52,6 +54,43 @@ def test_a_detector_agrees_with_itself(make, size, batch):
     assert (found.agreement, found.mean_iou, found.score_difference) == (1.0, 1.0, 0.0)
     assert found.passed
     assert found.reference is found.candidate is None
+
+
+@pytest.mark.parametrize("recipe", ["yolo", "letterbox=corner", "resize=640x640"])
+def test_boxes_of_letterboxed_pictures_are_measured_in_the_pictures(tmp_path, recipe):
+    """A detector that is right in its input, 640 x 640, by ultralytics' own arithmetic."""
+    pytest.importorskip("pycocotools", reason="needs the extra `detection`")
+    sizes = [(37, 91), (91, 37), (64, 64), (50, 33), (30, 99)]
+    found = []
+    for number, (height, width) in enumerate(sizes):
+        boxes, scores, labels = scene(number)
+        boxes = boxes / 64 * [width, height, width, height]
+        write_picture(tmp_path, f"{number}.png", (height, width), boxes, labels)
+        ratio = min(640 / height, 640 / width)
+        scale = [ratio] * 4 if "resize" not in recipe else [640 / width, 640 / height] * 2
+        left, top = (round((640 - round(n * ratio)) / 2 - 0.1) for n in (width, height))
+        shift = [left, top] * 2 if recipe == "yolo" else [0] * 4
+        found.append((boxes * scale + shift, scores, labels))
+    spec = TensorSpec("images", "float32", ("n", 3, 640, 640))
+    facts = asked_preprocessing(recipe, spec, spec.shape)
+    truths = list(open_dataset(tmp_path, spec, facts).truths())
+    right = measure(Table(cells(found)), truths, Table(cells(found)))
+    assert right.reference.map50 == right.candidate.map50 == 1.0
+    assert right.reference.map > 0.95
+    shifted = Table(cells([(boxes + 40, s, c) for boxes, s, c in found]))
+    assert measure(shifted, truths, shifted).reference.map < 0.9
+
+
+def write_picture(folder, name, size, boxes, labels):
+    """A picture, and its boxes as YOLO has them."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir(exist_ok=True)
+    height, width = size
+    Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(folder / "images" / name)
+    whole = np.array([width, height, width, height])
+    rows = np.concatenate([boxes[:, :2] + boxes[:, 2:], 2 * (boxes[:, 2:] - boxes[:, :2])], 1) / 2
+    lines = (f"{c} {' '.join(map(str, row))}" for c, row in zip(labels, rows / whole, strict=True))
+    (folder / "labels" / name).with_suffix(".txt").write_text("\n".join(lines))
 
 
 def shuffle(boxes, scores, labels):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simam_deploy.core.labels import check_number
 from simam_deploy.core.specs import ELEMENTS, TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.serve.deploy.shapes import is_fixed
 
 LABELS = "labels.txt"
+PREPROCESS = "preprocess"
+"""Key of the parameter that says how a picture becomes the input, as `simam-export` is told it."""
 _ELEMENTS = {element.name: f"TYPE_{element.protocol}" for element in ELEMENTS}
 
 
@@ -19,8 +22,8 @@ class Serving:
     """How Triton is to serve a model.
 
     `max_batch_size` 0 leaves the batch to the client, as a model of fixed batch needs it; shapes
-    then are whole. `warm_up` gives a whole shape by input, or nothing where none is known, and
-    `classes` the number of labels, 0 for none.
+    then are whole. `warm_up` gives a whole shape by input, or nothing where none is known;
+    `classes` are the labels, and `preprocess` the recipe for pictures, if there is one.
     """
 
     name: str
@@ -29,7 +32,8 @@ class Serving:
     instances: int
     max_batch_size: int
     warm_up: Mapping[str, tuple[int, ...]]
-    classes: int
+    classes: Sequence[str]
+    preprocess: str | None
 
 
 def config_text(
@@ -40,8 +44,8 @@ def config_text(
     There is no default_queue_policy: with its max_queue_size, Triton 2.51 stalled by 0.5 to 1 s.
 
     Raises:
-        InputError: A tensor's type is none of Triton's, tritonclient is missing, or no output
-            has as many columns as there are labels.
+        InputError: A tensor's type is none of Triton's, tritonclient is missing, or there are more
+            or fewer labels than scores.
     """
     try:
         from google.protobuf import text_format
@@ -58,6 +62,8 @@ def config_text(
     for spec in outputs:
         _describe(config.output.add(), spec, serving)
     _label(config, outputs, serving)
+    if serving.preprocess is not None:
+        config.parameters[PREPROCESS].string_value = serving.preprocess
     kind = f"KIND_{serving.device.upper()}"
     config.instance_group.add(count=serving.instances, kind=kind)
     if serving.max_batch_size:
@@ -85,14 +91,14 @@ def _element(spec: TensorSpec) -> str:
 
 
 def _label(config: Any, outputs: tuple[TensorSpec, ...], serving: Serving) -> None:
-    """Tie the labels to the first output that has a column for each."""
+    """Tie the labels to the first output that has a column for each; a detector's has none."""
     if not serving.classes:
         return
     for tensor, spec in zip(config.output, outputs, strict=True):
-        if spec.shape[-1:] == (serving.classes,):
+        if spec.shape[-1:] == (len(serving.classes),):
             tensor.label_filename = LABELS
             return
-    raise InputError(f"the manifest has {serving.classes} classes, no output as many columns")
+    check_number(serving.classes, outputs)
 
 
 def _warm(config: Any, inputs: tuple[TensorSpec, ...], serving: Serving, batch: int) -> None:

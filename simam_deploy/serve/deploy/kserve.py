@@ -13,8 +13,10 @@ from simam_deploy.core.place import YAML, YAML_HEAD, place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.errors import UsageError
+from simam_deploy.serve.deploy.config import PREPROCESS
 from simam_deploy.serve.deploy.names import check_model_name, check_service_name
 from simam_deploy.serve.deploy.result import Deployment
+from simam_deploy.source.recipes import recipe_text
 
 RUNTIME = "kserve-tritonserver"
 """The serving runtime that KServe's own installation brings."""
@@ -74,10 +76,11 @@ def write_kserve(
     target = place_of(source, output, YAML)
     _check_uri(storage_uri)
     progress("checking the artifact")
-    kind = read_artifact(source).kind
+    checked = read_artifact(source)
+    kind = checked.kind
     gpus = int(kind == "engine") if gpus is None else gpus
     document = _service(
-        name,
+        _metadata(name, recipe_text(checked.facts.get("preprocessing") or {})),
         _replicas(min_replicas, max_replicas),
         {
             "modelFormat": {"name": "onnx" if kind == "onnx" else "tensorrt"},
@@ -140,11 +143,19 @@ def _probe(model: str) -> dict[str, Any]:
     }
 
 
-def _service(name: str, replicas: dict[str, int], model: dict[str, Any]) -> dict[str, Any]:
+def _metadata(name: str, recipe: str | None) -> dict[str, Any]:
+    """Name the service, and say how its pictures are prepared, which KServe passes on unread."""
+    said = {} if recipe is None else {"annotations": {f"simam-deploy/{PREPROCESS}": recipe}}
+    return {"name": name, **said}
+
+
+def _service(
+    metadata: dict[str, Any], replicas: dict[str, int], model: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": name},
+        "metadata": metadata,
         "spec": {"predictor": {**replicas, "model": model}},
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simam_deploy.core.manifest import Artifact
+from simam_deploy.source.recipes import recipe_text
 
 _TEXT = """# {name}
 
@@ -35,10 +36,22 @@ loads the library; it has to be the build whose sha256 begins with {digest}.
 """
 
 
+_PICTURES = """
+It takes pictures, upright, that are prepared as
+
+    {recipe}
+
+says: the parameter `preprocess` of config.pbtxt, and what `simam-export --preprocess` reads. Triton
+itself prepares nothing.
+"""
+
+
 def readme_text(artifact: Artifact, name: str) -> str:
     """Give the README's text."""
     plugin = artifact.facts.get("plugin")
     notes = _ONNX if artifact.kind == "onnx" else _plan_text(artifact)
+    recipe = recipe_text(artifact.facts.get("preprocessing") or {})
+    notes += _PICTURES.format(recipe=recipe) if recipe else ""
     options = " \\\n        --backend-config=tensorrt,version-compatible=true" if plugin else ""
     return _TEXT.format(name=name, file=artifact.path.name, options=options, notes=notes)
 

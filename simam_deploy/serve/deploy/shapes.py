@@ -8,6 +8,7 @@ from typing import Any
 from simam_deploy.core.manifest import Artifact
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
+from simam_deploy.source.samples.preparation import made_size
 
 Shape = tuple[int, ...]
 
@@ -81,9 +82,8 @@ def _filled(spec: TensorSpec, facts: Mapping[str, Any]) -> Shape | None:
 
 def _usual(rank: int, facts: Mapping[str, Any]) -> tuple[int | None, ...]:
     """Give what free dimensions usually are; None where nothing is known."""
-    preprocessing = facts.get("preprocessing") or {}
-    side = preprocessing.get("crop") or preprocessing.get("resize")
-    if rank == 4 and isinstance(side, int):
-        return (1, None, side, side)
+    made = made_size(facts.get("preprocessing") or {})
+    if rank == 4 and made is not None:
+        return (1, None, *made)
     smallest = facts.get("smallest_input") or ()
     return (1, *smallest[1:]) if len(smallest) == rank else (1,) + (None,) * (rank - 1)

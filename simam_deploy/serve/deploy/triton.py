@@ -16,6 +16,7 @@ from simam_deploy.serve.deploy.names import check_model_name
 from simam_deploy.serve.deploy.readme import readme_text
 from simam_deploy.serve.deploy.result import Deployment
 from simam_deploy.serve.deploy.shapes import batch_size, warm_up_shapes
+from simam_deploy.source.recipes import recipe_text
 
 DEVICES = ("auto", "gpu", "cpu")
 _VERSION = "1"
@@ -71,7 +72,8 @@ def write_triton(
             instances=instances,
             max_batch_size=batch_size(checked, (*inputs, *outputs), max_batch_size),
             warm_up=warm_up_shapes(checked, inputs),
-            classes=len(checked.facts.get("classes", ())),
+            classes=checked.facts.get("classes", ()),
+            preprocess=recipe_text(checked.facts.get("preprocessing") or {}),
         )
         with explained(target):
             _write_texts(model, checked, config_text(inputs, outputs, serving))

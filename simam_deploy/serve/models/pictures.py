@@ -57,8 +57,11 @@ def _shape(port: Port) -> tuple[int | str, ...]:
     return tuple(d if d > 0 else "?" for d in port.shape)
 
 
-def read_picture(content: bytes, prepare: Preparation) -> npt.NDArray[np.float32]:
-    """Decode a JPEG or PNG file and prepare it: (1, C, H, W).
+def read_picture(content: bytes, prepare: Preparation) -> tuple[npt.NDArray[np.float32], bool]:
+    """Decode a JPEG or PNG file and prepare it.
+
+    Returns:
+        An input (1, C, H, W), and whether the picture was turned upright, as its EXIF says.
 
     Raises:
         Unsupported: It is neither.
@@ -67,7 +70,8 @@ def read_picture(content: bytes, prepare: Preparation) -> npt.NDArray[np.float32
     if not content.startswith(_SIGNATURES):
         raise Unsupported("a JPEG or PNG file is wanted as the body")
     try:
-        return prepare(decode(io.BytesIO(content), "the picture"))[None]
+        picture, turned = decode(io.BytesIO(content), "the picture")
+        return prepare(picture)[None], turned
     except InputError as error:
         raise BadRequest(str(error)) from error
 

@@ -17,6 +17,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.protocol.profiles import profiles_of, usual_shapes
+from simam_deploy.source.samples.preparation import made_size
 
 _PLANE, _FRAMES = 224, 200
 _AGREE = 1e-2
@@ -40,10 +41,10 @@ def sample(runner: Runner, facts: Mapping[str, Any], rows: int) -> dict[str, Arr
 
 def _sizes(spec: TensorSpec, facts: Mapping[str, Any]) -> tuple[int, ...]:
     """Give a size for every dimension, should it be free."""
-    size = (facts.get("preprocessing") or {}).get("resize")
-    if not isinstance(size, int):
-        size = _PLANE if len(spec.shape) == 4 else _FRAMES
-    return (size,) * len(spec.shape)
+    if len(spec.shape) != 4:
+        return (_FRAMES,) * len(spec.shape)
+    height, width = made_size(facts.get("preprocessing") or {}) or (_PLANE, _PLANE)
+    return (height, height, height, width)
 
 
 def _draw(spec: TensorSpec, free: tuple[int, ...], rng: np.random.Generator) -> Array:

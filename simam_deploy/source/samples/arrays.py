@@ -111,6 +111,7 @@ class ArraySamples:
     """
 
     classes: tuple[str, ...] | None = None
+    by_place = False
     notes: tuple[str, ...] = ()
 
     def __init__(

@@ -2,26 +2,33 @@
 
 A path is one of
     .json    COCO's instances; pictures beside it, or in a folder `images` beside
+    .yaml    YOLO's data.yaml, which names the folders and the classes
     folder   with _annotations.coco.json, annotations.json or annotations/instances_NAME.json,
-             whose pictures may lie in a folder NAME beside; or with images/ and labels/
+             whose pictures may lie in a folder NAME beside; or with images/ and labels/; or with
+             data.yaml
+
+Boxes lie in the upright picture, as the loaders of detectors see it: one whose EXIF turns it away
+from the size that its annotations state was annotated as it is stored, and refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from simam_deploy.core.labels import match_names
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples.annotated import Annotated
 from simam_deploy.source.samples.coco import find_coco, read_coco
-from simam_deploy.source.samples.pictures import decode, require_pillow, size_of
+from simam_deploy.source.samples.pictures import decode, require_pillow, size_of, turned_note
 from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, stretching
+from simam_deploy.source.samples.sifting import Sieve
 from simam_deploy.source.samples.yolo import find_yolo, read_yolo
 
 
@@ -51,10 +58,10 @@ class BoxPictures:
         pictures: With their boxes.
         classes: Names in the order of the labels, None where nothing names them.
         prepare: Makes an input of a picture.
-        notes: What a user should know.
+        notes: What a user should know of them.
     """
 
-    labelled = False
+    labelled = by_place = False
 
     def __init__(
         self,
@@ -63,8 +70,15 @@ class BoxPictures:
         prepare: Preparation,
         notes: tuple[str, ...] = (),
     ) -> None:
-        self.classes, self.notes = classes, notes
+        self.classes, self._notes = classes, notes
         self._pictures, self._prepare = pictures, prepare
+        self._turned: set[int] = set()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know; of what was read so far, how many pictures were turned."""
+        turned = (turned_note(len(self._turned), len(self)),) if self._turned else ()
+        return (*self._notes, *turned)
 
     def __len__(self) -> int:
         """Count the pictures."""
@@ -78,13 +92,10 @@ class BoxPictures:
         """
         for index in chosen:
             found = self._pictures[index]
-            picture = decode(found.file, found.name)
-            size = picture.height, picture.width
-            if found.size is not None and found.size != size:
-                raise InputError(
-                    f"{found.name} has {size[1]} x {size[0]} pixels, its annotations say "
-                    f"{found.size[1]} x {found.size[0]}"
-                )
+            picture, turned = decode(found.file, found.name)
+            _check_size(found, (picture.height, picture.width), turned)
+            if turned:
+                self._turned.add(index)
             yield found.name, self._prepare(picture), 0
 
     def truth(self, index: int) -> Truth:
@@ -110,7 +121,7 @@ def open_boxes(
         spec: The network's input.
         prepare: What the network's facts say; where they say nothing, a picture is scaled to the
             input's height and width and its pixels to 0..1, and a note says so.
-        names: The network's classes; labels follow them where the annotations name the same.
+        names: The network's classes; labels follow them where the annotated ones are among them.
 
     Returns:
         None where the path holds no boxes.
@@ -119,22 +130,63 @@ def open_boxes(
         InputError: The annotations are damaged or too large, pictures are missing or lie outside
             of their folder, or no picture fits the input.
     """
-    coco, yolo = find_coco(path), find_yolo(path)
+    coco = find_coco(path)
+    yolo = None if coco else find_yolo(path)
     if coco is None and yolo is None:
         return None
     require_pillow()
     used = prepare or stretching(spec)
     if used is None:
         raise InputError(f"{path.name} holds pictures, which the input {spec} does not take")
-    notes = () if prepare else (_STRETCHED,)
+    sieve, own = Sieve(), yolo.classes if yolo else None
     if coco is not None:
-        pictures, classes = read_coco(coco, names)
-        return BoxPictures(pictures, classes, used, notes)
-    images, labels = yolo or (path, path)
-    return BoxPictures(read_yolo(images, labels), None, used, notes)
+        pictures, own = read_coco(coco)
+    elif yolo is not None:
+        pictures = read_yolo(yolo, sieve)
+    pictures, classes, notes = _relabelled(pictures, own, names)
+    stretched = () if prepare else (_STRETCHED,)
+    return BoxPictures(pictures, classes, used, (*stretched, *notes, *sieve.notes()))
 
 
 _STRETCHED = (
     "nothing says how a picture becomes an input: each is scaled to the input's height and width, "
     "its pixels to 0..1"
 )
+
+
+def _check_size(found: Annotated, size: tuple[int, int], turned: bool) -> None:
+    """Hold an upright picture's height and width against what its annotations say."""
+    if found.size is None or found.size == size:
+        return
+    how = ", turned as its EXIF says, " if turned else " "
+    raise InputError(
+        f"{found.name}{how}has {size[1]} x {size[0]} pixels, its annotations say "
+        f"{found.size[1]} x {found.size[0]}"
+    )
+
+
+def _relabelled(
+    pictures: list[Annotated], own: tuple[str, ...] | None, names: Sequence[str] | None
+) -> tuple[list[Annotated], tuple[str, ...] | None, tuple[str, ...]]:
+    """Give boxes the labels that the network has for their classes.
+
+    Returns:
+        The pictures, the classes by label, and a note where boxes have classes that are not the
+        network's: labels then are what the annotations say.
+
+    Raises:
+        InputError: A label is beyond the annotations' own classes.
+    """
+    used = sorted({int(label) for picture in pictures for label in picture.labels})
+    if own is not None and used and used[-1] >= len(own):
+        raise InputError(f"boxes have the class {used[-1]}, and {len(own)} classes are named")
+    if not own or not names or own == tuple(names):
+        return pictures, own, ()
+    places = match_names(own, names)
+    unknown = [own[label] for label in used if own[label] not in places]
+    if unknown:
+        shown = ", ".join(f"{name:.40}" for name in unknown[:3])
+        note = f"boxes are of classes that the network does not name so ({shown}): taken by place"
+        return pictures, own, (note,)
+    order = np.array([places.get(name, -1) for name in own], np.int64)
+    return [replace(each, labels=order[each.labels]) for each in pictures], tuple(names), ()

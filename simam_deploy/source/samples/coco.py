@@ -45,17 +45,14 @@ def find_coco(path: Path) -> Path | None:
     return found[0] if found else None
 
 
-def read_coco(
-    path: Path, names: Sequence[str] | None = None
-) -> tuple[list[Annotated], tuple[str, ...]]:
+def read_coco(path: Path) -> tuple[list[Annotated], tuple[str, ...]]:
     """Read annotations.
 
-    Labels are the places of the categories in the order of their ids, or of `names` where these
-    are the same. A category that is only the parent of all others, as Roboflow writes one, is none.
+    Labels are the places of the categories in the order of their ids. A category that is only the
+    parent of all others, as Roboflow writes one, is none.
 
     Args:
         path: The document.
-        names: The network's classes, if it states them.
 
     Returns:
         The pictures in the document's order, and the classes' names in the labels' order.
@@ -76,7 +73,7 @@ def read_coco(
                 raise InputError(f"{where}: there is no {what} {key}")
         found[image].append((box, category, _crowd(where, entry)))
     used = {category for boxes in found.values() for _, category, _ in boxes}
-    order = _order(categories, used, names)
+    order = _order(categories, used)
     root = _root(path, [entry["file_name"] for _, entry in images.values()])
     pictures = [
         _annotated(root, where, entry, found[key], order) for key, (where, entry) in images.items()
@@ -139,20 +136,14 @@ def _categories(path: Path, document: Mapping[str, Any]) -> dict[int, Mapping[st
     return dict(sorted(categories.items()))
 
 
-def _order(
-    categories: Mapping[int, Mapping[str, Any]], used: set[int], names: Sequence[str] | None
-) -> list[int]:
+def _order(categories: Mapping[int, Mapping[str, Any]], used: set[int]) -> list[int]:
     """List category ids in the order of the labels."""
     parents = {str(entry.get("supercategory")) for entry in categories.values()} - {"none"}
-    keys = [
+    return [
         key
         for key, entry in categories.items()
         if key in used or parents != {entry["name"]} or len(categories) == 1
     ]
-    by_name = {categories[key]["name"]: key for key in keys}
-    if names is not None and len(by_name) == len(keys) and set(names) == by_name.keys():
-        return [by_name[name] for name in names]
-    return keys
 
 
 def _annotated(

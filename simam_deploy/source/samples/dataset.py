@@ -46,7 +46,12 @@ class Source(Protocol):
 
     classes: tuple[str, ...] | None
     labelled: bool
-    notes: tuple[str, ...]
+    by_place: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, as far as the samples were read."""
+        ...
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -64,21 +69,25 @@ class Dataset:
         name: Of the folder or file.
         classes: Class names in ascending order of their labels; None where nothing names them.
         labelled: Whether every sample has a label.
-        notes: What a user should know, a line each.
+        by_place: Whether a label is no more than the place of a folder among others.
     """
 
     def __init__(self, name: str, source: Source, chosen: Sequence[int]) -> None:
         self.name = name
         self.classes = source.classes
-        self.labelled = source.labelled
-        single = ("there is a single sample: it stands for nothing but itself",)
-        self.notes = (*source.notes, *(single if len(chosen) == 1 else ()))
+        self.labelled, self.by_place = source.labelled, source.by_place
         self._source = source
         self._chosen = chosen
 
     def __len__(self) -> int:
         """Count the samples."""
         return len(self._chosen)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know, a line each, as far as the samples were read."""
+        single = ("there is a single sample: it stands for nothing but itself",)
+        return (*self._source.notes, *(single if len(self) == 1 else ()))
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield batches of `size` samples, the last one perhaps smaller.
@@ -137,7 +146,8 @@ def open_dataset(
         spec: The network's input.
         preprocessing: The manifest's facts of that name; None where nobody stated them.
         limit: The most samples to take, spread evenly over all, which are sorted by class.
-        names: The network's classes, which the labels of boxes follow where they are the same.
+        names: The network's classes, which labels follow: folders must be named as they are or
+            numbered, boxes are where their own classes are among them.
 
     Returns:
         The dataset.
@@ -155,12 +165,12 @@ def open_dataset(
     if boxes is not None:
         source: Source = boxes
     elif path.is_dir():
-        source = PictureFolder(path, prepare)
+        source = PictureFolder(path, prepare, names)
     elif path.suffix.lower() in (".npz", ".npy") and path.is_file():
         source = open_arrays(path, spec, prepare)
     else:
         there = "is neither" if path.exists() else "does not exist: wanted"
-        raise InputError(f"{path} {there} a folder of pictures, .npz, .npy or .json")
+        raise InputError(f"{path} {there} a folder of pictures, .npz, .npy, .json or .yaml")
     dataset = Dataset(path.name, source, _spread(len(source), limit))
     next(dataset.batches(1))
     return dataset

@@ -1,4 +1,8 @@
-"""Decode a picture with Pillow: strictly, and from the formats that people keep photographs in."""
+"""Decode a picture with Pillow: strictly, and from the formats that people keep photographs in.
+
+A camera that was held upright may store its picture on its side and say so in EXIF. Whatever shows
+it turns it, as do OpenCV and with it the detectors' loaders; their boxes lie in the upright one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.errors import InputError
@@ -31,6 +35,26 @@ FORMATS = {
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 """Those of 8 bits a channel; a conversion of 16 bits clips nearly everything to white."""
 
+_ORIENTATION, _AS_IT_LIES = 0x0112, 1
+"""EXIF's tag, and its value for a picture that is stored upright."""
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""What makes a picture of that orientation upright, by Pillow's name."""
+
+
+class Decoded(NamedTuple):
+    """A picture as it is looked at, and whether EXIF had it turned or mirrored for that."""
+
+    picture: Image.Image
+    turned: bool
+
 
 def require_pillow() -> None:
     """Check, before any work, that Pillow is there.
@@ -44,28 +68,53 @@ def require_pillow() -> None:
         )
 
 
-def decode(file: Path | IO[bytes], name: str) -> Image.Image:
-    """Decode a picture whole.
+def decode(file: Path | IO[bytes], name: str) -> Decoded:
+    """Decode a picture whole, and make it upright.
 
     Raises:
         InputError: It is damaged, of another format, not of 8 bits a channel, or of more pixels
             than Pillow thinks safe (89 million).
     """
     with _opened(file, name) as picture:
+        turned = _orientation(picture) in _TURNS
         picture.load()
     if picture.mode not in _MODES:
         raise InputError(f"{name} has mode {picture.mode}: wanted 8 bits a channel")
-    return picture
+    return Decoded(_upright(picture), turned)
 
 
 def size_of(file: Path, name: str) -> tuple[int, int]:
-    """Read height and width of a picture from its header.
+    """Read height and width of an upright picture from its header.
 
     Raises:
         InputError: As `decode`.
     """
     with _opened(file, name) as picture:
-        return picture.height, picture.width
+        if picture.format == "TIFF":
+            picture.load()  # which turns it
+        size = picture.height, picture.width
+        return size[::-1] if _orientation(picture) in (5, 6, 7, 8) else size
+
+
+def turned_note(count: int, of: int) -> str:
+    """Say that pictures were turned."""
+    return f"{count} of {of} pictures were turned upright, as their EXIF orientation says"
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Read how a picture is stored; one whose EXIF is damaged is taken as it lies."""
+    with contextlib.suppress(Exception):  # they raise all kinds
+        said = picture.getexif().get(_ORIENTATION)
+        return said if isinstance(said, int) else _AS_IT_LIES
+    return _AS_IT_LIES
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture that its decoder left as it is stored."""
+    from PIL import Image
+
+    turn = _TURNS.get(_orientation(picture))
+    return picture if turn is None else picture.transpose(Image.Transpose[turn])
 
 
 @contextlib.contextmanager
@@ -75,6 +124,7 @@ def _opened(file: Path | IO[bytes], name: str) -> Iterator[Image.Image]:
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # damaged EXIF
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=sorted(set(FORMATS.values()))) as picture:
                 yield picture

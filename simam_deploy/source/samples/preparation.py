@@ -1,28 +1,37 @@
 """From a picture to an input: the manifest's `preprocessing` facts, carried out.
 
-Pictures are scaled bilinearly with the area averaged, as Pillow does and torchvision with it, in
-8 bits; then cropped at the centre, or padded below and at the right, and normalised. Where a point
-of the picture comes to lie is a `Placement`.
+A picture is scaled, then cropped or filled up (`placement`), and normalised. What is to be covered
+or stretched is scaled with the area averaged, as Pillow does and torchvision with it, in 8 bits;
+what is letterboxed from the four nearest pixels, as the detectors' loaders do by OpenCV.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simam_deploy.core.facts import LARGEST_SIDE
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
-from simam_deploy.source.samples.placement import Placement
+from simam_deploy.source.samples.placement import (
+    Covering,
+    Fitting,
+    Letterboxed,
+    Placement,
+    Sides,
+    Stretched,
+)
+from simam_deploy.source.samples.sampling import sampled
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Prepare = Callable[["Image.Image"], npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -32,41 +41,38 @@ class Preparation:
     Attributes:
         mode: Pillow's: "RGB", or "L" for a network of one channel.
         reverse: Whether the network wants BGR.
-        size: Height and width of the input.
-        enlarged: The picture is scaled to cover this many times `size`, then cropped.
-        pad: Scale it to fit into `size` instead, and fill up with zeros after normalising.
+        fitting: How it comes to lie there.
         scale: What a pixel value, 0 to 255, is multiplied by.
         mean: By channel, subtracted after scaling.
         std: By channel, divided by.
-        stretch: Scale it to `size`, whatever its ratio was, instead.
+        fill: The pixel value around a letterboxed picture; None for zeros after normalising.
     """
 
     mode: str
     reverse: bool
-    size: tuple[int, int]
-    enlarged: float
-    pad: bool
+    fitting: Fitting
     scale: float
-    mean: npt.NDArray[np.float32]
-    std: npt.NDArray[np.float32]
-    stretch: bool = False
+    mean: Floats
+    std: Floats
+    fill: float | None = None
 
-    def __call__(self, picture: Image.Image) -> npt.NDArray[np.float32]:
+    @property
+    def size(self) -> Sides:
+        """Height and width of the input."""
+        return self.fitting.size
+
+    def __call__(self, picture: Image.Image) -> Floats:
         """Prepare one picture of any size and mode."""
-        picture = picture.convert(self.mode)
+        if picture.mode != self.mode:
+            picture = picture.convert(self.mode)
         where = self.placement((picture.height, picture.width))
-        array = self._normalised(_scaled(picture, where, self.size))
-        return self._padded(array) if self.pad else array
+        if isinstance(self.fitting, Letterboxed):
+            return self._filled(self._normalised(sampled(picture, where.scaled)), where)
+        return self._normalised(np.asarray(_scaled(picture, where, self.size)))
 
-    def placement(self, picture: tuple[int, int]) -> Placement:
+    def placement(self, picture: Sides) -> Placement:
         """Say where a picture of this height and width comes to lie in the input."""
-        if self.stretch:
-            return Placement(picture, self.size, (0, 0))
-        if self.pad:
-            return Placement(picture, _fitted(picture, self.size), (0, 0))
-        scaled = _covering(picture, self.size, self.enlarged)
-        top, left = (round((n - w) / 2) for n, w in zip(scaled, self.size, strict=True))
-        return Placement(picture, scaled, (-top, -left))
+        return self.fitting.placement(picture)
 
     def of_light(self, light: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Normalise what is a picture already, (C, H, W) from 0 (black) to 1."""
@@ -74,18 +80,24 @@ class Preparation:
         normal: npt.NDArray[Any] = light * 255 * self.scale - self.mean.reshape(ones)
         return normal / self.std.reshape(ones)
 
-    def _normalised(self, picture: Image.Image) -> npt.NDArray[np.float32]:
-        pixels = np.asarray(picture, np.float32).reshape(picture.height, picture.width, -1)
-        channels = pixels[..., ::-1] if self.reverse else pixels
+    def _normalised(self, pixels: npt.NDArray[Any]) -> Floats:
+        channels = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32)
+        if self.reverse:
+            channels = channels[..., ::-1]
         normal = (channels * np.float32(self.scale) - self.mean) / self.std
         return np.ascontiguousarray(normal.transpose(2, 0, 1))
 
-    def _padded(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        below, right = (w - n for w, n in zip(self.size, array.shape[1:], strict=True))
-        return np.pad(array, ((0, 0), (0, below), (0, right)))
+    def _filled(self, array: Floats, where: Placement) -> Floats:
+        """Put a normalised picture into the input, and fill that up around it."""
+        full = np.zeros((len(array), *self.size), np.float32)
+        if self.fill is not None:
+            full += self._normalised(np.full((1, 1, len(array)), self.fill))
+        (top, left), (height, width) = where.offset, where.scaled
+        full[:, top : top + height, left : left + width] = array
+        return full
 
 
-def _scaled(picture: Image.Image, where: Placement, size: tuple[int, int]) -> Image.Image:
+def _scaled(picture: Image.Image, where: Placement, size: Sides) -> Image.Image:
     """Scale a picture, and cut out what of it lies within height and width."""
     from PIL import Image
 
@@ -97,34 +109,23 @@ def _scaled(picture: Image.Image, where: Placement, size: tuple[int, int]) -> Im
     return picture if box == (0, 0, width, height) else picture.crop(box)
 
 
-def _fitted(picture: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """Give the largest size of a picture's ratio that lies within height and width."""
-    factor = min(size[0] / picture[0], size[1] / picture[1])
-    sides = (max(1, int(n * factor + 0.5)) for n in picture)
-    height, width = (min(n, most) for n, most in zip(sides, size, strict=True))
-    return height, width
-
-
-def _covering(picture: tuple[int, int], size: tuple[int, int], enlarged: float) -> tuple[int, int]:
-    """Give the size of a picture's ratio that covers `enlarged` times height and width."""
-    factor = enlarged * max(size[0] / picture[0], size[1] / picture[1])
-    return int(picture[0] * factor + 1e-6), int(picture[1] * factor + 1e-6)
-
-
 def stretching(spec: TensorSpec) -> Preparation | None:
     """Scale pictures to the input's height and width, and pixels to 0..1: where no facts are.
 
     Returns:
         None where the input is no picture of a known size.
     """
-    if len(spec.shape) != 4 or spec.shape[1] not in _CHANNELS:
+    if len(spec.shape) != 4 or spec.shape[1] not in CHANNELS:
         return None
     channels, height, width = spec.shape[1:]
     if not (isinstance(channels, int) and isinstance(height, int) and isinstance(width, int)):
         return None
     mean, std = np.zeros(channels, np.float32), np.ones(channels, np.float32)
-    mode, size = "L" if channels == 1 else "RGB", (height, width)
-    return Preparation(mode, False, size, 1.0, False, 1 / 255, mean, std, stretch=True)
+    return Preparation(_mode(channels), False, Stretched((height, width)), 1 / 255, mean, std)
+
+
+def _mode(channels: int) -> str:
+    return "L" if channels == 1 else "RGB"
 
 
 def read_preparation(facts: Mapping[str, Any] | None, spec: TensorSpec) -> Preparation | None:
@@ -141,50 +142,75 @@ def read_preparation(facts: Mapping[str, Any] | None, spec: TensorSpec) -> Prepa
         return None
     try:
         return _read(facts, spec)
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise InputError(f"the manifest's preprocessing cannot be used: {error!r}") from error
+    except KeyError as error:
+        raise InputError(f"the preprocessing cannot be used: it states no {error}") from error
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise InputError(f"the preprocessing cannot be used: {error}") from error
 
 
-_CHANNELS = (1, 3)
+CHANNELS = (1, 3)
 """Of a picture: grey, or red, green and blue."""
 
 
 def _read(facts: Mapping[str, Any], spec: TensorSpec) -> Preparation:
     channels = len(facts["mean"])
-    if channels not in _CHANNELS:
+    if channels not in CHANNELS:
         raise ValueError(f"{channels} means, and a picture has 1 or 3 channels: give arrays")
     if spec.shape[1] not in (channels, "?"):
         raise ValueError(f"{channels} means for an input of {spec.shape[1]} channels")
-    pad = bool(facts.get("keep_ratio", False))
-    default = _padded_size(facts) if pad else _square(facts.get("crop", facts["resize"]))
-    height, width = (
-        given if isinstance(given, int) else usual
-        for given, usual in zip(spec.shape[2:], default, strict=True)
-    )
-    enlarged = 1.0 if pad else facts["resize"] / facts.get("crop", facts["resize"])
-    if enlarged < 1:
-        raise ValueError(f"a picture of {facts['resize']} has no {facts['crop']} to crop")
     std = np.array(facts["std"], np.float32)
     if std.shape != (channels,) or not (std > 0).all():
         raise ValueError(f"std {facts['std']}")
     return Preparation(
-        mode="L" if channels == 1 else "RGB",
+        mode=_mode(channels),
         reverse=facts.get("color") == "BGR",
-        size=(height, width),
-        enlarged=enlarged,
-        pad=pad,
+        fitting=_fitting(facts, spec.shape[2:]),
         scale=float(facts["scale"]),
         mean=np.array(facts["mean"], np.float32),
         std=std,
+        fill=facts.get("pad_value"),
     )
 
 
-def _square(side: int) -> tuple[int, int]:
-    return side, side
+def _fitting(facts: Mapping[str, Any], shape: tuple[int | str, ...]) -> Fitting:
+    """Read how a picture comes to lie in an input of this height and width."""
+    usual = made_size(facts)
+    given = [side for side in shape if isinstance(side, int)]
+    if usual is None and len(given) < 2:
+        raise ValueError("neither it nor the input says a size")
+    height, width = given if len(given) == 2 else usual or (0, 0)
+    size = height, width
+    if facts.get("keep_ratio"):
+        box = _sides(facts["resize"]) if usual == size else size
+        return Letterboxed(size, box, facts.get("pad") == "centre")
+    if facts.get("stretch"):
+        return Stretched(size)
+    return Covering(size, _enlarged(facts))
 
 
-def _padded_size(facts: Mapping[str, Any]) -> tuple[int, int]:
-    """Give height and width of the padded input; the facts state width x height."""
-    step = facts["pad_divisor"]
-    width, height = (math.ceil(n / step) * step for n in facts["resize"])
+def _enlarged(facts: Mapping[str, Any]) -> float:
+    """Give how much larger a picture is scaled than what is cut out of it."""
+    resize = facts.get("resize", facts.get("crop", 1))
+    if not isinstance(resize, int):
+        raise ValueError("resize has two sides, and nothing says whether the ratio is kept")
+    enlarged = float(resize / facts.get("crop", resize))
+    if enlarged < 1:
+        raise ValueError(f"a picture of {facts['resize']} has no {facts['crop']} to crop")
+    return enlarged
+
+
+def made_size(facts: Mapping[str, Any]) -> Sides | None:
+    """Give height and width of what `preprocessing` facts make of any picture, if they say so."""
+    whole = facts.get("keep_ratio") or facts.get("stretch")
+    side = facts.get("resize") if whole else facts.get("crop", facts.get("resize"))
+    if side is None or not (whole or isinstance(side, int)):
+        return None
+    step = facts.get("pad_divisor", 1) if facts.get("keep_ratio") else 1
+    height, width = (math.ceil(n / step) * step for n in _sides(side))
+    return (height, width) if max(height, width) <= LARGEST_SIDE else None
+
+
+def _sides(resize: int | list[int]) -> Sides:
+    """Turn a side, or width and height, into height and width."""
+    width, height = (resize, resize) if isinstance(resize, int) else resize
     return height, width

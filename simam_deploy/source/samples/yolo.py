@@ -1,14 +1,15 @@
 """YOLO's labels: a text file a picture, a line a box: class, centre x and y, width, height.
 
-The four numbers are fractions of the picture's width and height. `images/a/1.jpg` has its labels
-in `labels/a/1.txt`; a picture without a file shows nothing
-(https://docs.ultralytics.com/datasets/detect).
+The four numbers are fractions of the upright picture's width and height. `images/a/1.jpg` has its
+labels in `labels/a/1.txt`; a picture without a file shows nothing
+(https://docs.ultralytics.com/datasets/detect). A data.yaml beside both names the classes.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,15 @@ import numpy as np
 from simam_deploy.core.files import read_small
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples.annotated import LARGEST_CLASS, Annotated, inside
+from simam_deploy.source.samples.data_yaml import (
+    NAME,
+    SUFFIXES,
+    class_names,
+    picture_folder,
+    read_data,
+)
 from simam_deploy.source.samples.pictures import FORMATS
+from simam_deploy.source.samples.sifting import Sieve
 
 LARGEST = 1 << 20
 """Bytes of a label file: some 20,000 boxes."""
@@ -24,33 +33,71 @@ _SLACK = 1e-3
 """By so much of the picture may a box reach out of it: others round to three digits."""
 
 
-def find_yolo(path: Path) -> tuple[Path, Path] | None:
-    """Find the folders of pictures and of labels that a path stands for, if it has both."""
-    if (path / "images").is_dir() and (path / "labels").is_dir():
-        return path / "images", path / "labels"
-    if path.is_dir() and path.name == "images" and (path.parent / "labels").is_dir():
-        return path, path.parent / "labels"
-    return None
+@dataclass(frozen=True)
+class Folders:
+    """Where pictures and their labels lie.
+
+    Attributes:
+        images: Of the pictures.
+        labels: Of the label files.
+        classes: Their names by number, None where nothing says them.
+    """
+
+    images: Path
+    labels: Path
+    classes: tuple[str, ...] | None
 
 
-def read_yolo(images: Path, labels: Path) -> list[Annotated]:
+def find_yolo(path: Path) -> Folders | None:
+    """Find what a path stands for, if there are pictures and labels: see `boxes`.
+
+    Raises:
+        InputError: A data.yaml is damaged, or names no folder of pictures below its own.
+    """
+    if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        return _told_by(path)
+    for root in (path, path.parent) if path.name == "images" else (path,):
+        if path.is_dir() and (root / "images").is_dir() and (root / "labels").is_dir():
+            file = root / NAME
+            classes = class_names(file, read_data(file)) if file.is_file() else None
+            return Folders(root / "images", root / "labels", classes)
+    return _told_by(path / NAME) if (path / NAME).is_file() else None
+
+
+def _told_by(file: Path) -> Folders:
+    """Follow a data.yaml: as `images/a` there is `labels/a`."""
+    document = read_data(file)
+    images = picture_folder(file, document)
+    parts = list(images.parts)
+    if "images" not in parts[len(file.parent.parts) :]:
+        raise InputError(f"{file.name}: {images} lies in no folder images, so labels are nowhere")
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return Folders(images, Path(*parts), class_names(file, document))
+
+
+def read_yolo(where: Folders, sieve: Sieve) -> list[Annotated]:
     """Read the labels of every picture, in the order of their names.
 
     Links to folders are not followed, hidden files and folders left alone.
+
+    Args:
+        where: The folders.
+        sieve: Counts what is left out.
 
     Raises:
         InputError: There is no picture, one lies outside of its folder, or a line is no box: it is
             named.
     """
+    images, labels = where.images, where.labels
     for kind in (images, labels):
         if not kind.resolve().is_relative_to(kind.parent.resolve()):
             raise InputError(f"{kind} is a link that leads out of its folder")
     found = []
     for folder, folders, files in os.walk(images):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not sieve.is_hidden(name))
         below = Path(folder).relative_to(images)
         for name in sorted(files):
-            if Path(name).suffix.lower() in FORMATS and not name.startswith("."):
+            if not sieve.is_hidden(name) and sieve.is_picture(name):
                 found.append(_annotated(images, labels, below / name))
     if not found:
         raise InputError(f"{images} holds no picture ({', '.join(sorted(FORMATS))})")

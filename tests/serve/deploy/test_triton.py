@@ -19,8 +19,10 @@ from tritonclient.grpc import model_config_pb2 as pb
 
 from simam_deploy import export_onnx
 from simam_deploy.errors import InputError, UsageError
+from simam_deploy.models.zoo import CIFAR, WESPEAKER
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.serve.deploy import write_triton
+from simam_deploy.source.recipes import read_recipe
 
 
 def config_of(deployment):
@@ -99,6 +101,9 @@ def fixed():
     )
 
 
+MMDET = {"resize": [1333, 800], "keep_ratio": True, "pad_divisor": 32}
+
+
 def free_sides(rank=4):
     dims = {4: "batch,3,h,w", 3: "batch,t,80", 1: "batch"}[rank]
     return onnx.parser.parse_model(
@@ -113,6 +118,9 @@ def free_sides(rank=4):
         (4, {"preprocessing": {"resize": 256, "crop": 224}}, [3, 224, 224]),
         (4, {"preprocessing": {"resize": 32}}, [3, 32, 32]),
         (4, {"preprocessing": {"resize": [9, 8]}, "smallest_input": [1, 3, 33, 33]}, [3, 33, 33]),
+        (4, {"preprocessing": {"resize": [640, 480], "keep_ratio": True}}, [3, 480, 640]),
+        (4, {"preprocessing": {"resize": [9, 8], "stretch": True}}, [3, 8, 9]),
+        (4, {"preprocessing": MMDET}, [3, 800, 1344]),
         (3, {"smallest_input": [1, 9, 80]}, [9, 80]),
     ],
 )  # fmt: skip
@@ -144,6 +152,31 @@ def test_labels(make_onnx, tmp_path):
         with pytest.raises(InputError, match=says):
             write_triton(make_onnx(classes=wrong), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_detectors_labels_lie_beside_it(make_onnx, tmp_path):
+    """Triton ties labels to columns of scores, and a detector has rows of them."""
+    detector = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[batch,14,40] x) => (float[batch,14,40] y) { y = Relu(x) }"""
+    )
+    names = [f"digit {i}" for i in range(10)]
+    deployment = write_triton(make_onnx(model=detector, classes=names), tmp_path / "out")
+    assert not config_of(deployment).output[0].label_filename
+    assert (deployment.path / "labels.txt").read_text().splitlines() == names
+    with pytest.raises(InputError, match="9 classes are named, and there are scores of 10"):
+        write_triton(make_onnx(model=detector, classes=names[:9]), tmp_path / "other")
+
+
+def test_the_recipe_for_pictures_is_a_parameter(make_onnx, tmp_path):
+    facts = {**CIFAR.preprocessing, "color": "BGR"}
+    deployment = write_triton(make_onnx(preprocessing=facts), tmp_path / "out")
+    recipe = config_of(deployment).parameters["preprocess"].string_value
+    assert read_recipe(recipe).complete((1, 3, 32, 32)) == facts
+    assert f"    {recipe}\n" in (deployment.path / "README.md").read_text()
+    plain = write_triton(make_onnx(preprocessing=WESPEAKER.preprocessing), tmp_path / "plain")
+    assert not config_of(plain).parameters
+    assert "pictures" not in (plain.path / "README.md").read_text()
 
 
 def test_a_plan(make_plan, tmp_path):

@@ -118,6 +118,19 @@ def test_labels_follow_the_networks_classes_where_they_are_the_same(tmp_path, na
     assert [classes[label] for label in first.labels] == ["toad", "frog"]
 
 
+def test_boxes_of_other_classes_are_taken_by_place_and_said(tmp_path):
+    write_coco(tmp_path)
+    (_, note) = open_dataset(tmp_path, SPEC, None, names=["toad", "newt"]).notes
+    assert note == "boxes are of classes that the network does not name so (frog): taken by place"
+
+
+def test_some_of_the_networks_classes_have_its_labels(tmp_path):
+    write_coco(tmp_path)
+    dataset = open_dataset(tmp_path, SPEC, None, names=["newt", "Toad", "fish", "frog"])
+    assert next(dataset.truths()).labels.tolist() == [1, 3]
+    assert len(dataset.notes) == 1
+
+
 def test_a_category_that_is_the_parent_of_all_is_no_class(tmp_path):
     kinds = [
         {"id": 0, "name": "amphibia", "supercategory": "none"},
@@ -136,6 +149,20 @@ def test_yolo_boxes_come_with_their_pictures(tmp_path):
         np.testing.assert_allclose(first.boxes, [[10, 5, 20, 15]])
         assert (first.labels.tolist(), first.crowd.tolist()) == ([1], [False])
         assert second.boxes.shape == (0, 4)
+
+
+def test_hidden_and_other_files_beside_yolos_pictures_are_said(tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "images" / "._a.png").write_bytes(b"x")
+    (tmp_path / "images" / "deep" / "notes.md").write_bytes(b"x")
+    dataset = open_dataset(tmp_path, SPEC, FACTS["cropped"])
+    assert (len(dataset), dataset.notes) == (
+        2,
+        (
+            "hidden files were left out: 1",
+            "files that are no pictures (.md) were left out: 1",
+        ),
+    )
 
 
 FACTS = {

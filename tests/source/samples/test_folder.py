@@ -37,7 +37,8 @@ def test_loose_pictures_have_no_labels(tmp_path):
     (tmp_path / "readme.txt").write_text("not a picture")
     dataset = open_dataset(tmp_path, SPEC, FACTS)
     assert (len(dataset), dataset.labelled, dataset.classes) == (3, False, None)
-    assert (dataset.name, dataset.notes) == (tmp_path.name, ())
+    assert dataset.name == tmp_path.name
+    assert dataset.notes == ("files that are no pictures (.txt) were left out: 1",)
     for _ in range(2):  # it may be read again
         array, labels = everything(dataset)
         assert labels is None
@@ -47,13 +48,105 @@ def test_loose_pictures_have_no_labels(tmp_path):
             np.testing.assert_allclose(sample[:, 5, 7], expected(color), rtol=1e-5)
 
 
+def test_what_is_left_out_is_counted_and_said(tmp_path):
+    for name in ("._1.png", ".DS_Store", "Thumbs.db", "a.txt", "b.TXT", "c.gif", "noend"):
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("1.png", "2.PNG", "3.jpeg"):
+        paint(tmp_path / name, 0)
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / "empty").mkdir()
+    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    assert len(dataset) == 3
+    assert dataset.notes == (
+        "hidden files were left out: 3",
+        "files that are no pictures (.db, .gif, .txt, no suffix) were left out: 5",
+    )
+
+
+def test_hidden_files_beside_class_folders_are_no_pictures(tmp_path):
+    """What macOS leaves on other file systems: bytes of no picture under a picture's name."""
+    for name in ("cat", "dog"):
+        paint(tmp_path / name / "1.png", 0)
+        (tmp_path / name / "._1.png").write_bytes(b"\0\5\x16\7")
+        (tmp_path / name / "deep").mkdir()
+    (tmp_path / "._0.png").write_bytes(b"\0\5\x16\7")
+    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    assert (len(dataset), dataset.classes) == (2, ("cat", "dog"))
+    assert dataset.notes == (
+        "folders within folders of pictures were left out: 2",
+        "hidden files were left out: 3",
+    )
+
+
+def test_pictures_beside_class_folders_are_refused_with_their_counts(tmp_path):
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "loose.png", "also.png", "third.jpg"):
+        paint(tmp_path / name, 0)
+    with pytest.raises(InputError, match=r"3 pictures beside 2 folders of pictures \(cat, dog\)"):
+        open_dataset(tmp_path, SPEC, FACTS)
+
+
+NAMES = ["frog", "sea lion", "cat", "dog"]
+
+
+def test_class_folders_are_matched_by_name_and_not_by_place(tmp_path):
+    for number, name in enumerate(("dog", "cat", "Sea_Lion", "FROG")):
+        paint(tmp_path / name / "1.png", 60 * number)
+    dataset = open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+    assert (dataset.classes, dataset.by_place) == (tuple(NAMES), False)
+    array, labels = everything(dataset)
+    np.testing.assert_array_equal(labels, [0, 1, 2, 3])
+    reds = array[:, 0, 0, 0] * FACTS["std"][0] + FACTS["mean"][0]
+    np.testing.assert_allclose(reds * 255, [180, 120, 60, 0], atol=1e-3)
+
+
+def test_some_of_the_classes_have_their_own_labels(tmp_path):
+    for name in ("dog", "frog", "empty of pictures"):
+        (tmp_path / name).mkdir()
+    for name in ("dog", "frog"):
+        paint(tmp_path / name / "1.png", 0)
+    dataset = open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+    np.testing.assert_array_equal(everything(dataset)[1], [0, 3])
+
+
+@pytest.mark.parametrize(
+    ("folders", "says"),
+    [
+        (("cat", "wolf", "bear"), r"2 of 3 class folders are named as no .*\(bear, wolf; its"),
+        (("n01440764", "n01443537"), r"2 of 2 .*its classes: frog, sea lion, cat, \.\.\.\)"),
+        (("0", "4"), r"2 of 2 .*\(0, 4;"),
+        (("dog", "Dog"), "class folders Dog and dog are one class"),
+        (("sea lion", "sea-lion"), "class folders sea lion and sea-lion are one class"),
+    ],
+)
+def test_folders_that_are_no_classes_are_refused(tmp_path, folders, says):
+    for name in folders:
+        paint(tmp_path / name / "1.png", 0)
+    with pytest.raises(InputError, match=says):
+        open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+
+
+def test_numbers_are_places_whatever_the_classes_are_called(tmp_path):
+    for name in ("3", "01"):
+        paint(tmp_path / name / "1.png", 0)
+    dataset = open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+    assert (dataset.classes, dataset.by_place) == (tuple(NAMES), False)
+    np.testing.assert_array_equal(everything(dataset)[1], [1, 3])
+
+
+def test_numbers_that_are_names_are_names(tmp_path):
+    for name in ("3", "7"):
+        paint(tmp_path / name / "1.png", 0)
+    dataset = open_dataset(tmp_path, SPEC, FACTS, names=["7", "5", "3"])
+    np.testing.assert_array_equal(everything(dataset)[1], [0, 2])
+
+
 def test_words_are_numbered_in_their_order(tmp_path):
     for name in ("dog", "cat", "eel"):
         paint(tmp_path / name / "1.png", 0)
     paint(tmp_path / "cat" / "2.png", 0)
     (tmp_path / ".hidden").mkdir()
     dataset = open_dataset(tmp_path, SPEC, FACTS)
-    assert dataset.classes == ("cat", "dog", "eel")
+    assert (dataset.classes, dataset.by_place) == (("cat", "dog", "eel"), True)
     np.testing.assert_array_equal(everything(dataset)[1], [0, 0, 1, 2])
     assert next(dataset.batches(3)).labels.dtype == np.int64
 
@@ -62,7 +155,7 @@ def test_numbers_number_themselves(tmp_path):
     for name in ("10", "2", "0"):
         paint(tmp_path / name / "1.png", 0)
     dataset = open_dataset(tmp_path, SPEC, FACTS)
-    assert dataset.classes == ("0", "2", "10")
+    assert (dataset.classes, dataset.by_place) == (("0", "2", "10"), False)
     np.testing.assert_array_equal(everything(dataset)[1], [0, 2, 10])
 
 

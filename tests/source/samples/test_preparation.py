@@ -7,7 +7,7 @@ from PIL import Image
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.models.zoo import BACKBONE, CIFAR, IMAGENET, WESPEAKER
-from simam_deploy.source.samples.preparation import read_preparation
+from simam_deploy.source.samples.preparation import made_size, read_preparation
 
 RNG = np.random.default_rng(0)
 
@@ -69,7 +69,7 @@ def test_bgr_reverses_the_channels():
 
 @pytest.mark.parametrize(
     ("size", "filled"),
-    [((100, 150), (800, 1200)), ((150, 100), (800, 533)), ((9, 999), (12, 1344))],
+    [((100, 150), (800, 1200)), ((150, 100), (800, 533)), ((9, 999), (12, 1333))],
 )
 def test_a_backbone_is_padded_with_zeros(size, filled):
     got = prepared(BACKBONE, picture(*size))
@@ -99,6 +99,50 @@ def test_audio_and_silence_prepare_nothing():
 def test_damaged_facts_are_refused(damage):
     with pytest.raises(InputError, match="preprocessing cannot be used"):
         prepared(CIFAR, picture(9, 9), **damage)
+
+
+@pytest.mark.parametrize(
+    ("facts", "size"),
+    [
+        ({"resize": 256, "crop": 224}, (224, 224)),
+        ({"resize": 256}, (256, 256)),
+        ({"resize": [640, 480], "keep_ratio": True}, (480, 640)),
+        ({"resize": 640, "keep_ratio": True, "crop": 3}, (640, 640)),
+        ({"resize": [1333, 800], "keep_ratio": True, "pad_divisor": 32}, (800, 1344)),
+        ({"resize": [640, 480], "stretch": True, "pad_divisor": 32}, (480, 640)),
+        ({"resize": [640, 480]}, None),
+        ({"resize": 4096, "keep_ratio": True, "pad_divisor": 4095}, None),  # 8190: 6 GB of eight
+        ({"keep_ratio": True}, None),
+        ({}, None),
+    ],
+)
+def test_the_size_that_facts_make_of_any_picture(facts, size):
+    assert made_size(facts) == size
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"resize": [64, 64]}, "resize has two sides, and nothing says whether the ratio is kept"),
+        ({"mean": [0.5] * 3, "std": [0, 1, 1]}, "std"),
+        ({"std": [1] * 3, "mean": None}, "preprocessing cannot be used"),
+    ],
+)
+def test_what_facts_leave_unsaid(facts, says):
+    with pytest.raises(InputError, match=says):
+        prepared(CIFAR, picture(9, 9), **facts)
+
+
+def test_no_size_anywhere_is_said():
+    spec = TensorSpec("input", "float32", ("n", 3, "h", "w"))
+    facts = {key: fact for key, fact in CIFAR.preprocessing.items() if key != "resize"}
+    with pytest.raises(InputError, match="neither it nor the input says a size"):
+        read_preparation(facts, spec)
+    fixed = TensorSpec("input", "float32", ("n", 3, 20, 30))
+    assert read_preparation(facts, fixed)(picture(9, 9)).shape == (3, 20, 30)
+    del facts["std"]
+    with pytest.raises(InputError, match="it states no 'std'"):
+        read_preparation(facts, fixed)
 
 
 @pytest.mark.parametrize("channels", [0, 2, 4])
