@@ -5,10 +5,13 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from simam_deploy import NETWORKS
 from simam_deploy.models.create import create
+
+pytest.importorskip("kaldi_native_fbank", reason="see examples/wespeaker/requirements.txt")
 
 KALDI = {
     (0, 0): -4.0063,
