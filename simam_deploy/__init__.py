@@ -12,30 +12,31 @@ from typing import TYPE_CHECKING, Any
 from simam_deploy.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from simam_deploy.core.artifacts import EngineArtifact, OnnxArtifact
-    from simam_deploy.core.inspection import InspectReport
-    from simam_deploy.core.progress import Progress
-    from simam_deploy.core.validation import ValidationReport
-    from simam_deploy.engine.options import EngineOptions
-    from simam_deploy.errors import (
-        CheckpointError,
-        EngineError,
-        GraphError,
-        InputError,
-        NetworkError,
-        SimamError,
-        UsageError,
-        ValidationError,
-    )
-    from simam_deploy.models.attention.simam import SimAM
-    from simam_deploy.models.zoo import NETWORKS
-    from simam_deploy.pipeline.build import build
-    from simam_deploy.pipeline.export import export_onnx
-    from simam_deploy.pipeline.inspect import inspect_onnx
-    from simam_deploy.pipeline.options import ComparisonOptions, OnnxOptions
-    from simam_deploy.pipeline.validate import validate_models
-    from simam_deploy.source.options import NetworkOptions, SampleOptions
-    from simam_deploy.verify.report import ComparisonReport
+    from simam_deploy.core.artifacts import EngineArtifact as EngineArtifact
+    from simam_deploy.core.artifacts import OnnxArtifact as OnnxArtifact
+    from simam_deploy.core.inspection import InspectReport as InspectReport
+    from simam_deploy.core.progress import Progress as Progress
+    from simam_deploy.core.validation import ValidationReport as ValidationReport
+    from simam_deploy.engine.options import EngineOptions as EngineOptions
+    from simam_deploy.errors import CheckpointError as CheckpointError
+    from simam_deploy.errors import EngineError as EngineError
+    from simam_deploy.errors import GraphError as GraphError
+    from simam_deploy.errors import InputError as InputError
+    from simam_deploy.errors import NetworkError as NetworkError
+    from simam_deploy.errors import SimamError as SimamError
+    from simam_deploy.errors import UsageError as UsageError
+    from simam_deploy.errors import ValidationError as ValidationError
+    from simam_deploy.models.attention.simam import SimAM as SimAM
+    from simam_deploy.models.zoo import NETWORKS as NETWORKS
+    from simam_deploy.pipeline.build import build as build
+    from simam_deploy.pipeline.export import export_onnx as export_onnx
+    from simam_deploy.pipeline.inspect import inspect_onnx as inspect_onnx
+    from simam_deploy.pipeline.options import ComparisonOptions as ComparisonOptions
+    from simam_deploy.pipeline.options import OnnxOptions as OnnxOptions
+    from simam_deploy.pipeline.validate import validate_models as validate_models
+    from simam_deploy.source.options import NetworkOptions as NetworkOptions
+    from simam_deploy.source.options import SampleOptions as SampleOptions
+    from simam_deploy.verify.report import ComparisonReport as ComparisonReport
 
 _HOMES = {
     "CheckpointError": "errors",

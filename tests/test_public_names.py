@@ -49,7 +49,10 @@ def told_to_type_checkers() -> dict[str, str]:
     assert ast.unparse(block.test) == "TYPE_CHECKING"
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     return {
-        alias.asname or alias.name: f"{node.module}" for node in imports for alias in node.names
+        alias.asname: f"{node.module}"
+        for node in imports
+        for alias in node.names
+        if alias.asname == alias.name  # else a strict checker takes it for the package's own use
     }
 
 

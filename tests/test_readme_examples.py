@@ -2,19 +2,15 @@
 
 import ast
 import inspect
-import re
 from pathlib import Path
 
 import pytest
 
 import simam_deploy
+from tests.readmes import blocks
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-EXAMPLES = [
-    text
-    for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    if "from simam_deploy import" in text
-]
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLES = [text for text in blocks(README, "python") if "from simam_deploy import" in text]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
