@@ -45,6 +45,7 @@ OTHER = {
     "input_names": ("image",),
     "output_names": ("boxes", "scores"),
     "trust_pickle": True,
+    "allow_none": True,
     "preprocess": "yolo,mean=0.1,0.2,0.3",
     "data": Path("pictures"),
     "limit": 7,
