@@ -184,3 +184,17 @@ def test_a_tar_archive_that_is_a_legacy_file_too(forge, tmp_path):
     with pytest.raises(CheckpointError, match="is a tar archive: unpack it first"):
         load_checkpoint(path)
     assert not hasattr(argparse.Namespace, "marked")
+
+
+def test_the_class_of_a_network_is_never_a_known_one(forge, tmp_path):
+    """torch would compare its source with the file's, 5 ms each time that three bytes ask."""
+    request = forge.text("module") + b"cargparse\nNamespace\n" + forge.text("f") + forge.text("s")
+    path = forge.legacy(tmp_path / "model.pth", b"(" + request + b"tQ")
+    with pytest.raises(CheckpointError, match="a network's class is none"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("opcode", [b"\x8b\x03\0\0\0abc", b"\x82\x01", b"i", b"o", b"\x97"])
+def test_opcodes_that_are_not_read(refused, opcode):
+    """Integers without end, registered extensions, instances by name, buffers out of band."""
+    refused(b"}(K\x01" + opcode + b"u", r"pickle uses [A-Z0-9_]+, which|is damaged or cut off")
