@@ -5,7 +5,9 @@ A file passes these modules, in this order:
     content     what kind of file is this, by its bytes
     archive     the zip container of torch.save: plain, complete, unambiguous
     screen      the pickle's opcodes walked without running them
-    claims      what they ask for: no code, no size beyond the file's
+    calls       what they ask for by name: no code
+    claims      what that may cost: no size beyond the file's
+    stack       what stands for their values meanwhile
     inert       objects of classes that are not imported, a network saved whole among them
     reading     torch.load or safetensors, behind one error boundary
     wrappers    where in the loaded tree the weights are

@@ -1,29 +1,21 @@
-"""What a pickle may ask for by name, and how much memory each request may claim.
-
-The names that are known are fewer than `torch.load(weights_only=True)` allows: a state_dict, an
-optimizer's state and a training script's arguments need no more. What else is named is not
-imported: it is read as `inert.Inert`, and refused only where a weight depends on it.
-"""
+"""How much memory and time each request of a pickle may claim, against what its file holds."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence, Sized
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Mapping, Sequence, Sized
+from typing import Any, NoReturn
 
 import torch
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.content import ADVICE
+from simam_deploy.source.checkpoint.stack import Container, Global, Storage, Tensor
 
 MAX_PICKLE_BYTES = 8 * 2**20
 """3,000 tensors need 0.3 MB of pickle. Five bytes may call for an object of 600: at most 1 GB."""
 MAX_DIMENSIONS = 64
-MAX_FOREIGN = 1_000
-"""Classes that are not known here: each costs 1 kB, and a pickle of 8 MB could name a million."""
-MAX_NAME = 1_000
-"""Letters of a class with its module: five bytes may ask for the same long name again."""
 MAX_TENSORS = 500_000
 """Storages, tensors and parameters asked for: each may take three bytes, 1 kB and 10 us. The least
 that torch.save writes of one is 60 bytes."""
@@ -32,10 +24,6 @@ MAX_COLLISIONS = 100
 and 64-bit integers have hardly a hash in common; others' hashes can be chosen."""
 MAX_KEY_DEPTH = 8
 """Tuples in tuples: hashing a million levels overflows the C stack."""
-NAMESPACE = "argparse Namespace"
-WITH_STATE = "torch._utils _rebuild_parameter_with_state"
-OF_TYPE = "torch._tensor _rebuild_from_type_v2"
-"""Tensors with attributes or of a class: they are read without both."""
 
 _ITEM_BYTES = {
     **dict.fromkeys(("Byte", "Char", "Bool", "QInt8", "QUInt8", "QUInt4x2", "QUInt2x4"), 1),
@@ -44,8 +32,8 @@ _ITEM_BYTES = {
     **dict.fromkeys(("Long", "Double", "ComplexFloat"), 8),
     "ComplexDouble": 16,
 }
-_STORAGES = {f"torch {name}Storage": size for name, size in _ITEM_BYTES.items()}
-_STORAGES["torch.storage UntypedStorage"] = 1
+STORAGES = {f"torch {name}Storage": size for name, size in _ITEM_BYTES.items()}
+STORAGES["torch.storage UntypedStorage"] = 1
 _METHODS = frozenset(dir(Counter) + dir(OrderedDict))
 _WORD = 64
 _NOT_DENSE = {
@@ -58,51 +46,6 @@ _NOT_DENSE = {
 
 class NeedsCodeError(CheckpointError):
     """Only the full unpickler, which runs code, can read the pickle."""
-
-
-class Global(NamedTuple):
-    """A class or function that the pickle names, as "module name"."""
-
-    name: str
-
-
-class Storage(NamedTuple):
-    """A storage that the pickle asks for."""
-
-    nbytes: int
-    itemsize: int
-
-
-class Tensor:
-    """A tensor that passed."""
-
-
-class Container:
-    """A dict, a set or an object with attributes: its contents are only counted.
-
-    Attributes:
-        size: Its items.
-        hashes: How many of its keys that are neither text nor numbers of 64 bits have each hash.
-        hides: Whether a key is the name of a dict's method, which as an attribute would hide it.
-    """
-
-    __slots__ = ("hashes", "hides", "size")
-
-    def __init__(self, size: int = 0, *, hides: bool = False) -> None:
-        self.size = size
-        self.hashes: Counter[int] | None = None
-        self.hides = hides
-
-
-class Namespace(Container):
-    """An argparse.Namespace, which has no methods."""
-
-
-class Inert(Container):
-    """An object of a class that is not known here: it is read, and does nothing."""
-
-    def extend(self, _: object) -> None:
-        """What a list of its own kind takes is not kept."""
 
 
 class Claims:
@@ -132,9 +75,9 @@ class Claims:
             raise ValueError("what should be a storage is not")
         if type(key) is not str or type(items) is not int:
             raise ValueError("a storage has an impossible key or size")
-        if kind.name not in _STORAGES:
+        if kind.name not in STORAGES:
             raise needs_code(shown(kind.name))
-        itemsize = _STORAGES[kind.name]
+        itemsize = STORAGES[kind.name]
         nbytes = items * itemsize
         if key not in self.storages:
             self._claimed += nbytes
@@ -170,7 +113,7 @@ class Claims:
         _metadata: object = None,
     ) -> Tensor:
         """Judge a view of an untyped storage, counted in items of `dtype`."""
-        found = _dtype(dtype.name)
+        found = dtype_of(dtype.name)
         if found is None:
             raise ValueError("a tensor has no dtype")
         return self._view(storage.nbytes, found.itemsize, (offset, size, stride), hooks)
@@ -284,27 +227,6 @@ def _excess(limit: str) -> CheckpointError:
     return CheckpointError(f"claims more than {limit}, which torch.save does not write: {ADVICE}")
 
 
-def knows(module: str, name: str) -> bool:
-    """Tell whether a class or function is one that runs no code of others."""
-    full = f"{module} {name}"
-    return full in _CALLS or full in _STORAGES or full == NAMESPACE or _dtype(full) is not None
-
-
-def named(claims: Claims, name: str) -> Global:
-    """Let a class or function pass by its "module name"; what is not known is only noted.
-
-    Raises:
-        CheckpointError: It is one too many, or its name is too long.
-    """
-    if len(name) > MAX_NAME:
-        raise CheckpointError(f"names a class with {len(name):,} letters: {ADVICE}")
-    if not knows(*name.split(" ", 1)):
-        claims.foreign[name] = shown(name)
-        if len(claims.foreign) > MAX_FOREIGN:
-            raise CheckpointError(f"names more than {MAX_FOREIGN:,} classes: {ADVICE}")
-    return Global(name)
-
-
 def shown(name: str) -> str:
     """Spell "module name" as Python does."""
     return name.replace(" ", ".").replace("__builtin__", "builtins")
@@ -328,58 +250,13 @@ def needs_code(what: str, place: str = "") -> CheckpointError:
     )
 
 
-def call(claims: Claims, function: Global | Inert, arguments: tuple[Any, ...]) -> object:
-    """Judge a call of a function that was named."""
-    claims.charge(len(arguments))
-    if isinstance(function, Inert):
-        return Inert()
-    if function.name == WITH_STATE:
-        return arguments[0] if isinstance(arguments[0], Tensor) else Inert()
-    if function.name == OF_TYPE:
-        made, _type, its_arguments, _state = arguments
-        return call(claims, made, its_arguments)
-    if function.name in claims.foreign:
-        return Inert()
-    if function.name not in _CALLS:
-        raise ValueError(f"{shown(function.name)} is called")
-    return _CALLS[function.name](claims, *arguments)
-
-
 def check_hooks(hooks: object) -> None:
     """Refuse what is no dict: of tensors that hold each other, the end is a stack overflow."""
     if hooks is not None and not isinstance(hooks, Container):
         raise ValueError("a tensor has hooks that are no dict")
 
 
-def _dtype(name: str) -> torch.dtype | None:
+def dtype_of(name: str) -> torch.dtype | None:
+    """Give the dtype of a "torch name"; None where it is none."""
     found = vars(torch).get(name.removeprefix("torch ")) if name.startswith("torch ") else None
     return found if isinstance(found, torch.dtype) else None
-
-
-def _parameter(
-    claims: Claims, data: object, _requires_grad: object = True, hooks: object = None
-) -> object:
-    claims.charge_tensor()
-    check_hooks(hooks)
-    if not isinstance(data, Tensor):
-        raise ValueError("a parameter is without its tensor")
-    return data
-
-
-def _device(claims: Claims, kind: str, *_index: object) -> Container:
-    return claims.copy(kind)
-
-
-_CALLS: dict[str, Callable[..., object]] = {
-    "torch._utils _rebuild_tensor": Claims.tensor,
-    "torch._utils _rebuild_tensor_v2": Claims.tensor,
-    "torch._utils _rebuild_tensor_v3": Claims.tensor_of_dtype,
-    "torch._utils _rebuild_parameter": _parameter,
-    "collections OrderedDict": lambda _: Container(),
-    "collections Counter": Claims.copy,
-    "__builtin__ set": Claims.copy,
-    "builtins set": Claims.copy,
-    "torch Size": Claims.size,
-    "torch device": _device,
-    "_codecs encode": Claims.encoded,
-}

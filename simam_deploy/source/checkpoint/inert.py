@@ -18,7 +18,7 @@ from typing import IO, Any
 import torch
 
 from simam_deploy.errors import CheckpointError
-from simam_deploy.source.checkpoint.claims import OF_TYPE, WITH_STATE
+from simam_deploy.source.checkpoint.calls import OF_TYPE, WITH_STATE
 from simam_deploy.source.checkpoint.content import ADVICE, brief
 
 MAX_PARTS = 100_000

@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.archive import read_archive
-from simam_deploy.source.checkpoint.claims import knows
+from simam_deploy.source.checkpoint.calls import knows
 from simam_deploy.source.checkpoint.content import ADVICE, TAR, Kind, damaged, reason
 from simam_deploy.source.checkpoint.inert import inert_pickle
 from simam_deploy.source.checkpoint.screen import Screened, screen_archive, screen_legacy

@@ -17,19 +17,10 @@ from itertools import pairwise
 from typing import IO, Any, NamedTuple
 
 from simam_deploy.errors import CheckpointError
-from simam_deploy.source.checkpoint.claims import (
-    MAX_PICKLE_BYTES,
-    NAMESPACE,
-    Claims,
-    Container,
-    Global,
-    Inert,
-    Namespace,
-    NeedsCodeError,
-    call,
-    named,
-)
+from simam_deploy.source.checkpoint.calls import NAMESPACE, call, named
+from simam_deploy.source.checkpoint.claims import MAX_PICKLE_BYTES, Claims, NeedsCodeError
 from simam_deploy.source.checkpoint.content import ADVICE, damaged, reason
+from simam_deploy.source.checkpoint.stack import Container, Global, Inert, Namespace
 
 _LEGACY_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 _LEGACY_HEAD = 32
