@@ -25,7 +25,7 @@ from simam_deploy.source.free_inputs import FreeInputs, plan_free_inputs
 from simam_deploy.source.in_float32 import as_made, describe, made_in
 from simam_deploy.source.input_plan import choose_outputs
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.stated.choice import input_shape
+from simam_deploy.source.stated.choice import input_shape, take
 from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, say_stated, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
@@ -172,7 +172,8 @@ def _stated_subject(
     if not options.inputs:
         shape, found = input_shape(shape, stated)
     subject = _subject(model, replace(options, input_shape=shape), opset, arch, source)
-    return say_stated(subject, stated, found)
+    subject = replace(subject, notes=(*subject.notes, *found))
+    return say_stated(subject, stated, take(stated, subject.shapes[0][0]))
 
 
 def _subject(
