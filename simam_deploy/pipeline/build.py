@@ -39,6 +39,7 @@ from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.source.asked import asked_preprocessing, overruled
 from simam_deploy.source.onnx_file import baked_batch, baked_note
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.stated.of_onnx import add_metadata
 from simam_deploy.source.subject import file_facts
 from simam_deploy.verify.plan import prove
 
@@ -199,6 +200,8 @@ def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineA
     batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
     with explained(job.target):
         facts = prepare_graph(onnx, graph, plugin is not None, batch)
+        source = read_model(onnx)
+        facts = add_metadata(facts, source.metadata_props, *interface(source))
     if batch is not None:
         facts["notes"].append(baked_note(batch))
     request = _request(job, graph, plan, plugin, facts)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.core.inspection import InspectReport, NearMissFacts, RangeFinding, SiteFacts
-from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.op import contract
@@ -93,6 +92,7 @@ def _ranges(
     from simam_deploy.precision.ranges import measure_ranges, only_input
     from simam_deploy.source.asked import asked_preprocessing
     from simam_deploy.source.samples import open_dataset
+    from simam_deploy.source.stated.of_onnx import take_metadata
 
     if precision not in HALF_TYPES:
         raise UsageError(
@@ -102,7 +102,7 @@ def _ranges(
     if samples.data is None:
         return audit(model, HALF_TYPES[precision])
     spec = only_input(inputs)
-    facts = stated_facts(model.metadata_props).get("preprocessing")
+    facts = take_metadata(model.metadata_props, spec.shape).facts.get("preprocessing")
     if preprocess is not None:
         facts = asked_preprocessing(preprocess, spec, spec.shape)
     dataset = open_dataset(Path(samples.data), spec, facts, limit=samples.limit)

@@ -9,6 +9,8 @@ from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import UsageError
 from simam_deploy.source.input_plan import ODD_BATCH, TRACE_BATCH, check_dynamic, fit_input
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.stated.choice import input_shape
+from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import InputShapes
 
 _SIDES = (2, 3)
@@ -76,6 +78,14 @@ class FreeInputs:
             for spec in self.specs
             if "batch" not in spec.shape
         )
+
+
+def with_size(options: NetworkOptions, stated: Stated) -> tuple[NetworkOptions, tuple[str, ...]]:
+    """Give the one input the size that its file says, where no option says any; with a note."""
+    if options.inputs:
+        return options, ()
+    shape, found = input_shape(options.input_shape, stated)
+    return replace(options, input_shape=shape), found
 
 
 def plan_free_inputs(options: NetworkOptions) -> FreeInputs:

@@ -21,11 +21,11 @@ from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
 from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
 from simam_deploy.source.forward import Forward, drawn_inputs, keywords_of, try_out
-from simam_deploy.source.free_inputs import FreeInputs, plan_free_inputs
+from simam_deploy.source.free_inputs import FreeInputs, plan_free_inputs, with_size
 from simam_deploy.source.in_float32 import as_made, describe, made_in
 from simam_deploy.source.input_plan import choose_outputs
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.stated.choice import input_shape
+from simam_deploy.source.stated.choice import take
 from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, say_stated, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
@@ -168,11 +168,10 @@ def _stated_subject(
     stated: Stated,
 ) -> Subject:
     """Prepare a module whose file says something of it: its input's size, where no option does."""
-    shape, found = options.input_shape, tuple[str, ...]()
-    if not options.inputs:
-        shape, found = input_shape(shape, stated)
-    subject = _subject(model, replace(options, input_shape=shape), opset, arch, source)
-    return say_stated(subject, stated, found)
+    options, found = with_size(options, stated)
+    subject = _subject(model, options, opset, arch, source)
+    subject = replace(subject, notes=(*subject.notes, *found))
+    return say_stated(subject, stated, take(stated, subject.shapes[0][0]))
 
 
 def _subject(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simam_deploy.core.onnx_metadata import stated_facts
 from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.runtime.graph_runner import run_exact
@@ -16,6 +15,7 @@ from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import size_of_input
+from simam_deploy.source.stated.of_onnx import take_metadata
 from simam_deploy.source.stated.reading import read_stated
 from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import (
@@ -29,7 +29,7 @@ from simam_deploy.source.subject import (
 )
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
+    pass
 
 ASSUMED_SIZE = 224
 """For a free dimension that nobody states: a multiple of 32, which detectors want."""
@@ -74,7 +74,7 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         return run_exact(source, batch)[0]
 
     subject = Subject(
-        facts={"arch": f"onnx:{source.name}", "source": file_facts(source), **_stated(model)},
+        facts={"arch": f"onnx:{source.name}", "source": file_facts(source)},
         e_lambda=None,
         notes=(*mended(model), *([] if batch is None else [baked_note(batch)])),
         shapes=shapes,
@@ -82,9 +82,8 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         opset=version,
         reference=reference,
         graph=graph,
-        contradictions=tuple(stated_facts(model.metadata_props).get("contradictions", ())),
     )
-    return say_stated(subject, stated)
+    return say_stated(subject, stated, take_metadata(model.metadata_props, shapes[0][0]))
 
 
 def baked_batch(source: Path) -> int | None:
@@ -144,12 +143,6 @@ def baked_note(batch: int) -> str:
         f"batch {batch} works, {other} does not, for the graph has it written in somewhere: the "
         f"batch is fixed at {batch}"
     )
-
-
-def _stated(model: ir.Model) -> dict[str, Any]:
-    """Hand on what an earlier export of ours says of the input and of the classes."""
-    stated = stated_facts(model.metadata_props)
-    return {key: stated[key] for key in ("preprocessing", "classes") if stated.get(key)}
 
 
 _FIXED = {

@@ -14,10 +14,14 @@ from simam_deploy.errors import CheckpointError, UsageError
 from simam_deploy.runtime.results import left_out
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.forward import Forward, drawn_inputs, try_out
-from simam_deploy.source.free_inputs import plan_free_inputs
+from simam_deploy.source.free_inputs import plan_free_inputs, with_size
 from simam_deploy.source.input_plan import choose_outputs
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.subject import Opset, Subject, file_facts, take_sites
+from simam_deploy.source.stated.choice import take
+from simam_deploy.source.stated.of_archive import read_extras
+from simam_deploy.source.stated.reading import read_stated
+from simam_deploy.source.stated.record import Stated
+from simam_deploy.source.subject import Opset, Subject, file_facts, say_stated, take_sites
 from simam_deploy.source.trace import DEFAULT_OPSET, trace_program, trace_script
 
 SCRIPT_HIGHEST = 20
@@ -46,7 +50,7 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     result = try_out(model, example)
     names = choose_outputs(options.output_names, result, [spec.name for spec in inputs])
     version = opset.choose(DEFAULT_OPSET)
-    return _subject(
+    subject = _subject(
         source,
         partial(TorchRunner, model, inputs, names),
         (tuple(tuple(t.shape) for t in example),),
@@ -54,6 +58,7 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         lambda: take_sites(trace_program(program, names, version), source.name, options.allow_none),
         left_out(result),
     )
+    return _told(subject, read_stated(None, read_extras(source)))
 
 
 def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
@@ -71,10 +76,12 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
             options=("opset",),
         )
     model = _open(source, partial(torch.jit.load, map_location="cpu")).eval()
+    stated = read_stated(None, read_extras(source))
+    options, found = with_size(options, stated)
     plan = plan_free_inputs(options)
     result = try_out(Forward(model), drawn_inputs(plan.given))
     names = choose_outputs(options.output_names, result, [spec.name for spec in plan.specs])
-    return _subject(
+    subject = _subject(
         source,
         partial(TorchRunner, model, plan.specs, names),
         plan.validation_shapes,
@@ -84,8 +91,9 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
             source.name,
             options.allow_none,
         ),
-        (*plan.notes, *left_out(result)),
+        (*plan.notes, *left_out(result), *found),
     )
+    return _told(subject, stated)
 
 
 def _require_trust(source: Path, options: NetworkOptions) -> None:
@@ -114,6 +122,10 @@ def _spec(placeholder: torch.fx.Node) -> TensorSpec:
     value = placeholder.meta["val"]
     dims = tuple(d if isinstance(d, int) else str(d) for d in value.shape)
     return TensorSpec(placeholder.name, str(value.dtype).removeprefix("torch."), dims)
+
+
+def _told(subject: Subject, stated: Stated) -> Subject:
+    return say_stated(subject, stated, take(stated, subject.shapes[0][0]))
 
 
 def _subject(

@@ -12,7 +12,7 @@ from simam_deploy.core.specs import SimamSite
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.lambdas import Lambda, other_lambdas
-from simam_deploy.source.stated.choice import take
+from simam_deploy.source.stated.choice import Taken
 from simam_deploy.source.stated.record import Stated
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Subject:
 
     def contradicted(self, sites: Sequence[SimamSite]) -> list[str]:
         """List where the source says other than a user, or than what its graph holds."""
-        return [*self.contradictions, *other_lambdas(sites, self.stated.lambdas)]
+        found = (*self.contradictions, *other_lambdas(sites, self.stated.lambdas))
+        return list(dict.fromkeys(found))  # an export of ours may have said it before
 
 
 def file_facts(source: Path) -> dict[str, Any]:
@@ -95,19 +96,18 @@ def file_facts(source: Path) -> dict[str, Any]:
     return {"file": source.name, "sha256": sha256_of(source), "size": size}
 
 
-def say_stated(subject: Subject, stated: Stated, notes: Sequence[str] = ()) -> Subject:
+def say_stated(subject: Subject, stated: Stated, taken: Taken) -> Subject:
     """Add to a network of no known family what its file says of it.
 
     Args:
-        subject: The network; what its facts have already stands.
+        subject: The network.
         stated: What the file says.
-        notes: On what was taken before.
+        taken: What is taken of that.
     """
-    taken = take(stated, subject.shapes[0][0])
     return replace(
         subject,
-        facts={**taken.facts, **subject.facts},
-        notes=(*subject.notes, *notes, *taken.notes),
+        facts={**subject.facts, **taken.facts},
+        notes=(*subject.notes, *taken.notes),
         contradictions=(*subject.contradictions, *taken.contradictions),
         stated=stated,
     )

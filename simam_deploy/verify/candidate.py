@@ -25,6 +25,7 @@ from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES, precision
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_exact, run_graph, run_stored
 from simam_deploy.runtime.protocol import Runner
+from simam_deploy.source.stated.of_onnx import take_metadata
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,8 @@ def _open_onnx(path: Path) -> Candidate:
     fused = bool(simam_nodes(model))
     check_interface(model, path.name)
     inputs, outputs = interface(model)
-    facts = stated_facts(model.metadata_props)
+    told = take_metadata(model.metadata_props, inputs[0].shape).facts
+    facts = {**told, **stated_facts(model.metadata_props)}
     return Candidate(
         path=path,
         precision=precision,

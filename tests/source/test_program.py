@@ -1,11 +1,14 @@
 """Programs: torch.export's .pt2 and TorchScript archives."""
 
+import json
 import warnings
 
 import pytest
 import torch
 
 from simam_deploy import CheckpointError, NetworkOptions, OnnxOptions, UsageError, export_onnx
+from simam_deploy.core.specs import SimamSite
+from simam_deploy.source import load_subject
 from tests.source import detector
 
 X = torch.zeros(2, 3, 64, 96)
@@ -89,3 +92,25 @@ def test_truncated(tenths, pt2, script, tmp_path):
         with pytest.raises(CheckpointError):
             export_onnx(cut, network=NetworkOptions(trust_pickle=True, input_shape=X.shape))
     assert not list(tmp_path.glob("*.onnx"))
+
+
+@pytest.mark.parametrize("kind", ["script", "pt2"])
+def test_what_its_extra_files_say(kind, tmp_path):
+    """As ultralytics and YOLOv5 write them beside a program."""
+    told = {"task": "detect", "stride": 32, "imgsz": [64, 96], "names": {"0": "cat", "1": "dog"}}
+    extra = {"config.txt": json.dumps({**told, "e_lambda": 0.5}), "notes.bin": "\0"}
+    path = tmp_path / "net.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if kind == "script":
+            torch.jit.save(torch.jit.trace(OneOutput().eval(), X), path, _extra_files=extra)
+        else:
+            path = path.with_suffix(".pt2")
+            program = torch.export.export(OneOutput().eval(), (X,))
+            torch.export.save(program, path, extra_files=extra)
+    subject = load_subject(path, NetworkOptions(trust_pickle=True))
+    assert subject.facts["classes"] == ["cat", "dog"]
+    assert subject.facts["preprocessing"]["resize"] == [96, 64]
+    assert subject.shapes[0][0][2:] == (64, 96)
+    (line,) = subject.contradicted([SimamSite("a", (1, 2, 3, 3), 0.1)])
+    assert line.startswith("file (metadata e_lambda) says lambda 0.5, and the network's")

@@ -14,5 +14,7 @@ Training code leaves it in its own ways, as objects or as text, and none of it i
     pipelines   the steps by which those make an input of a picture
     yolo        what ultralytics and YOLOv5 leave in a checkpoint or an .onnx
     reading     all of them asked
+    of_onnx     what an .onnx says in its metadata, be it ours or another's
+    of_archive  the extra files of TorchScript's and torch.export's archives
     choice      what is taken of it beside what a user says and what was published
 """

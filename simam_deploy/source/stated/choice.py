@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from simam_deploy.core.labels import check_number
 from simam_deploy.core.specs import TensorSpec, shape_text
+from simam_deploy.errors import InputError
 from simam_deploy.source.stated.record import Said, Stated, shown
 
 _FIT = ("resize", "crop", "keep_ratio", "stretch", "pad", "pad_value", "pad_divisor")
@@ -129,19 +131,25 @@ def _contradicted_size(stated: Stated, shape: Sequence[int | str]) -> Iterator[s
 def name_classes(
     given: Sequence[str] | None, said: Sequence[str] | None, outputs: Sequence[TensorSpec]
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Choose class names: a user's, else the file's where a classifier has as many scores.
+    """Choose class names: a user's, else the file's where there are as many scores.
+
+    Args:
+        given: The user's, which were held against the scores before.
+        said: The file's.
+        outputs: The network's.
 
     Returns:
         The manifest's `classes`, if there are any, and what contradicts what.
     """
     if given is not None:
         return {"classes": list(given)}, [*_other_names(given, said or given)]
-    counts = [spec.shape[1] for spec in outputs if len(spec.shape) == 2]
-    scores = counts if len(counts) == len(outputs) else []
-    if said and scores and all(isinstance(n, int) for n in scores) and len(said) not in scores:
-        counted = " and ".join(map(str, scores))
-        return {}, [f"the file names {len(said)} classes, and there are {counted} scores: left out"]
-    return {"classes": list(said)} if said else {}, []
+    if said is None:
+        return {}, []
+    try:
+        check_number(said, outputs)
+    except InputError as error:
+        return {}, [f"the file's class names are left out: {error}"]
+    return {"classes": list(said)}, []
 
 
 def _other_names(given: Sequence[str], said: Sequence[str]) -> Iterator[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simam_deploy.source.samples.preparation import made_size
 from simam_deploy.source.stated.fields import Held, follow, held
-from simam_deploy.source.stated.pipelines import find_steps, kind_of, read_fit, size_of
+from simam_deploy.source.stated.pipelines import find_steps, kind_of, read_fit
 from simam_deploy.source.stated.places import Places, where
 from simam_deploy.source.stated.record import Said, Stated
 from simam_deploy.source.stated.values import flag, levels, names
@@ -32,7 +33,7 @@ def read_mmlab(places: Places) -> Stated:
         found += Stated(
             levels=tuple(_levels(config)),
             fits=fits,
-            sizes=tuple(Said(size_of(fit.value), fit.where) for fit in fits),
+            sizes=tuple(Said(size, fit.where) for fit in fits if (size := made_size(fit.value))),
         )
     return found
 

@@ -43,8 +43,8 @@ def read_fit(steps: list[Held], divisor: object) -> dict[str, Any] | None:
         divisor: What the preprocessor pads sides to a multiple of, None where it does not.
     """
     fit: dict[str, Any] = {}
-    for step in steps:
-        read = _READERS.get(kind_of(step), _other)(step)
+    for each in steps:
+        read = _READERS.get(kind_of(each), _other)(each)
         if read is None:
             return None
         fit |= read
@@ -55,18 +55,9 @@ def read_fit(steps: list[Held], divisor: object) -> dict[str, Any] | None:
     # Pad behind Normalize fills with what no pixel is: only zeros can be said.
     if any(kind_of(step) == "Normalize" for step in steps) and fit.pop("pad_value", 0) != 0:
         return None
-    if fit.get("keep_ratio"):
-        fit.setdefault("pad_divisor", side(divisor) or 1)
+    if fit.get("keep_ratio") and (step := side(divisor)):
+        fit.setdefault("pad_divisor", step)
     return fit
-
-
-def size_of(fit: Mapping[str, Any]) -> tuple[int, int]:
-    """Give the input's (height, width) that a fit makes of a picture of its own ratio."""
-    resize, step = fit["resize"], fit.get("pad_divisor", 1)
-    if isinstance(resize, int):
-        return (fit.get("crop", resize),) * 2
-    width, height = (-(-n // step) * step for n in resize)
-    return height, width
 
 
 def _laid_out(steps: object, depth: int) -> Iterator[Held]:

@@ -53,7 +53,7 @@ class Places:
     metadata: Held
 
 
-def find_places(tree: object, metadata: Mapping[str, str]) -> Places:
+def find_places(tree: object, metadata: Mapping[str, object]) -> Places:
     """Find them.
 
     Args:

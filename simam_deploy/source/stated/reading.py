@@ -13,13 +13,13 @@ from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.stated.yolo import read_yolo
 
 
-def read_stated(tree: object, metadata: Mapping[str, str], path: Path | None = None) -> Stated:
+def read_stated(tree: object, metadata: Mapping[str, object], path: Path | None = None) -> Stated:
     """Read what is said beside the weights; nothing in the file is run.
 
     Args:
         tree: What a checkpoint holds, read without its code: objects of unknown classes are dicts
             of what they stored. None of an .onnx.
-        metadata: The text metadata of a safetensors or ONNX file.
+        metadata: The metadata of a safetensors or ONNX file or of a program; values or text.
         path: A checkpoint, for what its name and its folder's say of lambda.
     """
     places = find_places(tree, metadata)

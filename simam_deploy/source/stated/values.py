@@ -7,15 +7,14 @@ from collections.abc import Mapping
 
 import torch
 
+from simam_deploy.core.facts import LARGEST_SIDE
 from simam_deploy.core.labels import is_name
+from simam_deploy.source.samples.preparation import CHANNELS
 from simam_deploy.source.stated.text import read_text
 
-LARGEST_SIDE = 4096
-"""Pixels; as `core.facts` has it."""
 MOST_NAMES = 1 << 16
 """ImageNet-21k has 21,841 classes."""
 _LONGEST_NAME = 256
-_CHANNELS = (1, 3)
 _LARGEST_LEVEL = 1e6
 """Of what a pixel of 0 to 255 is moved or divided by."""
 
@@ -73,7 +72,7 @@ def levels(mean: object, std: object, color: str) -> dict[str, object] | None:
         The manifest's `color`, `scale`, `mean` and `std`.
     """
     means, stds = numbers(mean), numbers(std)
-    if not means or not stds or len(means) != len(stds) or len(means) not in _CHANNELS:
+    if not means or not stds or len(means) != len(stds) or len(means) not in CHANNELS:
         return None
     if min(stds) <= 0 or max(map(abs, (*means, *stds))) > _LARGEST_LEVEL:
         return None
