@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simam_deploy.core.artifacts import OnnxArtifact as OnnxArtifact
     from simam_deploy.core.inspection import InspectReport as InspectReport
     from simam_deploy.core.progress import Progress as Progress
+    from simam_deploy.core.specs import TensorSpec as TensorSpec
     from simam_deploy.core.validation import ValidationReport as ValidationReport
     from simam_deploy.engine.options import EngineOptions as EngineOptions
     from simam_deploy.errors import CheckpointError as CheckpointError
@@ -57,6 +58,7 @@ _HOMES = {
     "SampleOptions": "source.options",
     "SimAM": "models.attention.simam",
     "SimamError": "errors",
+    "TensorSpec": "core.specs",
     "UsageError": "errors",
     "ValidationError": "errors",
     "ValidationReport": "core.validation",

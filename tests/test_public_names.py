@@ -32,6 +32,7 @@ PUBLIC = [
     "SampleOptions",
     "SimAM",
     "SimamError",
+    "TensorSpec",
     "UsageError",
     "ValidationError",
     "ValidationReport",

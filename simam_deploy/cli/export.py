@@ -26,6 +26,8 @@ _EPILOG = """examples:
   simam-export run/model_best.pth.tar -o resnet50.onnx --dynamic hw --lambda 0.1
   simam-export avg_model.pt --input-shape 1x300x80
   simam-export yolo.pth --model yolo.py:make --input-shape 1x3x640x640
+  simam-export pair.pth --model pair.py:make --input left:float32:1x3x96x96 \\
+    --input right:float32:1x3x96x96
   simam-export theirs.onnx -o ours.onnx
   simam-export model.pth --precision fp16 -o model.fp16.onnx
   simam-export model.pth --format engine --precision fp16

@@ -23,14 +23,15 @@ def default_profile(inputs: Sequence[TensorSpec], facts: Mapping[str, Any]) -> t
         inputs: Of the graph; a free dimension is a string.
         facts: Of the export; "smallest_input" bounds an image's sides from below.
     """
-    if all(isinstance(d, int) for spec in inputs for d in spec.shape):
+    free = [spec for spec in inputs if _is_free(spec)]
+    if not free:
         return ()
     smallest = facts.get("smallest_input") or []
-    columns = [[_sizes(spec, axis, smallest) for axis in range(len(spec.shape))] for spec in inputs]
+    columns = [[_sizes(spec, axis, smallest) for axis in range(len(spec.shape))] for spec in free]
     return (
         tuple(
             ShapeRange(spec.name, *zip(*sizes, strict=True))
-            for spec, sizes in zip(inputs, columns, strict=True)
+            for spec, sizes in zip(free, columns, strict=True)
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,15 +67,15 @@ def drawn_inputs(specs: Sequence[TensorSpec]) -> tuple[torch.Tensor, ...]:
     )
 
 
-def try_out(network: Forward, inputs: Sequence[torch.Tensor]) -> Any:
-    """Run a network once, and give what it returns.
+def try_out(network: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
+    """Run a network once, by position, and give what it returns.
 
     Raises:
         InputError: It fails on inputs of these shapes.
     """
     try:
         with torch.inference_mode():
-            return network.result(*(each.clone() for each in inputs))
+            return network(*(each.clone() for each in inputs))
     except Exception as error:  # the user's own code may raise anything
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         taken = ", ".join(shape_text(each.shape) or "one number" for each in inputs)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import UsageError
 from simam_deploy.source.input_plan import ODD_BATCH, TRACE_BATCH, check_dynamic, fit_input
-from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.options import NetworkOptions, input_text, read_input
 from simam_deploy.source.stated.choice import input_shape
 from simam_deploy.source.stated.record import Stated
 from simam_deploy.source.subject import InputShapes
@@ -115,6 +115,8 @@ def plan_free_inputs(options: NetworkOptions) -> FreeInputs:
 
 def _given(options: NetworkOptions) -> tuple[TensorSpec, ...]:
     """Give the inputs with all their sizes."""
+    for spec in options.inputs:
+        _check_input(spec)
     names = [spec.name for spec in options.inputs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two inputs are called {twice}", options=("inputs",))
@@ -133,6 +135,18 @@ def _given(options: NetworkOptions) -> tuple[TensorSpec, ...]:
         )
     name = fit_input(options.input_names, "input")
     return (TensorSpec(name, "float32", tuple(options.input_shape)),)
+
+
+def _check_input(spec: TensorSpec) -> None:
+    """See to it that a record's input is one that could be said.
+
+    Raises:
+        UsageError: It is not.
+    """
+    try:
+        read_input(input_text(spec))
+    except ValueError as error:
+        raise UsageError(str(error), options=("inputs",)) from None
 
 
 def _freed(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -14,12 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from simam_deploy.errors import InputError, NetworkError, UsageError
+from simam_deploy.errors import InputError, NetworkError
 from simam_deploy.models.fit import COUNTER
 from simam_deploy.runtime.results import flatten, left_out
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
 from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
+from simam_deploy.source.factory import call_factory
 from simam_deploy.source.forward import Forward, drawn_inputs, keywords_of, try_out
 from simam_deploy.source.free_inputs import FreeInputs, plan_free_inputs, with_size
 from simam_deploy.source.in_float32 import as_made, describe, made_in
@@ -45,7 +43,7 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     """
     assert options.model is not None
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
-    model = _call(options.model)
+    model = call_factory(options.model)
     checkpoint = _fill(model, checkpoint, options.model)
     arch = f"model:{options.model}"
     subject = _stated_subject(model, options, opset, arch, origin(checkpoint), checkpoint.stated)
@@ -82,42 +80,6 @@ def _unpickled(source: Path) -> Any:
     except Exception as error:  # whatever the code in it raises
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{source.name} cannot be unpickled: {first}") from error
-
-
-def _call(reference: str) -> nn.Module:
-    """Import and call a factory."""
-    place, _, name = reference.rpartition(":")
-    if not place or not name:
-        raise UsageError(
-            f"a network is named file.py:factory or package.module:factory, got {reference}",
-            options=("model",),
-        )
-    try:
-        factory = getattr(_import(place), name)
-        model = factory()
-    except Exception as error:  # the user's own code may raise anything
-        raise InputError(f"{reference} failed: {type(error).__name__}: {error}") from error
-    if not isinstance(model, nn.Module):
-        raise InputError(f"{reference} returned a {type(model).__name__}, no nn.Module")
-    return model
-
-
-def _import(place: str) -> Any:
-    """Import a file, whose folder its own imports are found in, or an installed module."""
-    if not place.endswith(".py"):
-        return importlib.import_module(place)
-    path = Path(place).resolve()
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None or not path.exists():
-        raise FileNotFoundError(f"no such file: {place}")
-    sys.path.insert(0, str(path.parent))
-    try:
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
 
 
 def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> Checkpoint:
@@ -219,8 +181,8 @@ def _called(network: nn.Module, plan: FreeInputs) -> tuple[Forward, Any, tuple[s
     inputs, made = drawn_inputs(plan.given), made_in(network)
     if made is None:
         forward = Forward(network, keywords)
-        return forward, try_out(forward, inputs), ()
+        return forward, try_out(forward.result, inputs), ()
     before = as_made(Forward(network, keywords), inputs, made)
     forward = Forward(network.float(), keywords, float32=True)
-    result = try_out(forward, inputs)
+    result = try_out(forward.result, inputs)
     return forward, result, (describe(made, before, flatten(result)),)

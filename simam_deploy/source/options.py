@@ -42,7 +42,8 @@ def read_input(text: str) -> TensorSpec:
     return TensorSpec(name, dtype, read_shape(shape) if colon else ())
 
 
-def _input_text(spec: TensorSpec) -> str:
+def input_text(spec: TensorSpec) -> str:
+    """Write an input as `read_input` reads it."""
     return ":".join([spec.name, spec.dtype, *([shape_text(spec.shape)] if spec.shape else [])])
 
 
@@ -101,7 +102,7 @@ class NetworkOptions:
         (),
         "an input of a network of your own that takes several, or another type than float32; "
         "once for each, e.g. left:float32:1x3x64x64, ids:int64:1x16, or limit:float32 for a number",
-        Form(read_input, _input_text),
+        Form(read_input, input_text),
         said="input",
         metavar="NAME:DTYPE:SHAPE",
         several=True,

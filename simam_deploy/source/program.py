@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import CheckpointError, UsageError
-from simam_deploy.runtime.results import left_out
+from simam_deploy.runtime.results import flatten, left_out
 from simam_deploy.runtime.torch_runner import TorchRunner
-from simam_deploy.source.forward import Forward, drawn_inputs, try_out
+from simam_deploy.source.forward import drawn_inputs, try_out
 from simam_deploy.source.free_inputs import plan_free_inputs, with_size
 from simam_deploy.source.input_plan import choose_outputs
 from simam_deploy.source.options import NetworkOptions
@@ -42,11 +45,10 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
             options=("dynamic", "input_shape", "inputs"),
         )
     program = _open(source, torch.export.load)
-    placed, named = program.example_inputs
-    example = (*placed, *named.values())
+    example, form = tree_flatten(program.example_inputs)
     taken = program.graph_signature.user_inputs
     inputs = tuple(_spec(node) for node in program.graph.nodes if node.name in taken)
-    model = Forward(program.module(), [*([""] * len(placed)), *named])
+    model = _ByPosition(program.module(), form)
     result = try_out(model, example)
     names = choose_outputs(options.output_names, result, [spec.name for spec in inputs])
     version = opset.choose(DEFAULT_OPSET)
@@ -79,7 +81,11 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     stated = read_stated(None, read_extras(source))
     options, found = with_size(options, stated)
     plan = plan_free_inputs(options)
-    result = try_out(Forward(model), drawn_inputs(plan.given))
+    inputs = drawn_inputs(plan.given)
+    result = try_out(model, inputs)
+    if isinstance(result, Mapping):
+        unpacked = _Unpacked(model).eval()
+        model = torch.jit.trace(unpacked, inputs, check_trace=False)  # type: ignore[no-untyped-call]
     names = choose_outputs(options.output_names, result, [spec.name for spec in plan.specs])
     subject = _subject(
         source,
@@ -94,6 +100,31 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         (*plan.notes, *left_out(result), *found),
     )
     return _told(subject, stated)
+
+
+class _ByPosition(nn.Module):
+    """A program whose inputs, however nested or named, are given one after the other."""
+
+    def __init__(self, program: nn.Module, form: TreeSpec) -> None:
+        super().__init__()
+        self.program, self.form = program, form
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Compute the program's own result."""
+        placed, named = tree_unflatten(list(inputs), self.form)
+        return self.program(*placed, **named)
+
+
+class _Unpacked(nn.Module):
+    """A script whose dict is given as a tuple, which is all that its exporter takes."""
+
+    def __init__(self, script: nn.Module) -> None:
+        super().__init__()
+        self.script = script
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Compute the tensors of the dict."""
+        return tuple(flatten(self.script(*inputs)))
 
 
 def _require_trust(source: Path, options: NetworkOptions) -> None:

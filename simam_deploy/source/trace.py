@@ -82,6 +82,7 @@ def trace_script(
     Arguments, result and errors are those of `trace`; `opset` is at most 20.
     """
     free = {spec.name: _free(spec) for spec in inputs}
+    torch._C._jit_set_onnx_log_enabled(False)  # it prints whole graphs when it fails
     batch = {0: "batch"} if any(0 in each for each in free.values()) else {}
     with tempfile.TemporaryDirectory() as folder, _quiet(), _one_line():
         file = Path(folder) / "traced.onnx"

@@ -35,6 +35,12 @@ def test_sensible_ranges(shape, facts, wanted):
     assert shapes(default_profile([spec(*shape)], facts)) == [("x", *wanted)]
 
 
+def test_what_is_fixed_beside_what_is_free_has_no_range():
+    """A number has no size to begin with."""
+    inputs = [spec(name="limit"), spec("batch", 8), spec(10, 4, name="anchors")]
+    assert shapes(default_profile(inputs, {})) == [("x", (1, 8), (8, 8), (32, 8))]
+
+
 def test_a_static_graph_has_none():
     assert default_profile([spec(1, 3, 32, 32)], {}) == ()
 

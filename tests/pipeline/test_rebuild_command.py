@@ -5,8 +5,13 @@ import shlex
 import shutil
 
 import pytest
+import torch
 
-from simam_deploy.cli.build import main
+from simam_deploy import NetworkOptions
+from simam_deploy.cli.build import main, parser
+from simam_deploy.cli.options import read_options
+from simam_deploy.source.options import read_input
+from tests.source import called
 
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
@@ -51,3 +56,17 @@ def test_the_command_of_a_manifest_finds_its_plan_in_the_cache(
     second = build(capsys, *again)
     assert second["cached"], f"another plan came of {manifest['command']}"
     assert second["e_lambda"] == 0.003
+
+
+def test_the_command_says_several_inputs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.save(called.Pair().state_dict(), "pair.pth")
+    inputs = ["left:float32:2x3x16x16", "right:float32:2x3x16x24"]
+    asked = [word for each in inputs for word in ("--input", each)]
+    model = ["--model", "tests.source.called:Pair"]
+    build(capsys, "pair.pth", "-o", "p.engine", "--backend", "rtx", *model, *asked)
+    manifest = json.loads((tmp_path / "p.engine.json").read_text())
+    said = read_options(NetworkOptions, parser().parse_args(shlex.split(manifest["command"])[1:]))
+    assert said.inputs == tuple(map(read_input, inputs))
+    assert [tensor["name"] for tensor in manifest["inputs"]] == ["left", "right"]
+    assert [r["opt"] for r in manifest["profiles"][0]] == [[8, 3, 16, 16], [8, 3, 16, 24]]

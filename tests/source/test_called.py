@@ -12,6 +12,7 @@ from simam_deploy.graph.prepare import plain
 from simam_deploy.graph.types import precision_of
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.source import load_subject
+from simam_deploy.source.free_inputs import plan_free_inputs
 from simam_deploy.source.options import read_input
 from simam_deploy.verify.cases import Drawn
 from tests.marks import slow
@@ -298,6 +299,20 @@ def test_a_pickle_whose_code_raises_is_one_line(tmp_path):
 def test_inputs_that_do_not_fit_are_one_line(inputs, options, says, load):
     with pytest.raises(UsageError, match=says):
         load("Pair", *inputs, **options)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (TensorSpec("left", "float32", ("batch", 3)), "not a shape"),
+        (TensorSpec("left", "half", (1, 3)), "not a type"),
+        (TensorSpec("le ft", "float32", (1, 3)), "not NAME:DTYPE:SHAPE"),
+    ],
+)
+def test_a_record_is_held_to_what_a_command_line_can_say(spec, says):
+    options = NetworkOptions(model="tests.source.called:Pair", inputs=(spec,))
+    with pytest.raises(UsageError, match=says):
+        plan_free_inputs(options)
 
 
 def test_a_published_network_has_its_one_input(digits):

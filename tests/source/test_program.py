@@ -3,13 +3,17 @@
 import json
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
 from simam_deploy import CheckpointError, NetworkOptions, OnnxOptions, UsageError, export_onnx
 from simam_deploy.core.specs import SimamSite
+from simam_deploy.graph.prepare import plain
+from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.source import load_subject
-from tests.source import detector
+from simam_deploy.source.options import read_input
+from tests.source import called, detector
 
 X = torch.zeros(2, 3, 64, 96)
 
@@ -61,6 +65,49 @@ def test_a_torchscript_archive(dynamic, opset, script, tmp_path):
     )
     assert [site.e_lambda for site in artifact.sites] == [1e-4, 0.1]
     assert artifact.opset == opset
+
+
+LEFT, RIGHT = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16)
+
+
+class Nested(called.Pair):
+    """Pictures in a list and a dict, as batches of data loaders are."""
+
+    def forward(self, pictures):
+        return super().forward(pictures[0], pictures[1]["second"])
+
+
+def exported(network, *placed, **named):
+    return lambda path: torch.export.save(torch.export.export(network, placed, named), path)
+
+
+def traced(network, *placed):
+    return lambda path: torch.jit.save(torch.jit.trace(network, placed, strict=False), path)
+
+
+@pytest.mark.parametrize(
+    ("save", "names"),
+    [
+        (exported(called.Pair(), left=LEFT, right=RIGHT), ("left", "right")),
+        (exported(Nested(), [LEFT, {"second": RIGHT}]), ("pictures_0", "pictures_1_second")),
+        (traced(called.Pair(), LEFT, RIGHT), ("a", "b")),
+    ],
+    ids=["program", "nested", "script"],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_several_inputs_and_a_dict(save, names, tmp_path):
+    save(tmp_path / "net.pt")
+    inputs = tuple(read_input(f"{name}:float32:2x3x16x16") for name in names if len(name) == 1)
+    subject = load_subject(tmp_path / "net.pt", NetworkOptions(trust_pickle=True, inputs=inputs))
+    feeds = {name: x.numpy() for name, x in zip(names, (LEFT, RIGHT), strict=True)}
+    with torch.no_grad():
+        expected = list(called.Pair()(LEFT, RIGHT).values())
+    for opened in (subject.reference(), run_graph(plain(subject.graph().model))):
+        with opened as runner:
+            got = runner.run(feeds)
+        assert [*got][1:] == ["mean", "distance"]
+        for array, tensor in zip(got.values(), expected, strict=True):
+            np.testing.assert_allclose(array, tensor, rtol=1e-5, atol=1e-6)
 
 
 def test_both_are_programs_and_need_trust(pt2, script):
