@@ -48,17 +48,28 @@ def test_branches_and_functions_are_sorted_by_what_they_take_from_outside_too():
     assert names(model.functions[0].node) == ["w", "v"]
 
 
-def test_a_branch_that_calls_its_own_value_as_the_node_does_is_no_circle():
-    model = others.branching()
-    node = model.graph.node[-1]
-    for attribute in node.attribute:
-        attribute.g.node[-1].output[0] = attribute.g.output[0].name = "y"
-    nodes = [node, *model.graph.node[:-1]]
-    copies = [onnx.NodeProto.FromString(n.SerializeToString()) for n in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(copies)
-    mend(model)
-    assert model.graph.node[-1].op_type == "If"
+def branch(inner: str, reads: str) -> onnx.GraphProto:
+    """Relu of what is outside, by way of a value of its own."""
+    value = helper.make_tensor_value_info(f"{inner}_y", onnx.TensorProto.FLOAT, None)
+    nodes = [("Relu", [reads], [inner]), ("Abs", [inner], [f"{inner}_y"])]
+    return helper.make_graph([helper.make_node(*node) for node in nodes], inner, [], [value])
+
+
+def test_a_node_comes_behind_what_its_branches_read():
+    model = graph("yes = Cast<to = 9>(x) y = Neg(b) a = Relu(x)")
+    both = {f"{name}_branch": branch(name, "a") for name in ("then", "else")}
+    model.graph.node.insert(1, helper.make_node("If", ["yes"], ["b"], **both))
+    assert mend(model)
+    assert names(model.graph.node) == ["yes", "a", "b", "y"]
+
+
+def test_a_branchs_own_value_is_not_the_one_of_that_name_outside():
+    """Which is made of the If's, and later: no circle."""
+    model = graph("y = Neg(then) then = Neg(b) yes = Cast<to = 9>(x)")
+    both = {f"{name}_branch": branch(name, "x") for name in ("then", "else")}
+    model.graph.node.append(helper.make_node("If", ["yes"], ["b"], **both))
+    assert mend(model)
+    assert names(model.graph.node) == ["yes", "b", "then", "y"]
 
 
 @pytest.mark.parametrize("body", ["y = Relu(a) a = Relu(y)", "y = Add(x, y)"])
