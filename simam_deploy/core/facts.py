@@ -168,6 +168,7 @@ FACTS: Mapping[str, Kind] = {
     "gpu": _either(_record("a device", {}, {"name": _TEXT, "sm": _TEXT}), _NULL),
     "command": _TEXT,
     "exported_from": _either(_OBJECT, _NULL),
+    "metadata": _OBJECT,
     "onnx_validation": _OBJECT,
 }
 """Every fact that code reads, and some that only people do."""

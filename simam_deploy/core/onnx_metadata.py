@@ -18,9 +18,12 @@ METADATA_PREFIX = "simam."
 
 
 def as_metadata(facts: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten facts to ONNX metadata_props: `simam.<key>`, JSON except for plain strings."""
+    """Flatten facts to ONNX metadata_props: `simam.<key>`, JSON except for plain strings.
+
+    What of a file's name is not UTF-8, as a message must be, is escaped.
+    """
     return {
-        f"{METADATA_PREFIX}{key}": value
+        f"{METADATA_PREFIX}{key}": value.encode(errors="backslashreplace").decode()
         if isinstance(value, str)
         else json.dumps(value, sort_keys=True)
         for key, value in facts.items()

@@ -67,7 +67,7 @@ def load_onnx(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     with run_exact(source)[0] as runner:
         batch = _only_batch(runner, shapes)
     if batch is not None:
-        shapes = (tuple((batch, *shape[1:]) for shape in shapes[0]),)
+        shapes = (_at_batch(batch, shapes[0]),)
         fix_batch(model, batch)
 
     def reference() -> Runner:
@@ -120,8 +120,12 @@ def _only_batch(runner: OnnxRunner, shapes: Sequence[InputShapes]) -> int | None
     running = [batch for batch, runs in (first, other) if runs]
     if len(running) == len(shapes):
         return None
-    likely = (b for b in _LIKELY if _runs(runner, tuple((b, *s[1:]) for s in shapes[0])))
+    likely = (batch for batch in _LIKELY if _runs(runner, _at_batch(batch, shapes[0])))
     return running[0] if running else next(likely, None)
+
+
+def _at_batch(batch: int, shapes: InputShapes) -> InputShapes:
+    return tuple((batch, *shape[1:]) for shape in shapes)
 
 
 def _runs(runner: OnnxRunner, shapes: InputShapes) -> bool:

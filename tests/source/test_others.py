@@ -288,12 +288,24 @@ def test_a_loop_without_end_is_stopped_and_named(constant, way, tmp_path, capsys
     assert [p.name for p in tmp_path.iterdir()] == ["theirs.onnx"]
 
 
-@pytest.mark.parametrize("way", ["fp32", "fp16", "function"])
-def test_what_others_state_of_their_file_stays_in_it(way, tmp_path):
+@pytest.mark.parametrize("way", ["fp16", "function", "build"])
+def test_what_others_state_of_their_file_stays_with_it(way, tmp_path, cache):
     theirs = {"names": "{0: 'a'}", "stride": "32", "imgsz": "[8, 8]", "task": "classify"}
     model = others.network(opsets='"" : 18')
     others.with_axes_as_inputs(model)
     helper.set_model_props(model, theirs)
     assert run(way, put(tmp_path, model), tmp_path) == 0
+    if way == "build":
+        document = json.loads((tmp_path / "out" / "m.engine.json").read_text())
+        assert document["metadata"] == theirs
+        return
     kept = {p.key: p.value for p in onnx.load(tmp_path / "out" / "m.onnx").metadata_props}
     assert theirs.items() <= kept.items()
+
+
+def test_metadata_that_no_manifest_holds_are_left_out_of_it(tmp_path, cache):
+    model = others.network()
+    helper.set_model_props(model, {"log": "a" * 2**21})
+    assert run("build", put(tmp_path, model), tmp_path) == 0
+    document = json.loads((tmp_path / "out" / "m.engine.json").read_text())
+    assert document["metadata"] == {}

@@ -15,7 +15,7 @@ from typing import Any
 import onnx_ir as ir
 
 from simam_deploy.core.caveats import caveats
-from simam_deploy.core.onnx_metadata import stated_facts
+from simam_deploy.core.onnx_metadata import split_metadata, stated_facts
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.interface import check_interface
 from simam_deploy.graph.file.read import mended, read_model
@@ -39,6 +39,9 @@ _KEPT = {
     "validation": "onnx_validation",
 }
 """Facts of an export that its engine's manifest repeats, and what they are called there."""
+
+_MOST_METADATA = 2**20
+"""Characters: the names of 1000 classes are 20 thousand."""
 
 
 def prepare_graph(
@@ -84,7 +87,18 @@ def _exported(model: ir.Model) -> dict[str, Any]:
     facts: dict[str, Any] = {"e_lambda": None, "simam_sites": [], "lowering": "as in the file"}
     stated = stated_facts(model.metadata_props)
     facts |= {ours: stated[theirs] for theirs, ours in _KEPT.items() if theirs in stated}
-    return {**facts, "preprocessing": stated.get("preprocessing")}
+    return {
+        **facts,
+        "preprocessing": stated.get("preprocessing"),
+        "metadata": _of_others(model.metadata_props),
+    }
+
+
+def _of_others(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Take what others state of the file, which a plan cannot hold; no more than a manifest can."""
+    _, theirs = split_metadata(metadata)
+    size = sum(len(key) + len(value) for key, value in theirs.items())
+    return theirs if size <= _MOST_METADATA else {}
 
 
 def _site_facts(model: ir.Model, facts: Mapping[str, Any]) -> dict[str, Any]:

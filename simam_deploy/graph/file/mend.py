@@ -65,8 +65,7 @@ def _sort(nodes: Any) -> int:
     """Rule 1; counts the nodes that stood wrong."""
     makers = {name: i for i, node in enumerate(nodes) for name in node.output if name}
     needs = {
-        i: {makers[name] for name in _reads(node) if name in makers} - {i}
-        for i, node in enumerate(nodes)
+        i: {makers[name] for name in _reads(node) if name in makers} for i, node in enumerate(nodes)
     }
     wrong = sum(max(needed, default=-1) > i for i, needed in needs.items())
     if wrong:
