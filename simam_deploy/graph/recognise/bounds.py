@@ -13,7 +13,7 @@ from simam_deploy.graph.recognise.scene import Scene
 
 
 def clip(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
-    """Read Clip, whose bounds were attributes before opset 11."""
+    """Read Clip."""
     low, high = (_bound(node, place, scene) for place in (1, 2))
     form = _at_least(node, scene.form(value), low)
     return _at_most(node, form, high, value, scene)

@@ -143,7 +143,8 @@ def _as_reduced(value: ir.Value, form: Form | None, scene: Scene) -> Form | None
     A normalised map may be the feature map of a SimAM behind it, and so may what failed to be one.
     """
     normalised = isinstance(form, Term) and form.power == 1 and form.order != 0
-    flawed = isinstance(form, Flawed) and scene.shape(value) == scene.shape(form.root)
+    sizes = [math.prod(scene.shape(v)) for v in (value, form.root)] if form else []
+    flawed = isinstance(form, Flawed) and len(set(sizes)) == 1
     return Map(value) if normalised or flawed else form
 
 
