@@ -12,6 +12,7 @@ from simam_deploy.graph.recognise.scene import Scene
 
 _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
     "Abs": bounds.absolute,
+    "AveragePool": reductions.average_pool,
     "Cast": views.cast,
     "CastLike": views.cast,
     "Dropout": views.dropout,
@@ -22,7 +23,9 @@ _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
     "InstanceNormalization": reductions.instance_norm,
     "IsInf": bounds.not_finite,
     "IsNaN": bounds.not_finite,
+    "LayerNormalization": reductions.layer_norm,
     "Neg": sums.neg,
+    "Not": bounds.negated,
     "Reciprocal": products.reciprocal,
     "ReduceL2": reductions.reduce_l2,
     "ReduceMean": reductions.reduce_mean,
@@ -59,6 +62,7 @@ _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] 
     "Max": bounds.maximum,
     "Min": bounds.minimum,
     "Mul": products.mul,
+    "Or": bounds.either,
     "Pow": products.pow_,
     "Sub": sums.sub,
 }
