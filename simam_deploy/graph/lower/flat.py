@@ -14,7 +14,9 @@ has 82 launches instead of 134, and 73 without SimAM. Three details are worth la
 
 A plane too large for one run, where the compiler takes four kernels or more in any case, or one
 of unknown size is written as `nopow` writes it: in ONNX Runtime one run would be wrong there. An
-engine is built from one run all the same: a GPU's threads sum a plane in a tree.
+engine is built from one run all the same: a GPU's threads sum a plane in a tree. A map that was
+made (N, C, H, W) by a Reshape, as a line's, is written so too: a simplifier makes one Flatten of
+both, and whoever checks the file could not tell its channels from its pixels.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from simam_deploy.graph.lower.expand import expand
 from simam_deploy.graph.lower.gate import by_mul, gate
 from simam_deploy.graph.lower.mean import centred, fits_one_run
 from simam_deploy.graph.lower.nopow import lower_nopow
+from simam_deploy.graph.sites import dims
 from simam_deploy.graph.tape import Scalar, Tape
 
 RANK = 2
@@ -36,7 +39,14 @@ def lower_flat(model: ir.Model) -> int:
     Returns:
         How many nodes were replaced.
     """
-    return expand(model, flat, RANK, fits_one_run) + lower_nopow(model)
+    return expand(model, flat, RANK, _takes) + lower_nopow(model)
+
+
+def _takes(x: ir.Value) -> bool:
+    """Tell whether x is a map that was not reshaped, of planes that fit one run."""
+    node = x.producer()
+    reshaped = node is not None and node.op_type == "Reshape" and len(dims(node.inputs[0])) != 4
+    return fits_one_run(x) and not reshaped
 
 
 def lower_flat_for_engine(model: ir.Model) -> int:

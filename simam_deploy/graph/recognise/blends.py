@@ -20,9 +20,11 @@ _MINUS_ONE = Fraction(-1)
 def blended(a: Term, b: Term) -> Blend | None:
     """Return `a` + `b` where one is a multiple of d^2 and the other a plane, None elsewhere."""
     pixel, plane = (a, b) if a.power else (b, a)
-    square = pixel.power == 2 and pixel.plane is None and pixel.offset == ZERO
+    square = pixel.power == 2 and pixel.plane is None
     same = a.root is b.root and a.mean_axes == b.mean_axes
-    return Blend(a.root, pixel, plane) if same and square and plane.is_plane else None
+    if not (same and square and plane.is_plane):
+        return None
+    return Blend(a.root, replace(pixel, offset=ZERO), terms.shift(plane, pixel.offset))
 
 
 def added(blend: Blend, term: Term) -> Blend | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -13,7 +14,7 @@ from simam_deploy.graph.recognise.scene import Scene
 
 
 def clip(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
-    """Read Clip, whose bounds were attributes before opset 11."""
+    """Read Clip."""
     low, high = (_bound(node, place, scene) for place in (1, 2))
     form = _at_least(node, scene.form(value), low)
     return _at_most(node, form, high, value, scene)
@@ -52,22 +53,42 @@ def not_finite(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     return NotFinite(form.root) if form is not None and _is_finite(form) else None
 
 
+def negated(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read Not."""
+    form = scene.form(value)
+    return replace(form, inverted=not form.inverted) if isinstance(form, NotFinite) else None
+
+
 def both(node: ir.Node, a: ir.Value, b: ir.Value, scene: Scene) -> Form | None:
-    """Read And, which is true at most where each of its operands is."""
-    forms = (scene.form(a), scene.form(b))
-    return next((form for form in forms if isinstance(form, NotFinite)), None)
+    """Read And: true at most where one of its operands is, false where one is."""
+    return _joined(scene.form(a), scene.form(b), inverted=False)
+
+
+def either(node: ir.Node, a: ir.Value, b: ir.Value, scene: Scene) -> Form | None:
+    """Read Or: false at most where one of its operands is, true where one is."""
+    return _joined(scene.form(a), scene.form(b), inverted=True)
 
 
 def where(node: ir.Node, condition: ir.Value, scene: Scene) -> Form | None:
     """Read Where that puts a number in the place of what is none, as nan_to_num does."""
-    _, number, value = node.inputs
-    if number is None or value is None or scene.interval(number) is None:
+    mask = scene.form(condition)
+    if not isinstance(mask, NotFinite):
         return None
-    mask, form = scene.form(condition), scene.form(value)
-    if not isinstance(mask, NotFinite) or form is None or form.root is not mask.root:
+    number, value = node.inputs[:0:-1] if mask.inverted else node.inputs[1:]
+    form = None if value is None else scene.form(value)
+    if number is None or value is None or form is None or form.root is not mask.root:
         return None
-    shape = scene.shape(value)
-    return form if _is_finite(form) and scene.shape(node.outputs[0]) == shape else None
+    replaced = scene.interval(number) is not None and _is_finite(form)
+    return form if replaced and scene.shape(node.outputs[0]) == scene.shape(value) else None
+
+
+def _joined(a: Form | None, b: Form | None, inverted: bool) -> NotFinite | None:
+    """Return what holds of both masks together, where one that is not `inverted` is enough."""
+    masks = [form for form in (a, b) if isinstance(form, NotFinite)]
+    alone = next((mask for mask in masks if mask.inverted is inverted), None)
+    if alone is not None or len(masks) < 2 or masks[0].root is not masks[1].root:
+        return alone
+    return masks[0]
 
 
 def _is_finite(form: Form) -> bool:

@@ -155,9 +155,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class NotFinite:
-    """A boolean that is true at most where a value that x was made into is no finite number."""
+    """A boolean that is true at most where a value that x was made into is no finite number.
+
+    Attributes:
+        inverted: It is false at most there.
+    """
 
     root: ir.Value
+    inverted: bool = False
 
 
 @dataclass(frozen=True)

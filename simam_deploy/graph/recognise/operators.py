@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise import arithmetic, bounds, moments, reductions, views
+from simam_deploy.graph.recognise import bounds, moments, products, reductions, sums, views
 from simam_deploy.graph.recognise.forms import Blend, Flawed, Form, Inverse, Moment, Term
 from simam_deploy.graph.recognise.scene import Scene
 
 _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
     "Abs": bounds.absolute,
+    "AveragePool": reductions.average_pool,
     "Cast": views.cast,
     "CastLike": views.cast,
     "Dropout": views.dropout,
@@ -22,45 +23,48 @@ _UNARY: dict[str, Callable[[ir.Node, ir.Value, Scene], Form | None]] = {
     "InstanceNormalization": reductions.instance_norm,
     "IsInf": bounds.not_finite,
     "IsNaN": bounds.not_finite,
-    "Neg": arithmetic.neg,
-    "Reciprocal": arithmetic.reciprocal,
+    "LayerNormalization": reductions.layer_norm,
+    "Neg": sums.neg,
+    "Not": bounds.negated,
+    "Reciprocal": products.reciprocal,
     "ReduceL2": reductions.reduce_l2,
     "ReduceMean": reductions.reduce_mean,
     "ReduceSum": reductions.reduce_sum,
     "ReduceSumSquare": reductions.reduce_sum_square,
     "Reshape": views.reshape,
-    "Sqrt": arithmetic.sqrt,
+    "Sqrt": products.sqrt,
     "Squeeze": views.reshape,
     "Transpose": views.transpose,
     "Unsqueeze": views.reshape,
     "Where": bounds.where,
     # SimAM gates by a sigmoid; by anything else it is a near-miss.
     "Clip": bounds.clip,
-    "Elu": arithmetic.activation,
-    "Exp": arithmetic.activation,
-    "Erf": arithmetic.activation,
-    "Gelu": arithmetic.activation,
-    "HardSigmoid": arithmetic.activation,
-    "HardSwish": arithmetic.activation,
-    "LeakyRelu": arithmetic.activation,
-    "Mish": arithmetic.activation,
+    "Elu": products.activation,
+    "Exp": products.activation,
+    "Erf": products.activation,
+    "Gelu": products.activation,
+    "HardSigmoid": products.activation,
+    "HardSwish": products.activation,
+    "LeakyRelu": products.activation,
+    "Mish": products.activation,
     "Relu": bounds.relu,
-    "Sigmoid": arithmetic.activation,
-    "Softmax": arithmetic.activation,
-    "Softplus": arithmetic.activation,
-    "Softsign": arithmetic.activation,
-    "Tanh": arithmetic.activation,
+    "Sigmoid": products.activation,
+    "Softmax": products.activation,
+    "Softplus": products.activation,
+    "Softsign": products.activation,
+    "Tanh": products.activation,
 }
 
 _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] = {
-    "Add": arithmetic.add,
+    "Add": sums.add,
     "And": bounds.both,
-    "Div": arithmetic.div,
+    "Div": products.div,
     "Max": bounds.maximum,
     "Min": bounds.minimum,
-    "Mul": arithmetic.mul,
-    "Pow": arithmetic.pow_,
-    "Sub": arithmetic.sub,
+    "Mul": products.mul,
+    "Or": bounds.either,
+    "Pow": products.pow_,
+    "Sub": sums.sub,
 }
 
 

@@ -22,7 +22,7 @@ from simam_deploy.graph.recognise.forms import (
     Square,
     Term,
 )
-from simam_deploy.graph.recognise.interval import ONE, Interval
+from simam_deploy.graph.recognise.interval import ONE, ZERO, Interval
 from simam_deploy.graph.recognise.layout import Shape, reduced
 from simam_deploy.graph.recognise.scene import Scene, plane_axes
 
@@ -57,19 +57,38 @@ def global_average(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     return _reduce(value, scene.form(value), dims, scene, mean=True)
 
 
+def average_pool(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read AveragePool of windows as large as the map."""
+    window = tuple(node.attributes.get_ints("kernel_shape", ()))
+    whole = window == scene.shape(value)[2:] and not any(node.attributes.get_ints("pads", ()))
+    return global_average(node, value, scene) if whole else None
+
+
 def instance_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
-    """Read InstanceNormalization, scale * d / sqrt(S / count + epsilon) + B, alike for all C.
+    """Read InstanceNormalization, which normalises each plane, if it is alike for all C."""
+    return _normalised(node, value, scene, first=2)
+
+
+def layer_norm(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
+    """Read LayerNormalization, from its axis on, if it is alike for all elements."""
+    rank, axis = len(scene.shape(value)), node.attributes.get_int("axis", -1)
+    return _normalised(node, value, scene, axis % rank) if rank else None
+
+
+def _normalised(node: ir.Node, value: ir.Value, scene: Scene, first: int) -> Form | None:
+    """Read scale * d / sqrt(S / count + epsilon) + bias, over the dimensions from `first` on.
 
     It is read of x, and of d as well, whose mean is zero.
     """
-    form, parameters = scene.form(value), [v for v in node.inputs[1:] if v is not None]
-    if not _is_map_or_difference(form) or len(parameters) != 2:
+    form = scene.form(value)
+    parameters = [ZERO if v is None else scene.interval(v) for v in node.inputs[1:3]]
+    factor, summand = (*parameters, ZERO, ZERO)[:2]
+    if not _is_map_or_difference(form) or factor is None or summand is None:
         return None
-    factor, summand = (scene.interval(parameter) for parameter in parameters)
     shape, root = scene.shape(value), scene.shape(form.root)
-    axes = reduced(root, shape, range(2, len(shape)))
+    axes = reduced(root, shape, range(first, len(shape)))
     count = math.prod(root[axis] for axis in axes or ())
-    if factor is None or summand is None or not axes or count == 0:
+    if not axes or count == 0:
         return None
     if isinstance(form, Term) and form.mean_axes != axes:
         return None
@@ -143,7 +162,8 @@ def _as_reduced(value: ir.Value, form: Form | None, scene: Scene) -> Form | None
     A normalised map may be the feature map of a SimAM behind it, and so may what failed to be one.
     """
     normalised = isinstance(form, Term) and form.power == 1 and form.order != 0
-    flawed = isinstance(form, Flawed) and scene.shape(value) == scene.shape(form.root)
+    sizes = [math.prod(scene.shape(v)) for v in (value, form.root)] if form else []
+    flawed = isinstance(form, Flawed) and len(set(sizes)) == 1
     return Map(value) if normalised or flawed else form
 
 

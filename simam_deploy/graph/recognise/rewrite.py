@@ -50,15 +50,18 @@ def _replace(model: ir.Model, site: Site, x: ir.Value) -> ir.Value:
         raise ValueError(f"site {site.name} is not of this model")
     inputs = [value for value in last.inputs if value is not None]
     tape = Tape(graph, last, model.opset_imports[""])
+    planes = _as_planes(tape, x, site.layout)
     node = ir.node(
         contract.OP_TYPE,
-        [_as_planes(tape, x, site.layout)],
+        [planes],
         {contract.LAMBDA_ATTRIBUTE: site.e_lambda},
         domain=contract.DOMAIN,
         name=site.name,
         metadata_props=dict(last.metadata_props),
     )
-    y = _as_map(tape, tape.put(node), x, site.layout)
+    gated = tape.put(node)
+    gated.type, gated.shape = planes.type, planes.shape
+    y = _as_map(tape, gated, x, site.layout)
     y.metadata_props.update(site.y.metadata_props)
     tape.replace(last, y)
     _remove(graph, inputs)

@@ -107,9 +107,10 @@ def added(a: Term, b: Term) -> Term | None:
 
 def floored(term: Term, bound: Interval) -> Term | None:
     """Return max(`term`, `bound`): itself where it is never less, None where that is no term."""
-    if bound.low <= least(term):
+    lowest = least(term)
+    if bound.low <= lowest:
         return term
-    if not (term.is_plane and term.plane):
+    if not (term.is_plane and term.plane) or lowest == -math.inf:
         return None
     floor = max(term.plane.floor, bound.low - term.plane.bias.high)
     return replace(term, plane=replace(term.plane, floor=floor))

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from simam_deploy.graph.recognise import gates
 from simam_deploy.graph.recognise.forms import Flawed, Form, Gate, Map, NotFinite
+from simam_deploy.graph.recognise.interval import ONE
 from simam_deploy.graph.recognise.layout import layout
 from simam_deploy.graph.recognise.planes import order_of
 from simam_deploy.graph.recognise.scene import Scene, plane_axes
@@ -48,22 +49,21 @@ def reshape(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
 def transpose(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read Transpose of a gate back to the map that its own was transposed from."""
     form = scene.form(value)
-    origin = form.root.producer() if isinstance(form, Gate) else None
-    if not isinstance(form, Gate) or origin is None or origin.op_type != "Transpose":
+    there = form.root.producer() if isinstance(form, Gate) else None
+    if not isinstance(form, Gate) or there is None or there.op_type != "Transpose":
         return None
-    source, rank = origin.inputs[0], len(scene.shape(form.root))
-    there, back = order_of(origin, rank), order_of(node, rank)
-    if source is None or len(back) != rank or any(there[b] != i for i, b in enumerate(back)):
+    source, rank = there.inputs[0], len(scene.shape(form.root))
+    order, back = order_of(there, rank), order_of(node, rank)
+    returns = scene.shape(value) == scene.shape(form.root) and len(back) == rank
+    if source is None or not returns or any(order[b] != i for i, b in enumerate(back)):
         return None
     before = scene.form(source)
-    groups = layout(scene.shape(before.root), scene.shape(source)) if before else None
-    if (
-        not isinstance(before, Map)
-        or groups is None
-        or scene.shape(value) != scene.shape(form.root)
-    ):
+    if not isinstance(before, Map) or before.factor != ONE:
         return None
-    return gates.of_another_map(form, before.root, [groups[axis] for axis in there])
+    groups = layout(scene.shape(before.root), scene.shape(source))
+    if groups is None:
+        return None
+    return gates.of_another_map(form, before.root, [groups[axis] for axis in order])
 
 
 def expand(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
