@@ -89,8 +89,8 @@ def read_recipe(text: str) -> Recipe:
     first, *rest = _NEXT.split(text.strip())
     if "=" in first:
         facts, rest = dict(_PIXELS), [first, *rest]
-    elif first in RECIPES:
-        facts = dict(RECIPES[first])
+    elif first.lower() in RECIPES:
+        facts = dict(RECIPES[first.lower()])
     else:
         raise ValueError(f"no recipe {first!r:.40}: wanted {', '.join(RECIPES)}, or {_KEYS}")
     parts = [_read_part(part) for part in rest]
@@ -120,9 +120,9 @@ _SIDES = re.compile(r"([0-9]{1,4})(?:x([0-9]{1,4}))?")
 
 def _read_part(part: str) -> tuple[str, str]:
     key, _, value = part.partition("=")
-    if key.strip() not in _READERS:
+    if key.strip().lower() not in _READERS:
         raise ValueError(f"no key {key.strip()!r:.40}: wanted {_KEYS}")
-    return key.strip(), value.strip()
+    return key.strip().lower(), value.strip().lower()
 
 
 def _resize(value: str, facts: Facts) -> Facts:
@@ -174,7 +174,7 @@ def _scale(value: str, facts: Facts) -> Facts:
 
 
 def _order(value: str, facts: Facts) -> Facts:
-    if value.upper() not in ("RGB", "BGR"):
+    if value not in ("rgb", "bgr"):
         raise ValueError(f"order is RGB or BGR, got {value!r:.40}")
     return {"color": value.upper()}
 

@@ -91,6 +91,13 @@ def test_what_a_file_may_not_say(tmp_path, text, says):
     assert "\x1b" not in str(caught.value)
 
 
+def test_pictures_without_a_folder_of_labels_are_not_taken_for_empty_ones(tmp_path):
+    path = write(tmp_path, "val: images/val\nnames: [a, b]", "images/val")
+    (tmp_path / "labels" / "val").rename(tmp_path / "labels" / "other")
+    with pytest.raises(InputError, match=r"no folder .*labels/val of labels for .*images/val"):
+        labels(path)
+
+
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     write(tmp_path / "other", "names: [a, b]")
     path = write(tmp_path / "data", "val: linked/images\nnames: [a, b]")
