@@ -78,7 +78,9 @@ BAD = {
     "empty": ("", "holds no mapping"),
     "no YAML": ("a: [", "holds no YAML"),
     "an object": ("!!python/object/apply:os.system [true]", "holds no mapping"),
-    "deep": ("[" * 20_000, "holds no YAML"),
+    "deep": ("[" * 20_000, "nested too deeply"),
+    "beyond Unicode": ('names: ["\\UFFFFFFFF"]', "holds no YAML"),
+    "two documents": ("val: images\n---\nnames: [a, b]", "holds no YAML"),
 }
 
 
