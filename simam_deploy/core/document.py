@@ -1,4 +1,4 @@
-"""JSON that others may have written: bounded, finite, of plain text, or a clear reason why not."""
+"""Documents that others may have written: bounded, of plain values, or a clear reason why not."""
 
 from __future__ import annotations
 
@@ -34,6 +34,28 @@ def parse_json(content: bytes | str, most: int = LARGEST) -> Any:
         raise ValueError("it is nested too deeply") from None
     _check(document, 0)
     return document
+
+
+def parse_yaml(text: str, most: int) -> Any:
+    """Read a YAML document of at most `most` characters: texts, lists and dicts.
+
+    No tag, merge or class is looked at, and every scalar is the text that it is: none becomes a
+    date, or a number of a million digits. An alias is the very value that it names.
+
+    Raises:
+        ValueError: It is none; the text says why.
+    """
+    import yaml
+
+    if len(text) > most:
+        raise ValueError(f"it has over {most >> 10} KiB")
+    try:
+        return yaml.BaseLoader(text).get_single_data()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        # The last two: PyYAML's own, of an escape beyond Unicode.
+        raise ValueError(f"it holds no YAML: {' '.join(str(error).split())}") from None
 
 
 def _constant(name: str) -> float:

@@ -15,6 +15,8 @@ from simam_deploy.errors import InputError
 
 _LARGEST = 1 << 22
 """Bytes: ImageNet-21k's names are 0.5 MB."""
+_MOST_CLASSES = 1203
+"""LVIS's: a detector's axis that is longer is that of its cells."""
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
@@ -51,7 +53,8 @@ def check_number(names: Sequence[str], outputs: Sequence[TensorSpec]) -> None:
     """
     counts = _score_counts([o.shape for o in outputs if "float" in o.dtype])
     if counts and len(names) not in counts:
-        wanted, shapes = " or ".join(map(str, sorted(counts))), ", ".join(map(str, outputs))
+        likely = sorted(n for n in counts if n <= _MOST_CLASSES) or sorted(counts)
+        wanted, shapes = " or ".join(map(str, likely)), ", ".join(map(str, outputs))
         raise InputError(
             f"{len(names)} classes are named, and there are scores of {wanted} ({shapes:.200}): "
             "name one for each, in their order"
@@ -77,13 +80,16 @@ def _score_counts(shapes: Sequence[Shape]) -> set[int]:
 
 
 def _counts_beside_boxes(cells: Shape, prototypes: set[int]) -> set[int]:
-    """Count the classes of (N, 4 + C, A) or (N, A, 4 + C or 5 + C), masks' coefficients behind."""
-    _, first, last = (n if isinstance(n, int) and n > 0 else 1 << 31 for n in cells)
-    wide = min(first, last)
-    if wide in (6, 1 << 31):  # x1 y1 x2 y2 score class: any number
+    """Count the classes of (N, 4 + C, A) or (N, A, 4 + C or 5 + C), masks' coefficients behind.
+
+    Small inputs have fewer cells than classes: which axis is which is not told by its size.
+    """
+    _, first, last = cells
+    if last == 6:  # x1 y1 x2 y2 score class: of any number
         return set()
-    boxes = (4,) if first < last else (4, 5)
-    counts = (wide - box - extra for box in boxes for extra in (0, *prototypes))
+    rows = [size - 4 for size in _known([first])]
+    columns = [size - box for size in _known([last]) for box in (4, 5)]
+    counts = (count - extra for count in (*rows, *columns) for extra in (0, *prototypes))
     return {count for count in counts if count > 0}
 
 

@@ -57,6 +57,7 @@ FITS = {
     "yolov8": (outputs((1, 14, 8400)), {10}),
     "yolov8 of free sizes": (outputs(("batch", 14, "cells")), {10}),
     "yolov8 with masks": (outputs((1, 14 + 32, 8400), (1, 32, 160, 160)), {10, 42}),
+    "yolov8 of fewer cells than classes": (outputs((1, 104, 14)), {100, 9, 10}),
     "yolov5": (outputs((1, 25200, 15)), {10, 11}),
     "boxes apart, a background": (outputs((1, 100, 11), (1, 100, 4)), {10, 11}),
 }

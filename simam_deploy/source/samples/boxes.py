@@ -25,7 +25,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples.annotated import Annotated
 from simam_deploy.source.samples.coco import find_coco, read_coco
-from simam_deploy.source.samples.pictures import decode, require_pillow, size_of, turned_note
+from simam_deploy.source.samples.pictures import decode, require_pillow, size_of, turned_notes
 from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, stretching
 from simam_deploy.source.samples.sifting import Sieve
@@ -77,8 +77,7 @@ class BoxPictures:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know; of what was read so far, how many pictures were turned."""
-        turned = (turned_note(len(self._turned), len(self)),) if self._turned else ()
-        return (*self._notes, *turned)
+        return (*self._notes, *turned_notes(len(self._turned), len(self)))
 
     def __len__(self) -> int:
         """Count the pictures."""

@@ -1,9 +1,7 @@
 """The data.yaml beside YOLO's pictures: the classes' names, and where pictures lie.
 
 https://docs.ultralytics.com/datasets/detect: `names` is a list, or a mapping from the numbers of
-the classes; `val`, `test` and `train` are folders, from `path` or from the file's own folder. Every
-scalar is read as the text that it is: none becomes an object, a date, or a number of a million
-digits.
+the classes; `val`, `test` and `train` are folders, from `path` or from the file's own folder.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from simam_deploy.core.document import parse_yaml
 from simam_deploy.core.files import read_small
 from simam_deploy.core.labels import is_name
 from simam_deploy.errors import InputError
@@ -29,23 +28,17 @@ def read_data(path: Path) -> Mapping[str, Any]:
     """Read the file: texts, lists and mappings.
 
     Raises:
-        InputError: It cannot be read, is larger than 256 KiB or no YAML mapping, or PyYAML is
-            missing.
+        InputError: It cannot be read, is larger than 256 KiB, or no YAML mapping.
     """
-    try:
-        import yaml
-    except ModuleNotFoundError:
-        raise InputError(
-            f"{path.name} needs PyYAML, which is missing: pip install 'simam-deploy[detection]'"
-        ) from None
     content = read_small(path, LARGEST)
     if content is None:
         raise InputError(f"cannot read {path}: No such file or directory")
     try:
-        document = yaml.BaseLoader(content.decode("utf-8-sig")).get_single_data()
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path.name} holds no YAML: {reason:.200}") from error
+        document = parse_yaml(content.decode("utf-8-sig"), LARGEST)
+    except UnicodeDecodeError:
+        raise InputError(f"cannot read {path.name}: it is not UTF-8 text") from None
+    except ValueError as error:
+        raise InputError(f"cannot use {path.name}: {error!s:.200}") from error
     if not isinstance(document, dict):
         raise InputError(f"{path.name} holds no mapping: wanted names, and train or val")
     return document

@@ -10,7 +10,7 @@ folder are left alone, counted and said.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from simam_deploy.core.labels import match_names
 from simam_deploy.errors import InputError
-from simam_deploy.source.samples.pictures import FORMATS, decode, require_pillow, turned_note
+from simam_deploy.source.samples.pictures import FORMATS, decode, require_pillow, turned_notes
 from simam_deploy.source.samples.preparation import Preparation
 from simam_deploy.source.samples.sifting import Sieve
 
@@ -56,10 +56,7 @@ class PictureFolder:
         within = {folder: self._pictures_in(folder) for folder in folders}
         self._check(loose, within)
         self.labelled = not loose
-        shown = [folder for folder in folders if within[folder] or not names]
-        places, self.by_place = _places([folder.name for folder in shown], names)
-        classes = sorted((places[folder.name], folder) for folder in shown)
-        _check_distinct(classes)
+        classes, self.by_place = ([], False) if loose else _numbered(within, names)
         self.classes = _class_names(classes, names) if self.labelled else None
         self._files = [(file, 0) for file in loose] or [
             (file, label) for label, folder in classes for file in within[folder]
@@ -68,8 +65,7 @@ class PictureFolder:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out, and of what was read so far, how many pictures were turned."""
-        turned = (turned_note(len(self._turned), len(self)),) if self._turned else ()
-        return (*self._sieve.notes(), *turned)
+        return (*self._sieve.notes(), *turned_notes(len(self._turned), len(self)))
 
     def __len__(self) -> int:
         """Count the pictures."""
@@ -103,7 +99,7 @@ class PictureFolder:
         self._sieve.outside += not inside
         return inside
 
-    def _check(self, loose: Sequence[Path], within: dict[Path, list[Path]]) -> None:
+    def _check(self, loose: Sequence[Path], within: Mapping[Path, Sequence[Path]]) -> None:
         """Refuse a folder that holds no pictures, or two kinds of them."""
         held = [folder.name for folder, pictures in within.items() if pictures]
         if loose and held:
@@ -118,6 +114,20 @@ class PictureFolder:
                 f"{self._root} holds no picture ({', '.join(sorted(FORMATS))}), nor do its "
                 f"subfolders{left_out}"
             )
+
+
+def _numbered(
+    within: Mapping[Path, Sequence[Path]], known: Sequence[str] | None
+) -> tuple[list[tuple[int, Path]], bool]:
+    """Give class folders in the order of their labels, and whether it is their own and no more.
+
+    One without pictures has its place in that order, and where the classes have names no meaning.
+    """
+    folders = [folder for folder, pictures in within.items() if pictures or not known]
+    places, by_place = _places([folder.name for folder in folders], known)
+    numbered = sorted((places[folder.name], folder) for folder in folders)
+    _check_distinct(numbered)
+    return numbered, by_place
 
 
 def _places(said: Sequence[str], known: Sequence[str] | None) -> tuple[dict[str, int], bool]:

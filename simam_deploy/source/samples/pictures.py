@@ -48,6 +48,9 @@ _TURNS = {
 }
 """What makes a picture of that orientation upright, by Pillow's name."""
 
+_TURNED_BY_DECODER = "TIFF"
+"""Pillow's decoder of this format makes pictures upright itself."""
+
 
 class Decoded(NamedTuple):
     """A picture as it is looked at, and whether EXIF had it turned or mirrored for that."""
@@ -76,10 +79,11 @@ def decode(file: Path | IO[bytes], name: str) -> Decoded:
             than Pillow thinks safe (89 million).
     """
     with _opened(file, name) as picture:
-        turned = _orientation(picture) in _TURNS
+        by_decoder = picture.format == _TURNED_BY_DECODER and _orientation(picture) in _TURNS
         picture.load()
     if picture.mode not in _MODES:
         raise InputError(f"{name} has mode {picture.mode}: wanted 8 bits a channel")
+    turned = by_decoder or _orientation(picture) in _TURNS
     return Decoded(_upright(picture), turned)
 
 
@@ -90,15 +94,16 @@ def size_of(file: Path, name: str) -> tuple[int, int]:
         InputError: As `decode`.
     """
     with _opened(file, name) as picture:
-        if picture.format == "TIFF":
-            picture.load()  # which turns it
+        if picture.format == _TURNED_BY_DECODER:
+            picture.load()
         size = picture.height, picture.width
         return size[::-1] if _orientation(picture) in (5, 6, 7, 8) else size
 
 
-def turned_note(count: int, of: int) -> str:
-    """Say that pictures were turned."""
-    return f"{count} of {of} pictures were turned upright, as their EXIF orientation says"
+def turned_notes(count: int, of: int) -> tuple[str, ...]:
+    """Say how many pictures were turned, if any were."""
+    note = f"{count} of {of} pictures were turned upright, as their EXIF orientation says"
+    return (note,) if count else ()
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -72,7 +72,10 @@ def _told_by(file: Path) -> Folders:
     if "images" not in parts[len(file.parent.parts) :]:
         raise InputError(f"{file.name}: {images} lies in no folder images, so labels are nowhere")
     parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return Folders(images, Path(*parts), class_names(file, document))
+    labels = Path(*parts)
+    if not labels.is_dir():
+        raise InputError(f"{file.name}: there is no folder {labels} of labels for {images}")
+    return Folders(images, labels, class_names(file, document))
 
 
 def read_yolo(where: Folders, sieve: Sieve) -> list[Annotated]:

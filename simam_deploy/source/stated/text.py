@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simam_deploy.core.document import parse_json
+from simam_deploy.core.document import parse_json, parse_yaml
 from simam_deploy.source.stated.python_text import read_python
 
 LARGEST = 1 << 18
@@ -32,14 +32,9 @@ def read_text(text: str) -> object:
 
 
 def _read_yaml(text: str) -> object:
-    """Read YAML into texts, lists and dicts: no tag, no merge and no class is looked at."""
-    import yaml
-
-    if len(text) > _LARGEST_YAML:
-        return None
+    """Read YAML into texts, lists and dicts."""
     try:
-        found = yaml.BaseLoader(text).get_single_data()
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        # The last two: PyYAML's own, of an escape beyond Unicode.
+        found = parse_yaml(text, _LARGEST_YAML)
+    except ValueError:
         return None
     return found if isinstance(found, (dict, list)) else None  # any words are a scalar of YAML

@@ -78,7 +78,9 @@ BAD = {
     "empty": ("", "holds no mapping"),
     "no YAML": ("a: [", "holds no YAML"),
     "an object": ("!!python/object/apply:os.system [true]", "holds no mapping"),
-    "deep": ("[" * 20_000, "holds no YAML"),
+    "deep": ("[" * 20_000, "nested too deeply"),
+    "beyond Unicode": ('names: ["\\UFFFFFFFF"]', "holds no YAML"),
+    "two documents": ("val: images\n---\nnames: [a, b]", "holds no YAML"),
 }
 
 
@@ -89,6 +91,13 @@ def test_what_a_file_may_not_say(tmp_path, text, says):
         labels(path)
     assert len(str(caught.value)) < 500 + 2 * len(str(tmp_path))
     assert "\x1b" not in str(caught.value)
+
+
+def test_pictures_without_a_folder_of_labels_are_not_taken_for_empty_ones(tmp_path):
+    path = write(tmp_path, "val: images/val\nnames: [a, b]", "images/val")
+    (tmp_path / "labels" / "val").rename(tmp_path / "labels" / "other")
+    with pytest.raises(InputError, match=r"no folder .*labels/val of labels for .*images/val"):
+        labels(path)
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path):

@@ -56,7 +56,7 @@ def test_what_is_left_out_is_counted_and_said(tmp_path):
     (tmp_path / ".cache").mkdir()
     (tmp_path / "empty").mkdir()
     dataset = open_dataset(tmp_path, SPEC, FACTS)
-    assert len(dataset) == 3
+    assert (len(dataset), dataset.labelled, dataset.by_place) == (3, False, False)
     assert dataset.notes == (
         "hidden files were left out: 3",
         "files that are no pictures (.db, .gif, .txt, no suffix) were left out: 5",
@@ -222,13 +222,24 @@ def test_the_first_bad_picture_is_named(content, tmp_path):
         open_dataset(tmp_path, SPEC, FACTS)
 
 
-def test_a_truncated_picture_is_an_error(tmp_path):
+@pytest.mark.parametrize(
+    ("suffix", "says"),
+    [
+        ("jpg", "image file is truncated"),
+        ("png", "image file is truncated"),
+        ("bmp", "image file is truncated"),
+        ("tif", ""),
+        ("webp", ""),
+    ],
+)
+def test_a_truncated_picture_is_an_error(tmp_path, suffix, says):
     rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "1.jpg")
-    content = (tmp_path / "1.jpg").read_bytes()
-    (tmp_path / "2.jpg").write_bytes(content[: len(content) // 2])
+    file, cut = tmp_path / f"1.{suffix}", tmp_path / f"2.{suffix}"
+    Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(file)
+    content = file.read_bytes()
+    cut.write_bytes(content[: len(content) // 2])
     dataset = open_dataset(tmp_path, SPEC, FACTS)
-    with pytest.raises(InputError, match=r"2\.jpg cannot be decoded: image file is truncated"):
+    with pytest.raises(InputError, match=rf"2\.{suffix} cannot be decoded: {says}"):
         list(dataset.batches(4))
 
 
