@@ -1,8 +1,8 @@
 """A network of ultralytics' or YOLOv5's: exported as its own exporter does, read by its predictor.
 
 Such a network is told by what it has, and the package is never imported: so a fork's counts too,
-and one that a factory makes. What its exporter sets and writes, and what its predictor reads, was
-taken from ultralytics 8.4.
+and one that a factory makes. What the exporter sets and writes, and what the predictor reads, was
+taken from ultralytics 8.4; what a file of it says of its pictures is read by `source.stated.yolo`.
 """
 
 from __future__ import annotations
@@ -16,68 +16,66 @@ from torch import nn
 
 from simam_deploy.source.options import NetworkOptions
 
-INPUT, OUTPUT = "images", "output0"
+_INPUT, _OUTPUT = "images", "output0"
 """What its exporter calls them."""
-_USUAL_SIZE = 640
-"""Pixels a side, where nothing says what the network was trained at."""
+_FREE_BATCH = (
+    "ultralytics' predictor takes a free batch for free height and width: tell it imgsz, rect=False"
+)
 _TASKS = ("classify", "semantic", "segment", "pose", "obb", "detect")
 """Words in the names of heads' classes; the first that is there."""
 _ALSO_READ = ("kpt_shape", "kpt_names")
 """What the predictor of poses wants besides."""
 
 
-def take_arguments(network: nn.Module, tree: Any) -> None:
-    """Tell a network saved whole what it was trained with, as the loader of its kind does."""
-    said = tree.get("train_args") if isinstance(tree, Mapping) else None
-    if said and is_of_its_kind(network):
-        setattr(network, "args", said)
-
-
-def ready_to_export(network: nn.Module, options: NetworkOptions) -> NetworkOptions:
-    """Have a network's heads give what its own exporter writes, and say what it takes.
+def ready_to_export(
+    network: nn.Module, options: NetworkOptions
+) -> tuple[NetworkOptions, tuple[str, ...]]:
+    """Have a network in float32 whose heads give what its own exporter writes.
 
     Args:
         network: Any network; another kind is left as it is.
         options: What is said of it.
 
     Returns:
-        The options, completed by the input's name and its shape: 1 x C x H x W, of the image size
-        that the network was trained at. All of it is fixed: off a free batch, its own predictor
-        reads that height and width are free as well, and feeds it any.
+        The options, with its exporter's name of the input, and all dimensions fixed unless they are
+        asked to be free, as there: off a free batch its predictor reads that height and width are
+        free as well, and feeds it other sizes. What was done.
     """
-    if not is_of_its_kind(network):
-        return options
+    if not _is_of_its_kind(network):
+        return options, ()
+    network.float()  # halves are what its trainer stores, and nothing that it computes in
+    heads = _heads(network)
+    notes = tuple(f"export set on its {type(h).__name__}" for h in heads if not h.export)
     # Without a shape a head makes the grid of its cells anew, not of the last picture it saw.
     flags = {"export": True, "format": "onnx", "dynamic": options.dynamic == "hw", "shape": None}
-    for head in _heads(network):
+    for head in heads:
         for name, value in flags.items():
             setattr(head, name, value)
-    return replace(
-        options,
-        input_shape=options.input_shape or (1, _channels(network), *_image_size(network)),
-        input_names=options.input_names or (INPUT,),
-        dynamic=options.dynamic or "none",
-    )
+    names = None if options.inputs else options.input_names or (_INPUT,)
+    free = (_FREE_BATCH,) if options.dynamic == "batch" else ()
+    return replace(options, input_names=names, dynamic=options.dynamic or "none"), notes + free
 
 
-def output_names(network: nn.Module, usual: tuple[str, ...]) -> tuple[str, ...]:
+def output_names(network: nn.Module, result: Any) -> tuple[str, ...] | None:
     """Call the only output as its own exporter does; several are called alike anyway."""
-    return (OUTPUT,) if len(usual) == 1 and is_of_its_kind(network) else usual
+    single = isinstance(result, torch.Tensor) and _is_of_its_kind(network)
+    return (_OUTPUT,) if single else None
 
 
-def metadata(network: nn.Module, options: NetworkOptions) -> dict[str, str]:
+def metadata(network: nn.Module, shape: tuple[int, ...], options: NetworkOptions) -> dict[str, str]:
     """Write what its own predictor reads off an .onnx, under its keys; nothing of other networks.
 
     Args:
         network: The network.
+        shape: Of its input (N, C, H, W).
         options: As `ready_to_export` gave them.
 
     Returns:
         Each value as a Python literal, by key.
     """
-    if not is_of_its_kind(network) or options.input_shape is None:
+    if not _is_of_its_kind(network) or len(shape) != 4:
         return {}
-    batch, channels, *size = options.input_shape
+    batch, channels, *size = shape
     said = {
         "task": _task(network),
         "stride": _stride(network),
@@ -92,15 +90,19 @@ def metadata(network: nn.Module, options: NetworkOptions) -> dict[str, str]:
     return {key: str(value) for key, value in said.items()}
 
 
-def is_of_its_kind(network: nn.Module) -> bool:
-    """Tell by the names of classes, the strides, and a head that knows of exports."""
-    stride = getattr(network, "stride", None)
-    strides = isinstance(stride, torch.Tensor) and stride.numel() > 0
-    return strides and bool(_names(network)) and bool(_heads(network))
+def _is_of_its_kind(network: nn.Module) -> bool:
+    """Tell by the strides, the names of classes, and a head that knows of exports."""
+    return bool(_stride(network) and _names(network) and _heads(network))
 
 
 def _heads(network: nn.Module) -> list[nn.Module]:
     return [part for part in network.modules() if isinstance(getattr(part, "export", None), bool)]
+
+
+def _stride(network: nn.Module) -> int:
+    """Read the largest stride; 0 where there is none."""
+    strides = getattr(network, "stride", None)
+    return int(strides.max()) if isinstance(strides, torch.Tensor) and strides.numel() else 0
 
 
 def _names(network: nn.Module) -> dict[int, str]:
@@ -114,34 +116,8 @@ def _names(network: nn.Module) -> dict[int, str]:
 
 def _task(network: nn.Module) -> str:
     """Read the task, or tell it by the class of the last head."""
-    said = getattr(network, "task", None) or _arguments(network).get("task")
+    said: Any = getattr(network, "args", None)  # a dict, or a namespace
+    args = said if isinstance(said, Mapping) else getattr(said, "__dict__", {})
     kinds = " ".join(kind.__name__.lower() for kind in type(_heads(network)[-1]).__mro__)
-    return str(said or next((task for task in _TASKS if task in kinds), "detect"))
-
-
-def _stride(network: nn.Module) -> int:
-    strides: Any = network.stride
-    return max(1, int(strides.max()))
-
-
-def _arguments(network: nn.Module) -> Mapping[str, Any]:
-    """Read the arguments of the training, which are a dict or a namespace."""
-    said = getattr(network, "args", None)
-    return said if isinstance(said, Mapping) else getattr(said, "__dict__", {})
-
-
-def _channels(network: nn.Module) -> int:
-    said = getattr(network, "yaml", None)
-    channels = said.get("channels", said.get("ch")) if isinstance(said, Mapping) else None
-    return channels if isinstance(channels, int) else 3
-
-
-def _image_size(network: nn.Module) -> tuple[int, int]:
-    """Read height and width; what the stride does not divide goes up to what it does."""
-    said = _arguments(network).get("imgsz")
-    sides = list(said) if isinstance(said, (list, tuple)) else [said]
-    if not sides or not all(isinstance(side, int) and side > 0 for side in sides):
-        sides = [_USUAL_SIZE]
-    stride = _stride(network)
-    height, width = (-(-side // stride) * stride for side in (sides[0], sides[-1]))
-    return height, width
+    told = next((task for task in _TASKS if task in kinds), "detect")
+    return str(getattr(network, "task", None) or args.get("task") or told)
