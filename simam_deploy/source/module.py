@@ -15,6 +15,7 @@ from simam_deploy.errors import InputError, NetworkError
 from simam_deploy.models.fit import COUNTER
 from simam_deploy.runtime.results import flatten, left_out
 from simam_deploy.runtime.torch_runner import TorchRunner
+from simam_deploy.source import ultralytics
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
 from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
 from simam_deploy.source.factory import call_factory
@@ -73,10 +74,16 @@ def _unpickled(source: Path) -> Any:
     """Load a trusted pickle.
 
     Raises:
-        InputError: Its code raises, as that of DistributedDataParallel does without its group.
+        InputError: Its code is not here, or raises, as that of DistributedDataParallel does
+            without its group.
     """
     try:
         return torch.load(source, map_location="cpu", weights_only=False)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{source.name} wants the module {error.name}, which is not installed: install it, or "
+            "put the folder that it lies in on PYTHONPATH"
+        ) from error
     except Exception as error:  # whatever the code in it raises
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(f"{source.name} cannot be unpickled: {first}") from error
@@ -146,19 +153,22 @@ def _subject(
     """Prepare a module whose SimAM sites are found in its graph; its class may name it."""
     network, notes = for_export(model)
     arch = arch or f"module:{type(network).__name__}"
+    options, told = ultralytics.ready_to_export(network, options)
     plan = plan_free_inputs(options)
     forward, result, converted = _called(network, plan)
-    names = choose_outputs(options.output_names, result, [spec.name for spec in plan.specs])
+    given = options.output_names or ultralytics.output_names(network, result)
+    names = choose_outputs(given, result, [spec.name for spec in plan.specs])
     version = opset.choose(DEFAULT_OPSET)
 
     def graph() -> Traced:
         traced = trace(forward, plan.specs, names, plan.trace_sizes, version)
+        traced.metadata_props.update(ultralytics.metadata(network, plan.shapes[0], options))
         return take_sites(traced, arch, options.allow_none)
 
     return Subject(
         facts={"arch": arch, "source": source},
         e_lambda=None,
-        notes=(*notes, *converted, *plan.notes, *left_out(result)),
+        notes=(*notes, *told, *converted, *plan.notes, *left_out(result)),
         shapes=plan.validation_shapes,
         precision="fp32",
         opset=version,
