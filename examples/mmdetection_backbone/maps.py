@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def network_input(picture: Image.Image, facts: Mapping[str, Any]) -> np.ndarray:
-    """Prepare a picture as mmdetection does, in a manifest's words: (1, 3, H, W) float32.
+    """Prepare a picture as a manifest's `preprocessing` says: (1, 3, H, W) float32.
 
     It is scaled to fit into `resize`, normalised, and padded below and at the right to multiples
     of `pad_divisor`.

@@ -3,6 +3,8 @@
 Writes theirs.pth and theirs.onnx. The weights are drawn; the batch norms have seen noise.
 """
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +51,7 @@ def main() -> None:
     with torch.no_grad():
         network.train()(torch.randn(16, 3, 48, 48))
     torch.save(network.eval().state_dict(), "theirs.pth")
+    warnings.simplefilter("ignore", DeprecationWarning)  # of this exporter, which is the point
     torch.onnx.export(
         network,
         (torch.zeros(1, 3, 48, 48),),

@@ -14,6 +14,7 @@ def engine(model: Path) -> EngineArtifact:
     return build(
         model,
         engine=EngineOptions(
+            backend="rtx",
             min_shapes=({"input": (1, 3, 32, 32)},),
             opt_shapes=({"input": (4, 3, 32, 32)},),
             max_shapes=({"input": (16, 3, 32, 32)},),

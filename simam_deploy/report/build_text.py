@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from simam_deploy.core.artifacts import EngineArtifact, PlanAudit
 from simam_deploy.core.specs import Profile, shape_text
+from simam_deploy.report.columns import size_text
 from simam_deploy.report.terminal import one_line
 from simam_deploy.report.text import rows
 
@@ -31,7 +32,7 @@ def build_table(artifact: EngineArtifact) -> str:
             ("validated", _validation(artifact.validation)),
             *_warnings(artifact),
             *(("note", note) for note in artifact.notes),
-            ("size", f"{artifact.size / 1e6:.1f} MB"),
+            ("size", size_text(artifact.size)),
             ("manifest", artifact.manifest_path.name),
             ("time", _time(artifact)),
         ]

@@ -23,3 +23,8 @@ def columns(table: Sequence[Sequence[str]]) -> list[str]:
 def short(name: str, width: int) -> str:
     """Cut a name in its front: modules differ in the back."""
     return name if len(name) <= width else f"...{name[3 - width :]}"
+
+
+def size_text(size: int) -> str:
+    """Word a file's bytes: "1.1 MB", and below a tenth of one "42.3 kB"."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -10,7 +10,7 @@ from typing import Any
 from simam_deploy.core.inspection import InspectReport, LintFinding, RangeFinding, Shape, SiteFacts
 from simam_deploy.core.onnx_metadata import split_metadata
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.report.columns import WIDTH, columns, short
+from simam_deploy.report.columns import WIDTH, columns, short, size_text
 from simam_deploy.report.terminal import one_line
 
 _PLACES = 3
@@ -61,8 +61,8 @@ def _notes(report: InspectReport) -> list[tuple[str, str]]:
 
 
 def _size(report: InspectReport) -> str:
-    parts = [f"{size / 1e6:.1f} MB in {name}" for name, size in report.external.items()]
-    return " + ".join([f"{report.size / 1e6:.1f} MB", *parts])
+    parts = [f"{size_text(size)} in {name}" for name, size in report.external.items()]
+    return " + ".join([size_text(report.size), *parts])
 
 
 def _rows(facts: Sequence[tuple[str, str]]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.specs import SimamSite
 from simam_deploy.models.zoo import NETWORKS
+from simam_deploy.report.columns import size_text
 from simam_deploy.report.power_text import power_lines, verdict_word
 from simam_deploy.report.terminal import one_line
 from simam_deploy.verify.report import describe_failure
@@ -33,7 +34,7 @@ def export_table(artifact: OnnxArtifact) -> str:
             ("input", "; ".join(map(str, artifact.inputs))),
             ("output", outputs),
             ("opset", str(artifact.opset)),
-            ("size", f"{artifact.size / 1e6:.1f} MB"),
+            ("size", size_text(artifact.size)),
             (
                 _verdict(artifact),
                 f"{v['cases']} cases against {v['reference']}: worst difference "
