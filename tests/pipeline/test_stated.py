@@ -144,6 +144,22 @@ def test_a_network_that_is_as_its_file_says(said, tmp_path):
     assert subject.contradicted(sites) == []
 
 
+def test_a_network_saved_whole_and_trusted(tmp_path):
+    """As ultralytics leaves it: the size, the names and the pictures are beside it and in it."""
+    network = make()
+    network.names, network.stride = {0: "cat", 1: "dog"}, torch.tensor([2.0])
+    training = {"task": "classify", "imgsz": 48}
+    torch.save({"model": network, "train_args": training}, tmp_path / "best.pt")
+    subject = load_subject(tmp_path / "best.pt", NetworkOptions(trust_pickle=True))
+    assert subject.shapes[0] == ((1, 3, 48, 48),)
+    assert subject.facts["classes"] == ["cat", "dog"]
+    assert subject.facts["preprocessing"]["crop"] == 48
+    assert "input of 48x48, file (train_args.imgsz)" in subject.notes
+    given = NetworkOptions(trust_pickle=True, input_shape=(1, 3, 32, 32))
+    (line,) = load_subject(tmp_path / "best.pt", given).contradictions
+    assert line.startswith("the input is 32x32, and file (train_args.imgsz) says 48x48")
+
+
 def test_where_nobody_says_a_size_it_is_asked_for(tmp_path):
     with pytest.raises(UsageError, match="give the input's shape"):
         load_subject(save_own(tmp_path), NetworkOptions(model=MODEL))
