@@ -64,6 +64,19 @@ def _check(said: Sequence[Said], file: str) -> None:
         )
 
 
+def refuse_lambda(option: float | None) -> None:
+    """Refuse to be told lambda for a network whose own code has it.
+
+    Raises:
+        UsageError: It is told.
+    """
+    if option is not None:
+        raise UsageError(
+            "the network has its lambda in its own code: leave it out, or change it there",
+            options=("e_lambda",),
+        )
+
+
 def contradicted_lambda(option: float | None, said: Sequence[Said]) -> Iterator[str]:
     """Say where a file has another lambda than a user."""
     for one in said:

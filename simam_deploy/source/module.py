@@ -23,6 +23,7 @@ from simam_deploy.source.forward import Forward, drawn_inputs, keywords_of, try_
 from simam_deploy.source.free_inputs import FreeInputs, plan_free_inputs, with_size
 from simam_deploy.source.in_float32 import as_made, describe, made_in
 from simam_deploy.source.input_plan import choose_outputs
+from simam_deploy.source.lambdas import refuse_lambda
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import take
 from simam_deploy.source.stated.record import Stated
@@ -137,6 +138,7 @@ def _stated_subject(
     stated: Stated,
 ) -> Subject:
     """Prepare a module whose file says something of it: its input's size, where no option does."""
+    refuse_lambda(options.e_lambda)
     options, found = with_size(options, stated)
     subject = _subject(model, options, opset, arch, source)
     subject = replace(subject, notes=(*subject.notes, *found))

@@ -55,8 +55,8 @@ class NetworkOptions:
         arch: Its name, needed only where the keys show no SimAM.
         model: "file.py:factory" or "package.module:factory", called without arguments, for a
             checkpoint of a network of your own.
-        e_lambda: SimAM's lambda; by default what the file or its folder says, else the family's
-            published value.
+        e_lambda: SimAM's lambda, of a published network: any other has its own; by default what
+            the file or its folder says, else the family's published value.
         dynamic: "none", "batch" or "hw" (batch, height and width, or frames); by default "batch",
             and "hw" for audio.
         input_shape: Full shape, or for a published network the shape without the batch; by default
@@ -81,7 +81,8 @@ class NetworkOptions:
     )
     e_lambda: float | None = option(
         None,
-        "SimAM's lambda (default: what the file or its folder says, else the published one)",
+        "SimAM's lambda, of a known network (default: what the file or its folder says, else the "
+        "published one)",
         NUMBER,
         said="lambda",
         metavar="L",

@@ -19,6 +19,7 @@ from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.forward import drawn_inputs, try_out
 from simam_deploy.source.free_inputs import plan_free_inputs, with_size
 from simam_deploy.source.input_plan import choose_outputs
+from simam_deploy.source.lambdas import refuse_lambda
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import take
 from simam_deploy.source.stated.of_archive import read_extras
@@ -39,6 +40,7 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         UsageError: An option asks for what a program has fixed.
     """
     _require_trust(source, options)
+    refuse_lambda(options.e_lambda)
     if options.dynamic or options.input_shape or options.inputs:
         raise UsageError(
             f"{source.name} fixes its own inputs, shapes and free dimensions: leave them out",
@@ -71,6 +73,7 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         UsageError: No input shape is given, or the opset is beyond TorchScript's exporter.
     """
     _require_trust(source, options)
+    refuse_lambda(options.e_lambda)
     version = opset.choose(DEFAULT_OPSET)
     if version > SCRIPT_HIGHEST:
         raise UsageError(

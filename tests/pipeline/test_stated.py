@@ -160,6 +160,14 @@ def test_a_network_saved_whole_and_trusted(tmp_path):
     assert line.startswith("the input is 32x32, and file (train_args.imgsz) says 48x48")
 
 
+@pytest.mark.parametrize("asked", [{"model": MODEL}, {"trust_pickle": True}])
+def test_lambda_cannot_be_told_of_a_network_that_has_its_own(asked, tmp_path):
+    torch.save({"model": make()}, tmp_path / "own.pth")
+    options = NetworkOptions(e_lambda=0.1, input_shape=(1, 3, 32, 32), **asked)
+    with pytest.raises(UsageError, match="has its lambda in its own code: leave it out"):
+        load_subject(tmp_path / "own.pth", options)
+
+
 def test_where_nobody_says_a_size_it_is_asked_for(tmp_path):
     with pytest.raises(UsageError, match="give the input's shape"):
         load_subject(save_own(tmp_path), NetworkOptions(model=MODEL))

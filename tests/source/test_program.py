@@ -142,6 +142,14 @@ def test_truncated(tenths, pt2, script, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["script", "pt2"])
+def test_lambda_cannot_be_told(kind, request, tmp_path):
+    """It was ignored in silence."""
+    with pytest.raises(UsageError, match="has its lambda in its own code: leave it out"):
+        asked = NetworkOptions(trust_pickle=True, e_lambda=0.1, input_shape=None)
+        load_subject(request.getfixturevalue(kind), asked)
+
+
+@pytest.mark.parametrize("kind", ["script", "pt2"])
 def test_what_its_extra_files_say(kind, tmp_path):
     """As ultralytics and YOLOv5 write them beside a program."""
     told = {"task": "detect", "stride": 32, "imgsz": [64, 96], "names": {"0": "cat", "1": "dog"}}
