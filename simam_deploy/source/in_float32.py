@@ -31,6 +31,8 @@ class InFloat32(TorchFunctionMode):
         function = torch.Tensor.float if func in _CASTS else func
         named = {name: _float32(each) for name, each in (kwargs or {}).items()}
         result = function(*map(_float32, args), **named)
+        if isinstance(func, torch._ops.OpOverload):  # the tracer's own, which lifts constants
+            return result
         odd = isinstance(result, torch.Tensor) and result.dtype in _OTHERS
         return result.float() if odd else result
 

@@ -133,25 +133,14 @@ def _dynamo(
 
 
 def name_ends(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Name a graph's inputs and outputs, and anew what inside has one of their names.
-
-    An output that is an input, or another output too, gets a node of its own to be called after.
-    """
+    """Name a graph's inputs and outputs, and anew what inside has one of their names."""
     graph = model.graph
     inner = [*graph.initializers.values(), *(v for node in graph.all_nodes() for v in node.outputs)]
     taken = {*inputs, *outputs, *(value.name for value in (*graph.inputs, *inner))}
     for value in [value for value in inner if value.name in (*inputs, *outputs)]:
         value.name = next(n for i in itertools.count(1) if (n := f"{value.name}_{i}") not in taken)
         taken.add(value.name)
-    for value, name in zip(graph.inputs, inputs, strict=True):
-        value.name = name
-    for index, name in enumerate(outputs):
-        value = graph.outputs[index]
-        if value.is_graph_input() or value in graph.outputs[:index]:
-            node = ir.node("Identity", [value])
-            node.outputs[0].type, node.outputs[0].shape = value.type, value.shape
-            graph.append(node)
-            graph.outputs[index] = value = node.outputs[0]
+    for value, name in zip((*graph.inputs, *graph.outputs), (*inputs, *outputs), strict=True):
         value.name = name
 
 
