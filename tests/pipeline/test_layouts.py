@@ -66,6 +66,21 @@ def test_a_map_of_another_layout_is_lowered_and_proved(name, options, tmp_path):
     assert ops["Transpose"] == (2 if name == "tokens" else 0), "what turns there and back is gone"
     if not options:
         assert validate_models(source, artifact.path).passed
+        theirs = validate_models(artifact.path, source)
+        assert theirs.passed, "their own file, gate by gate"
+        assert len(theirs.gates) == 1
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_wrong_gate_of_another_layout_fails(name, tmp_path):
+    right, wrong = (write(name, tmp_path / file) for file in ("right.onnx", "wrong.onnx"))
+    proto = onnx.load(wrong)
+    (lam,) = (i for i in proto.graph.initializer if i.name == "lam")
+    lam.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(lam) * 2, "lam"))
+    onnx.save(proto, wrong)
+    report = validate_models(right, wrong)
+    assert [gate.passed for gate in report.gates] == [False]
+    assert "lambda is 0.2" in report.gates[0].reason
 
 
 def test_what_is_no_plane_of_its_layout_is_named(tmp_path):

@@ -78,8 +78,8 @@ def where(node: ir.Node, condition: ir.Value, scene: Scene) -> Form | None:
     form = None if value is None else scene.form(value)
     if number is None or value is None or form is None or form.root is not mask.root:
         return None
-    replaced = scene.interval(number) is not None and _is_finite(form)
-    return form if replaced and scene.shape(node.outputs[0]) == scene.shape(value) else None
+    same = scene.shape(node.outputs[0]) == scene.shape(value)
+    return form if same and scene.interval(number) is not None else None
 
 
 def _joined(a: Form | None, b: Form | None, inverted: bool) -> NotFinite | None:

@@ -151,6 +151,13 @@ OTHER = {
          "gate = Reciprocal (r)"},
         "exp instead of sigmoid",
     ),
+    "exp(2 e) / (1 + exp(e))": (
+        {
+            "gate": "q = Exp (energy) a = Mul (energy, two) p = Exp (a) r = Add (q, one) "
+            "gate = Div (p, r)"
+        },
+        "exp instead of sigmoid",
+    ),
     "exp(e) / (1 + exp(-e))": (
         {
             "gate": "p = Exp (energy) a = Neg (energy) q = Exp (a) r = Add (q, one) "
@@ -215,6 +222,10 @@ BEFORE = {
     "gated by what is nearly SimAM": "im = GlobalAveragePool (image) id = Sub (image, im) "
     "iq = Mul (id, id) iv = ReduceMax <axes = [2, 3]> (iq) ie = Div (iq, iv) ig = Sigmoid (ie) "
     "x = Mul (image, ig)",
+    "nearly an energy of SimAM": "im = GlobalAveragePool (image) id = Sub (image, im) "
+    "iq = Mul (id, id) iv = ReduceMax <axes = [2, 3]> (iq) x = Div (iq, iv)",
+    "scaled by a square of another": "small = MaxPool <kernel_shape = [2, 2]> (image) "
+    "im = GlobalAveragePool (small) iq = Mul (im, im) ik = Add (iq, lam) x = Mul (image, ik)",
 }
 VECTORS = {
     "ones": "float[4] ones = {1, 1, 1, 1}",
@@ -262,6 +273,25 @@ def test_tokens_are_reduced_over_all_but_their_channels(
     assert [miss.reason for miss in findings.near_misses] == (
         [] if layout else ["reduces C instead of L"]
     )
+
+
+@pytest.mark.parametrize(("factor", "sites"), [("one", 1), ("two", 0)])
+def test_a_gate_of_tokens_scales_the_map_they_were_made_of(factor: str, sites: int) -> None:
+    """Twice the map has another lambda."""
+    model = formula(
+        constants={
+            "lines": "int64[3] lines = {2, 4, 3136}",
+            "whole": "int64[4] whole = {2, 4, 56, 56}",
+            "axis": "int64[1] axis = {1}",
+        },
+        mean=f"f = Reshape (x, lines) g = Mul (f, {factor}) t = Transpose <perm = [0, 2, 1]> (g) "
+        "mean = ReduceMean <axes = [1]> (t)",
+        d="d = Sub (t, mean)",
+        s="s = ReduceSum (d2, axis)",
+        gate="h = Sigmoid (energy) i = Transpose <perm = [0, 2, 1]> (h) gate = Reshape (i, whole)",
+    )
+    findings = recognise(model)
+    assert [site.x.name for site in findings.sites if not site.gate_only] == ["x"] * sites
 
 
 def test_a_plane_of_one_column_or_a_map_of_one_channel() -> None:
