@@ -65,7 +65,7 @@ def test_links_lead_somewhere(readme):
     """To files that are there, and headings that they have."""
     for link in re.findall(r"\]\((?!https?:)([^)]+)\)", readme.read_text(encoding="utf-8")):
         path, _, heading = link.partition("#")
-        target = readme.parent / path
+        target = readme.parent / path if path else readme
         assert target.exists(), link
         assert not heading or heading in _anchors(target), link
 
