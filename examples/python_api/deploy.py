@@ -44,7 +44,7 @@ def describe(artifact: OnnxArtifact) -> str:
     """Read what an export found, a line each."""
     report = artifact.validation
     worst, power = report.worst, report.power
-    assert power is not None
+    assert power is not None and power.dropped is not None  # SimAM is there
     gate = max(report.gates, key=lambda gate: gate.error_ulps / gate.allowed_ulps)
     return "\n".join(
         (
