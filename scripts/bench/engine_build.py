@@ -39,6 +39,7 @@ from simam_deploy.graph.prepare import for_runtime
 from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.pipeline.build import build
+from simam_deploy.source.forward import Forward
 from simam_deploy.source.trace import trace
 
 WHOLE = (
@@ -88,7 +89,8 @@ def write_network(name: str, dynamic: bool, folder: Path) -> Path:
     spec = TensorSpec("input", "float32", tuple(shape))
     sizes = {d: 2 if i == 0 else family.input_shape[i - 1] for i, d in enumerate(shape)
              if isinstance(d, str)}  # fmt: skip
-    graph = trace(create(NETWORKS[name]).eval(), (spec,), family.output_names, sizes, opset=18)
+    network = Forward(create(NETWORKS[name]).eval())
+    graph = trace(network, (spec,), family.output_names, sizes, opset=18)
     path = folder / f"{name}-{'dynamic' if dynamic else 'static'}.onnx"
     write_model(for_runtime(graph, 18), path)
     return path

@@ -17,6 +17,7 @@ from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
+from simam_deploy.source.forward import Forward
 from simam_deploy.source.trace import trace
 
 _INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
@@ -32,7 +33,7 @@ def traced(network: str, batch: int | str) -> ir.Model:
     family = NETWORKS[network].family
     spec = TensorSpec("input", "float32", (batch, *family.input_shape))
     model = create(NETWORKS[network]).eval()
-    graph = trace(model, (spec,), family.output_names, {str(batch): 2}, opset=18)
+    graph = trace(Forward(model), (spec,), family.output_names, {str(batch): 2}, opset=18)
     fold_bn(graph)
     tidy(graph)
     return graph
