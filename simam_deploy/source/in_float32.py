@@ -9,6 +9,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from simam_deploy.errors import InputError
+from simam_deploy.runtime.results import flatten
+
 _OTHERS = (torch.float16, torch.bfloat16, torch.float64)
 _CASTS = (torch.Tensor.half, torch.Tensor.bfloat16, torch.Tensor.double)
 
@@ -47,6 +50,24 @@ def made_in(network: nn.Module) -> torch.dtype | None:
     return next((each.dtype for each in kept if each.dtype in _OTHERS), None)
 
 
+def refuse_halves(result: Any) -> None:
+    """See to it that a network made in float32 ends in it.
+
+    Raises:
+        InputError: A tensor of its result is half, as autocast leaves it.
+    """
+    found = {tensor.dtype for tensor in flatten(result)} & {torch.float16, torch.bfloat16}
+    if found:
+        raise InputError(
+            f"the network is float32 and its result {_name(found.pop())}: make it without autocast "
+            "and casts to half, and have the file converted"
+        )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
 def as_made(
     network: nn.Module, inputs: Sequence[torch.Tensor], made: torch.dtype
 ) -> tuple[torch.Tensor, ...] | None:
@@ -72,7 +93,7 @@ def describe(
     after: Sequence[torch.Tensor],
 ) -> str:
     """Say that a network was converted, and what it comes to by its own outputs as made."""
-    said = f"{str(made).removeprefix('torch.')} as made, converted to float32"
+    said = f"{_name(made)} as made, converted to float32"
     if before is None:
         return said
     off = max(map(_apart, before, after))

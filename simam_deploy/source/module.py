@@ -21,7 +21,7 @@ from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellin
 from simam_deploy.source.factory import call_factory
 from simam_deploy.source.forward import Forward, drawn_inputs, keywords_of, try_out
 from simam_deploy.source.free_inputs import FreeInputs, plan_free_inputs, with_size
-from simam_deploy.source.in_float32 import as_made, describe, made_in
+from simam_deploy.source.in_float32 import as_made, describe, made_in, refuse_halves
 from simam_deploy.source.input_plan import choose_outputs
 from simam_deploy.source.lambdas import refuse_lambda
 from simam_deploy.source.options import NetworkOptions
@@ -193,7 +193,9 @@ def _called(network: nn.Module, plan: FreeInputs) -> tuple[Forward, Any, tuple[s
     inputs, made = drawn_inputs(plan.given), made_in(network)
     if made is None:
         forward = Forward(network, keywords)
-        return forward, try_out(forward.result, inputs), ()
+        result = try_out(forward.result, inputs)
+        refuse_halves(result)
+        return forward, result, ()
     before = as_made(Forward(network, keywords), inputs, made)
     forward = Forward(network.float(), keywords, float32=True)
     result = try_out(forward.result, inputs)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import nn
 
+from simam_deploy.errors import InputError
 from simam_deploy.source.checkpoint.keys import WRAPPERS
 
 
@@ -14,13 +16,26 @@ def for_export(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 
     Returns:
         The network in eval mode, which nothing is learnt by, and what was done.
+
+    Raises:
+        InputError: It is compiled by TorchScript, as a whole or in part.
     """
+    _refuse_scripts(module)
     notes = []
     while (inner := _held(module)) is not None:
         notes.append(f"{type(module).__name__} around the network taken off")
         module = inner
     notes += [*_unwrapped(module), *_told(module)]
     return module.eval().requires_grad_(False), tuple(notes)
+
+
+def _refuse_scripts(module: nn.Module) -> None:
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise InputError(
+                f"{path or 'the network'} is TorchScript, which is not traced anew: make the "
+                "network without it, or save the whole by torch.jit.save and give that file"
+            )
 
 
 def _unwrapped(module: nn.Module, place: str = "") -> Iterator[str]:

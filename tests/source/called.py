@@ -187,3 +187,19 @@ class HoldsParallel(Small):
         self.stem = nn.DataParallel(self.stem)
         self.stem.device_ids = [0, 1]
         self.stem.src_device_obj = torch.device("cuda:0")
+
+
+def scripted():
+    return torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3), SimAM()))
+
+
+class HoldsScript(Small):
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.jit.script(self.attention)
+
+
+class Autocasts(Small):
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return super().forward(x)

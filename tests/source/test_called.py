@@ -264,6 +264,20 @@ def test_a_wrapped_layer_is_taken_out_for_a_machine_without_gpus(load):
         np.testing.assert_array_equal(runner.run({"input": x})["output"], expected)
 
 
+@pytest.mark.parametrize(
+    ("factory", "says"),
+    [
+        ("scripted", "the network is TorchScript, which is not traced anew"),
+        ("HoldsScript", "attention is TorchScript, which is not traced anew"),
+        ("Autocasts", "the network is float32 and its result bfloat16: make it without autocast"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_cannot_be_traced_as_float32_is_one_line(factory, says, load):
+    with pytest.raises(InputError, match=says):
+        load(factory)
+
+
 class Unpicklable(called.Small):
     """As DistributedDataParallel, which wants its process group to be there."""
 
