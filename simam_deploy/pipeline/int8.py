@@ -115,7 +115,7 @@ def make_int8(
         judged = calibration.open(inputs, judged_samples(inputs[0]))
         trials = Trials(measure(float32, dataset, step.progress), judged, step.file)
         quantised, verdict = settle(trials, step.progress)
-        gates = _gates(float32, step.file, judged)
+        gates = _gates(float32, step.file, judged) if sites else ()
     return Written(
         _told(facts, quantised, verdict, whole_batches(len(judged), inputs[0])),
         sites,

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from simam_deploy import (
 )
 from simam_deploy.cli.export import main
 from simam_deploy.runtime.onnx_runner import OnnxRunner
+from tests.graph.recognise.formula import formula
 from tests.source import detector
 
 
@@ -94,6 +96,25 @@ def test_a_file_without_simam(tmp_path):
     onnx.save(proto, tmp_path / "relu.onnx")
     with pytest.raises(InputError, match="holds no SimAM: nothing comes near it"):
         export_onnx(tmp_path / "relu.onnx", tmp_path / "out.onnx")
+
+
+def test_a_variance_that_floating_point_cancels_is_found_and_noted(tmp_path):
+    shape = "float[n, 4, 16, 16]"
+    model = formula(
+        source=f"{shape} x",
+        results=f"{shape} y",
+        constants={"n": "float n = {255}", "hw": "float hw = {256}"},
+        v="x2 = Mul (x, x) m2 = ReduceMean <axes = [2, 3]> (x2) mm = Mul (mean, mean) "
+        "b = Sub (m2, mm) t = Mul (b, hw) v = Div (t, n)",
+    )
+    onnx.save(ir.to_proto(model), tmp_path / "theirs.onnx")
+    (site,) = inspect_onnx(tmp_path / "theirs.onnx").sites
+    assert site.written_as == "moments"
+    assert "cancels" in site.hazards[0]
+    artifact = export_onnx(tmp_path / "theirs.onnx", tmp_path / "ours.onnx")
+    assert "which cancels in float32" in artifact.notes[0]
+    assert artifact.validation.proved
+    assert inspect_onnx(artifact.path).sites[0].written_as == "var"
 
 
 @pytest.mark.parametrize("twentieths", range(20))
