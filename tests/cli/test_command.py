@@ -72,7 +72,7 @@ def test_json_is_the_only_thing_on_stdout(digits, tmp_path):
     document = json.loads(done.stdout)
     assert set(document) >= {
         "artifact", "manifest", "arch", "e_lambda", "e_lambda_source", "simam_sites", "lowering",
-        "opset", "input", "validation", "seconds",
+        "opset", "inputs", "validation", "seconds",
     }  # fmt: skip
     assert set(document["validation"]) >= {"passed", "max_abs", "max_rel", "cases"}
     assert document["simam_sites"] == 9
