@@ -50,8 +50,7 @@ def write(name: str, path: Path) -> Path:
     [
         {},
         {"lowering": "flat"},
-        *slow([{"lowering": "function"}, {"lowering": "instancenorm"}]),
-        {"precision": "fp16"},
+        *slow([{"lowering": "function"}, {"lowering": "instancenorm"}, {"precision": "fp16"}]),
     ],
     ids=["portable", "flat", "function", "instancenorm", "fp16"],
 )
