@@ -56,7 +56,8 @@ def check_number(names: Sequence[str], outputs: Sequence[TensorSpec]) -> None:
         likely = sorted(n for n in counts if n <= _MOST_CLASSES) or sorted(counts)
         wanted, shapes = " or ".join(map(str, likely)), ", ".join(map(str, outputs))
         raise InputError(
-            f"{len(names)} classes are named, and there are scores of {wanted} ({shapes:.200}): "
+            f"{len(names)} {'class is' if len(names) == 1 else 'classes are'} named, and there are "
+            f"scores of {wanted} ({shapes:.200}): "
             "name one for each, in their order"
         )
 

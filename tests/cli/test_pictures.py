@@ -97,12 +97,16 @@ def test_folders_of_other_names_are_refused(exported, digits, folder, tmp_path, 
     )
 
 
-@pytest.mark.parametrize("count", [7, 11])
-def test_names_that_are_not_as_many_as_the_scores_are_refused(count, digits, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("count", "named"), [(1, "1 class is"), (7, "7 classes are"), (11, "11 classes are")]
+)
+def test_names_that_are_not_as_many_as_the_scores_are_refused(
+    count, named, digits, tmp_path, capsys
+):
     (tmp_path / "names.txt").write_text("".join(f"name {i}\n" for i in range(count)))
     options = ["--labels", tmp_path / "names.txt", "-o", tmp_path / "x.onnx", "-q"]
     assert export.main([str(digits), *map(str, options)]) == 1
-    assert f"{count} classes are named, and there are scores of 10" in capsys.readouterr().err
+    assert f"{named} named, and there are scores of 10" in capsys.readouterr().err
     assert not list(tmp_path.glob("x.*"))
 
 

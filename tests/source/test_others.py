@@ -159,11 +159,11 @@ def outputs(path, x):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("backwards", "nodes stood before what they read: sorted"),
-        ("batch -1", "2 negative sizes were taken as free ones"),
+        ("backwards", "nodes that stood before what they read, sorted: "),
+        ("batch -1", "negative sizes, taken as free ones: 2"),
         ("batch 1 in a Reshape", "batch 1 works, 3 does not"),
         ("batch 4 in a Reshape", "the batch is fixed at 4"),
-        ("one name", "26 nodes of one name were numbered"),
+        ("one name", "nodes of one name, numbered: 26"),
     ],
 )
 def test_what_was_put_right_is_said(name, says, tmp_path):

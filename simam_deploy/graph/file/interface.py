@@ -66,7 +66,7 @@ def _check_shape(value: ir.Value, name: str) -> None:
     if 0 in value.shape:
         raise InputError(
             f"{name} takes {spec_of(value)}: with a size of 0 there is nothing to compute or to "
-            "compare; export it with a free batch, or one of 1"
+            "compare; export it with a size that is free, or 1 and more"
         )
     if math.prod(size for size in value.shape if isinstance(size, int)) > LARGEST_VALUE:
         raise InputError(f"{name} takes {spec_of(value)}: more than {LARGEST_VALUE} numbers")

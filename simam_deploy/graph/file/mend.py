@@ -37,11 +37,11 @@ def mend(model: onnx.ModelProto) -> tuple[str, ...]:
     graphs = [*all_graphs(model.graph), *_of_functions(model)]
     lists = [graph.node for graph in graphs] + [function.node for function in model.functions]
     done = {
-        "nodes stood before what they read: sorted": sum(map(_sort, lists)),
-        "negative sizes were taken as free ones": sum(map(_free, graphs)),
-        "nodes of one name were numbered": sum(map(_number, lists)),
+        "nodes that stood before what they read, sorted": sum(map(_sort, lists)),
+        "negative sizes, taken as free ones": sum(map(_free, graphs)),
+        "nodes of one name, numbered": sum(map(_number, lists)),
     }
-    return tuple(f"{count} {line}" for line, count in done.items() if count)
+    return tuple(f"{line}: {count}" for line, count in done.items() if count)
 
 
 def _of_functions(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -100,7 +100,8 @@ def _verdict(candidate: Candidate, scene: Scene, sizes: Sizes) -> Verdict | None
     verdict = judge(candidate.gate, shape, last)
     if verdict.e_lambda is not None and candidate.foreign:
         return Verdict(None, "gate of another tensor")
-    shapes = {scene.shape(value) for value in candidate.node.inputs if value is not None}
+    factors = [value for value in candidate.node.inputs if value is not None]
+    shapes = {scene.shape(value) for value in factors if scene.interval(value) is None}
     if verdict.e_lambda is not None and len(shapes) > 1:
         return Verdict(None, "the gate is of another shape than x")
     return verdict

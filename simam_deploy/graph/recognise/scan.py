@@ -11,6 +11,7 @@ from simam_deploy.graph.recognise import gates
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.forms import Gate, Map
 from simam_deploy.graph.recognise.operators import read
+from simam_deploy.graph.recognise.parts import scaled_in_parts
 from simam_deploy.graph.recognise.scene import Scene
 from simam_deploy.op import contract
 
@@ -77,7 +78,7 @@ def _candidates(node: ir.Node, scene: Scene, within: str | None) -> Iterator[Can
         if node.inputs and (x := node.inputs[0]) is not None:
             yield Candidate(node, x, None, x, False, within)
     elif form is None and scene.facts.is_valid(node):
-        for gate, x in _scaled(node, scene):
+        for gate, x in (*scaled_in_parts(node, scene), *_scaled(node, scene)):
             foreign = x is not gate.root and scene.form(x) != Map(gate.root)
             yield Candidate(node, gate.root, gate, x, foreign, within)
             return

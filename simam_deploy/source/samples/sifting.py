@@ -8,6 +8,8 @@ from pathlib import Path
 from simam_deploy.source.samples.pictures import FORMATS
 
 _SHOWN = 4
+_OF_SYSTEMS = ("__MACOSX", "@eaDir")
+"""Folders that macOS puts into a .zip, and Synology's servers beside pictures."""
 
 
 class Sieve:
@@ -23,7 +25,7 @@ class Sieve:
 
     def is_hidden(self, name: str) -> bool:
         """Tell what systems put beside files (`._1.png`, `.DS_Store`) and do not show."""
-        hidden = name.startswith(".")
+        hidden = name.startswith(".") or name in _OF_SYSTEMS
         self._hidden += hidden
         return hidden
 

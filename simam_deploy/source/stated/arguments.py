@@ -7,7 +7,7 @@ crops the share `crop_pct` of the picture's shorter side.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from simam_deploy.source.stated.fields import Held
@@ -17,6 +17,8 @@ from simam_deploy.source.stated.record import Said, Stated
 from simam_deploy.source.stated.values import levels, names, number, numbers, sides
 
 NAME_KEYS = ("class_names", "classes", "label_names", "class_to_idx", "idx_to_class", "id2label")
+METADATA_NAME_KEYS = ("names",)
+"""Names of a file's classes in metadata; in arguments they may be those of anything."""
 SIZE_KEYS = ("input_size", "img_size", "image_size")
 LEVEL_KEYS = (("mean", "std"), ("image_mean", "image_std"))
 
@@ -26,15 +28,18 @@ def read_arguments(places: Places) -> Stated:
     arguments = [part for part in places.arguments if not is_config(part)]
     found = [*arguments, places.top, places.metadata]
     return Stated(
-        classes=tuple(chain.from_iterable(map(_classes, found))),
+        classes=(
+            *chain.from_iterable(map(_classes, found)),
+            *_classes(places.metadata, METADATA_NAME_KEYS),
+        ),
         levels=tuple(chain.from_iterable(map(_levels, found))),
         fits=tuple(chain.from_iterable(map(_fits, found))),
         sizes=tuple(chain.from_iterable(map(_sizes, found))),
     )
 
 
-def _classes(part: Held) -> Iterator[Said]:
-    for key in NAME_KEYS:
+def _classes(part: Held, keys: Sequence[str] = NAME_KEYS) -> Iterator[Said]:
+    for key in keys:
         if read := names(part.get(key)):
             yield Said(read, where(f"{part.path}{key}"))
 

@@ -31,7 +31,7 @@ def test_a_sound_message_stays_as_it_is():
 
 def test_nodes_are_sorted_and_those_in_order_keep_theirs():
     model = graph("y = Add(c, d) a = Relu(x) d = Abs(a) c = Neg(a)")
-    assert mend(model) == ("1 nodes stood before what they read: sorted",)
+    assert mend(model) == ("nodes that stood before what they read, sorted: 1",)
     assert names(model.graph.node) == ["a", "d", "c", "y"]
 
 
@@ -95,7 +95,7 @@ def test_an_input_with_a_default_stays_one_from_ir_4_on(tmp_path):
 
 def test_negative_sizes_of_inputs_have_names_and_others_are_open():
     model = others.negative(0, 2, 3)
-    assert mend(model) == ("4 negative sizes were taken as free ones",)
+    assert mend(model) == ("negative sizes, taken as free ones: 4",)
     ins, outs = (v[0].type.tensor_type.shape.dim for v in (model.graph.input, model.graph.output))
     assert [d.dim_param or d.dim_value for d in ins] == ["batch", 3, "x_2", "x_3"]
     assert not outs[0].WhichOneof("value")

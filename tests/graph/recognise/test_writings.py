@@ -95,6 +95,24 @@ SAME = {
     "half of tanh and a half": {
         "gate": "e = Mul (energy, half) t = Tanh (e) h = Mul (t, half) gate = Add (half, h)"
     },
+    "x / 2 * (1 + tanh(e / 2))": {
+        "gate": "e = Mul (energy, half) t = Tanh (e) r = Add (t, one)",
+        "y": "h = Mul (half, x) y = Mul (r, h)",
+    },
+    "x * (1 + tanh(e / 2)) / 2": {
+        "gate": "e = Mul (energy, half) t = Tanh (e) r = Add (t, one)",
+        "y": "h = Mul (x, r) y = Mul (h, half)",
+    },
+    "(1 + tanh(e / 2)) * x / 2": {
+        "gate": "e = Mul (energy, half) t = Tanh (e) r = Add (one, t)",
+        "y": "h = Mul (r, x) y = Div (h, two)",
+    },
+    "x exp(e) / (1 + exp(e))": {
+        "gate": "p = Exp (energy) r = Add (p, one)", "y": "h = Mul (x, p) y = Div (h, r)",
+    },
+    "x / (1 + exp(e)) * exp(e)": {
+        "gate": "p = Exp (energy) r = Add (p, one)", "y": "h = Div (x, r) y = Mul (p, h)",
+    },
     "|d|": {"d2": "a = Abs (d) d2 = Mul (a, a)"},
     "root of the sum of squares": {
         "s": "r = ReduceL2 <axes = [2, 3]> (d) s = Pow (r, two)",
@@ -164,6 +182,51 @@ OTHER = {
             "gate = Div (p, r)"
         },
         "exp instead of sigmoid",
+    ),
+    "x / 2 * (1 + tanh(e))": (
+        {
+            "gate": "t = Tanh (energy) r = Add (t, one)",
+            "y": "h = Mul (x, half) y = Mul (h, r)",
+        },
+        "+1.0 instead of",
+    ),
+    "x * (1 + tanh(e / 2))": (
+        {
+            "gate": "e = Mul (energy, half) t = Tanh (e) r = Add (t, one)",
+            "y": "h = Mul (x, one) y = Mul (h, r)",
+        },
+        "tanh instead of sigmoid",
+    ),
+    "x exp(-e) / (1 + exp(e))": (
+        {
+            "gate": "a = Neg (energy) q = Exp (a) p = Exp (energy) r = Add (p, one)",
+            "y": "h = Mul (x, q) y = Div (h, r)",
+        },
+        "exp instead of sigmoid",
+    ),
+    "x exp(e) (1 + exp(e))": (
+        {"gate": "p = Exp (energy) r = Add (p, one)", "y": "h = Mul (x, p) y = Mul (h, r)"},
+        "exp instead of sigmoid",
+    ),
+    "exp(e) / (x (1 + exp(e)))": (
+        {
+            "gate": "p = Exp (energy) r = Add (p, one)", "y": "h = Div (p, x) y = Div (h, r)",
+        },
+        "-0.5 instead of",
+    ),
+    "0.5 / (x (1 + tanh(e / 2)))": (
+        {
+            "gate": "e = Mul (energy, half) t = Tanh (e) r = Add (t, one)",
+            "y": "h = Mul (x, r) y = Div (half, h)",
+        },
+        "tanh instead of sigmoid",
+    ),
+    "x / 0 * (1 + tanh(e / 2))": (
+        {
+            "gate": "e = Mul (energy, half) t = Tanh (e) r = Add (t, one)",
+            "y": "h = Div (x, zero) y = Mul (h, r)",
+        },
+        "tanh instead of sigmoid",
     ),
     "tanh(e / 2)": (
         {"gate": "e = Mul (energy, half) gate = Tanh (e)"}, "tanh instead of sigmoid",

@@ -70,11 +70,13 @@ def test_hidden_files_beside_class_folders_are_no_pictures(tmp_path):
         (tmp_path / name / "._1.png").write_bytes(b"\0\5\x16\7")
         (tmp_path / name / "deep").mkdir()
     (tmp_path / "._0.png").write_bytes(b"\0\5\x16\7")
+    paint(tmp_path / "cat" / "@eaDir" / "1.png", 0)
+    (tmp_path / "__MACOSX" / "cat").mkdir(parents=True)
     dataset = open_dataset(tmp_path, SPEC, FACTS)
     assert (len(dataset), dataset.classes) == (2, ("cat", "dog"))
     assert dataset.notes == (
         "folders within folders of pictures were left out: 2",
-        "hidden files were left out: 3",
+        "hidden files were left out: 5",
     )
 
 

@@ -152,6 +152,11 @@ def test_metadata_of_safetensors(tmp_path, weights):
     assert said(stated, "sizes") == [((64, 48), "file (metadata config.image_size)")]
 
 
+def test_names_are_those_of_classes_in_metadata_alone():
+    stated = read_stated({"names": ["a", "b"]}, {"names": str({0: "c", 1: "d"})})
+    assert said(stated, "classes") == [(("c", "d"), "file (metadata names)")]
+
+
 @pytest.mark.parametrize(
     ("args", "what"),
     [
