@@ -19,7 +19,7 @@ from tests.graph.recognise.variants import VARIANTS
 
 @cache
 def exported(opset: int, dynamic: str) -> bytes:
-    return export(Cell("torchscript", opset, dynamic, torch.float32)).SerializeToString()
+    return export(Cell("torchscript", opset, dynamic, torch.float32), VARIANTS).SerializeToString()
 
 
 def simplified(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -40,4 +40,4 @@ def with_reductions_in_fp32(proto: onnx.ModelProto) -> onnx.ModelProto:
 def test_each_variant_is_told_for_what_it_is(tool, opset: int, dynamic: str) -> None:
     proto = tool(onnx.load_from_string(exported(opset, dynamic)))
     findings = recognise(ir.from_proto(proto))
-    assert [fault for variant in VARIANTS for fault in faults(variant, findings)] == []
+    assert [fault for variant in VARIANTS for fault in faults(variant, VARIANTS, findings)] == []
