@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from simam_deploy.errors import InputError
@@ -31,6 +33,22 @@ def stem_of(path: Path, suffixes: Sequence[str] = SOURCES) -> str:
     while path.suffix.lower() in suffixes:
         path = path.with_suffix("")
     return path.name
+
+
+@contextlib.contextmanager
+def named_in_text(path: Path) -> Iterator[Path]:
+    """Give a file a name that is UTF-8, for libraries that take no other: safetensors, torch's C++.
+
+    Where its own is not, that is a link, of the same suffix. What was mapped by it stays so when
+    it is gone.
+    """
+    if os.fsencode(path).decode("utf-8", "ignore") == str(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder, "named" + os.fsencode(path.suffix).decode("utf-8", "ignore"))
+        link.symlink_to(path.resolve())
+        yield link
 
 
 def data_of(artifact: Path) -> Path:

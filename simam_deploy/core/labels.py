@@ -35,7 +35,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     try:
         lines = content.decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"cannot read {path}: it is not UTF-8 text") from None
+        raise InputError(f"cannot read {path}: it is not UTF-8 text: save it as that") from None
     if not lines:
         raise InputError(f"{path} holds no class names: wanted one a line")
     names = tuple(" ".join(line.split()) for line in lines)

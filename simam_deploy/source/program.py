@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from simam_deploy.core.files import named_in_text
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import CheckpointError, UsageError
 from simam_deploy.runtime.results import flatten, left_out
@@ -145,7 +146,8 @@ def _open(source: Path, load: Any) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript's deprecation
-            return load(str(source))
+            with named_in_text(source) as named:
+                return load(str(named))
     except Exception as error:  # a damaged archive makes torch raise all kinds
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{source.name} cannot be loaded: {first}") from error

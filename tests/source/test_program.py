@@ -1,6 +1,7 @@
 """Programs: torch.export's .pt2 and TorchScript archives."""
 
 import json
+import os
 import warnings
 
 import numpy as np
@@ -108,6 +109,15 @@ def test_several_inputs_and_a_dict(save, names, tmp_path):
         assert [*got][1:] == ["mean", "distance"]
         for array, tensor in zip(got.values(), expected, strict=True):
             np.testing.assert_allclose(array, tensor, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("pt2", None), ("script", (2, 3, 64, 96))])
+def test_a_name_that_is_no_utf_8(kind, shape, request, tmp_path):
+    source = request.getfixturevalue(kind)
+    odd = tmp_path / os.fsdecode(b"\xff" + os.fsencode(source.name))
+    odd.write_bytes(source.read_bytes())
+    subject = load_subject(odd, NetworkOptions(trust_pickle=True, input_shape=shape))
+    assert subject.facts["source"]["file"] == odd.name
 
 
 def test_both_are_programs_and_need_trust(pt2, script):

@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 import torch
 from safetensors import safe_open
 
+from simam_deploy.core.files import named_in_text
 from simam_deploy.errors import CheckpointError
 from simam_deploy.source.checkpoint.archive import read_archive
 from simam_deploy.source.checkpoint.calls import knows
@@ -47,7 +48,8 @@ def read_contents(path: Path, kind: Kind, size: int, *, run_code: bool = False) 
         CheckpointError: It is damaged or hostile, or needs code that cannot be imported.
     """
     try:
-        return _READERS[kind](path, size, run_code)
+        with named_in_text(path) as named:
+            return _READERS[kind](named, size, run_code)
     except CheckpointError:
         raise
     except Exception as error:  # a broken archive: zipfile and safetensors raise all kinds at it

@@ -1,12 +1,14 @@
 import dataclasses
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save as safetensors_bytes
 from safetensors.torch import save_file
 
 from simam_deploy import errors
@@ -91,6 +93,20 @@ def test_notes_in_order(save, weights):
 def test_a_symbolic_link_is_followed(save, weights, tmp_path):
     (tmp_path / "link.pth").symlink_to(save(weights))
     assert load_checkpoint(tmp_path / "link.pth").weights.keys() == weights.keys()
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_a_name_that_is_no_utf_8(kind, weights, tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff\xfe.pth")
+    with path.open("wb") as file:
+        if kind == "safetensors":
+            file.write(safetensors_bytes(weights))
+        else:
+            torch.save(weights, file, _use_new_zipfile_serialization=kind == "zip")
+    read = load_checkpoint(path)
+    assert read.path == path
+    assert read.weights.keys() == weights.keys()
+    assert all(torch.equal(read.weights[key], value) for key, value in weights.items())
 
 
 def test_odd_file_names_stay_on_one_line(tmp_path):
