@@ -70,7 +70,7 @@ def test_the_number_of_names_must_be_that_of_the_scores(specs, fitting):
         if count in fitting:
             check_number(names, specs)
         else:
-            with pytest.raises(InputError, match=rf"^{count} classes .* scores of .*10"):
+            with pytest.raises(InputError, match=rf"^{count} class.* named, .* scores of .*10"):
                 check_number(names, specs)
 
 
