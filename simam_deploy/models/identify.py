@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simam_deploy.core.specs import Shapes
 from simam_deploy.errors import NetworkError, UsageError
-from simam_deploy.models.fit import Fit, closest_fit, describe_differences, show
+from simam_deploy.models.fit import Fit, closest_fit, describe_differences, shares_keys, show
 from simam_deploy.models.zoo import BACKBONE, NETWORKS, Network, find_network
 
 BACKBONE_PREFIX = "backbone."
@@ -67,6 +67,10 @@ def identify(shapes: Shapes, arch: str | None = None) -> Identity:
     _refuse_unusable(bare)
     prefixed = any(key != name for key, name in renames.items())
     known = [net for net in NETWORKS.values() if net.family is BACKBONE or not prefixed]
+    if not shares_keys(bare, known):
+        raise NetworkError(
+            f"the weights are of no known network: none has a {show(next(iter(bare)))}"
+        )
     fit = closest_fit(bare, known)
     if fit.distance:
         raise _no_fit(bare, fit, asked)

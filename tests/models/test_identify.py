@@ -184,6 +184,20 @@ def test_near_misses_name_the_network_and_the_differences() -> None:
     assert message.endswith("layer4.1.bn1.weight is missing; and 8 more")
 
 
+def test_strangers_are_near_to_none(monkeypatch) -> None:
+    """No network is named as the nearest of which no key is there, nor are all 40 made for it."""
+    made = []
+
+    def noted(network, *sizes):
+        made.append(network.name)
+        return expected_shapes(network, *sizes)
+
+    monkeypatch.setattr("simam_deploy.models.create.expected_shapes", noted)
+    yolo = {"model.0.conv.weight": (16, 3, 3, 3), "model.0.bn.weight": (16,)}
+    assert refusal(yolo) == "the weights are of no known network: none has a model.0.conv.weight"
+    assert len(set(made)) == len({network.body for network in NETWORKS.values()})
+
+
 def test_arch_names_the_network_to_compare_with() -> None:
     shapes = {k: s for k, s in shapes_of("resnet18").items() if k != "fc.bias"}
     assert "nearest is resnet18, where 121 of 122" in refusal(shapes, "resnet18")
