@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,16 +76,17 @@ def as_made(
 
     Args:
         network: Called by position, gives a tuple of tensors.
-        inputs: Floats of them are cast to `made`.
+        inputs: Floats of them are cast to `made`; where it does not take that, as one of which a
+            part is in half, they are float32.
         made: As `made_in` says.
     """
-    cast = (each.to(made) if each.is_floating_point() else each for each in inputs)
-    try:
-        with torch.inference_mode():
+    for dtype in (made, torch.float32):
+        cast = (each.to(dtype) if each.is_floating_point() else each for each in inputs)
+        # Whatever the user's own code raises, and where a CPU lacks kernels in half.
+        with contextlib.suppress(Exception), torch.inference_mode():
             outputs: tuple[torch.Tensor, ...] = network(*cast)
-    except Exception:  # the user's own code, and kernels that a CPU lacks in half
-        return None
-    return outputs
+            return outputs
+    return None
 
 
 def describe(

@@ -145,6 +145,21 @@ class Doubled(Small):
         return super().forward((x.to(torch.float64) - mean[:, None, None]) / self.std).double()
 
 
+class PartInHalf(Small):
+    """Takes float32, for all but one of its weights are."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(1.7, dtype=torch.float16))
+
+    def forward(self, x):
+        return super().forward(x) * self.gain
+
+
+def part():
+    return PartInHalf()
+
+
 def half():
     return CastsToHalf().half()
 
