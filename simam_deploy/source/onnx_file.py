@@ -113,13 +113,16 @@ def baked_batch(source: Path) -> int | None:
 
 
 def _only_batch(runner: OnnxRunner, shapes: Sequence[InputShapes]) -> int | None:
-    """Tell which batch alone runs: the first of two where one does, else a likely one."""
+    """Tell which batch alone runs: the first of two where one does, else a likely one.
+
+    Where 1 and 3 run and 2 does not, 3 is written in, and 1 is broadcast to it.
+    """
     if len(shapes) == 1:
         return None
     first, other = ((each[0][0], _runs(runner, each)) for each in shapes)
     running = [batch for batch, runs in (first, other) if runs]
     if len(running) == len(shapes):
-        return None
+        return None if _runs(runner, _at_batch(_LIKELY[0], shapes[0])) else _ODD_BATCH
     likely = (batch for batch in _LIKELY if _runs(runner, _at_batch(batch, shapes[0])))
     return running[0] if running else next(likely, None)
 
@@ -142,7 +145,7 @@ def _runs(runner: OnnxRunner, shapes: InputShapes) -> bool:
 
 def baked_note(batch: int) -> str:
     """Say that a batch was fixed."""
-    other = 1 if batch == _ODD_BATCH else _ODD_BATCH
+    other = _LIKELY[0] if batch == _ODD_BATCH else _ODD_BATCH
     return (
         f"batch {batch} works, {other} does not, for the graph has it written in somewhere: the "
         f"batch is fixed at {batch}"

@@ -124,6 +124,13 @@ def baked(batch: int) -> onnx.ModelProto:
     return model
 
 
+def broadcast(batch: int) -> onnx.ModelProto:
+    """A batch that is free by name, and written into what is added: 1 runs as well."""
+    model = network(HEAD.replace("y =", "y0 =") + " y = Add(y0, rows)")
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((batch, 5), np.float32), "rows"))
+    return model
+
+
 def looping(constant: bool = False) -> onnx.ModelProto:
     """A Loop whose condition stays true, over what was computed or over a constant."""
     model = network(HEAD.replace("y =", "y0 ="))

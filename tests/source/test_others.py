@@ -179,9 +179,11 @@ def test_a_batch_of_minus_one_has_a_name(tmp_path):
     assert [dim.dim_param or dim.dim_value for dim in dims] == ["batch", 3, 8, 8]
 
 
-@pytest.mark.parametrize("batch", [1, 4])
-def test_a_batch_written_into_the_graph_is_fixed_in_what_is_made(batch, tmp_path, cache):
-    source = put(tmp_path, others.baked(batch))
+@pytest.mark.parametrize(
+    ("model", "batch"), [(others.baked, 1), (others.baked, 4), (others.broadcast, 3)]
+)
+def test_a_batch_written_into_the_graph_is_fixed_in_what_is_made(model, batch, tmp_path, cache):
+    source = put(tmp_path, model(batch))
     assert run("build", source, tmp_path) == run("fp32", source, tmp_path) == 0
     graph = onnx.load(tmp_path / "out" / "m.onnx").graph
     sizes = [dim.dim_value for v in (*graph.input, *graph.output) for dim in shape_of(v)]
