@@ -148,7 +148,8 @@ def test_labels(make_onnx, tmp_path):
     deployment = write_triton(make_onnx(classes=names), tmp_path / "out")
     assert config_of(deployment).output[0].label_filename == "labels.txt"
     assert (deployment.path / "labels.txt").read_text().splitlines() == names
-    for wrong, says in ((["a"], "1 class is named"), (["a\nb"] * 10, "not a list"), ("ab", "not a list")):
+    one = (["a"], "1 class is named")
+    for wrong, says in (one, (["a\nb"] * 10, "not a list"), ("ab", "not a list")):
         with pytest.raises(InputError, match=says):
             write_triton(make_onnx(classes=wrong), tmp_path / "other")
     assert not (tmp_path / "other").exists()
