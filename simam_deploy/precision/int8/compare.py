@@ -20,8 +20,8 @@ MODEL = 1.4
 FLOOR = 2.0**-20
 """What float32 itself may cost, 8 units: a network can all but ignore its quantised layers."""
 FLIPS = 4
-"""Indices that may change by chance where none of four draws of the noise changed one: that k do is
-as likely as (1/5)^k, were candidate and draws alike, so five come once in 3,000."""
+"""Indices that may change by chance where none of eight draws of the noise changed one: that k do
+is as likely as (1/9)^k, were candidate and draws alike, so five come once in 59,000."""
 SCALED = " scaled"
 """Behind the name of a slice whose common factor a result is about."""
 

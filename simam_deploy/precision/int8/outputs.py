@@ -28,8 +28,9 @@ from simam_deploy.precision.int8.slices import Change, Tally, is_counted, magnit
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Closing
 
-DRAWS = 4
-"""Of the noise."""
+DRAWS = 8
+"""Of the noise. Of 4, one class among the 1000 of a correct mobilenet_v2, judged on 4 samples, came
+to 1.06 times its bound, and of a correct preresnet56 the whole to 0.796 of what was expected."""
 
 
 class Expected(Closing):
