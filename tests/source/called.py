@@ -71,6 +71,16 @@ class Decorated(Pair):
         return super().forward(left, right)
 
 
+MIXED = (
+    "limit:float32",
+    "picture:uint8:2x16x16x3",
+    "mask:bool:2x16x16",
+    "tokens:int64:2x5",
+    "anchors:float32:1x4",
+)
+"""What `Mixed` takes."""
+
+
 class Mixed(Small):
     """A picture in bytes, a mask, tokens, anchors without a batch, and a number."""
 

@@ -19,13 +19,6 @@ from tests.marks import slow
 from tests.source import called
 
 PICTURES = ("left:float32:2x3x16x16", "right:float32:2x3x16x16")
-MIXED = (
-    "limit:float32",
-    "picture:uint8:2x16x16x3",
-    "mask:bool:2x16x16",
-    "tokens:int64:2x5",
-    "anchors:float32:1x4",
-)
 
 
 @pytest.fixture
@@ -88,7 +81,7 @@ def test_inputs_go_by_name_in_any_order_and_the_others_by_position(load):
 
 
 def test_inputs_of_any_type_and_such_as_have_no_batch(load):
-    subject = load("Mixed", *MIXED)
+    subject = load("Mixed", *called.MIXED)
     assert subject.notes == (
         "input limit has no batch: it is one number",
         "input anchors has no batch: its first size is another",

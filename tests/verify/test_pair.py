@@ -17,13 +17,6 @@ from simam_deploy.verify.candidate import open_candidate
 from simam_deploy.verify.pair import load_reference
 from tests.source import called
 
-MIXED = (
-    "limit:float32",
-    "picture:uint8:2x16x16x3",
-    "mask:bool:2x16x16",
-    "tokens:int64:2x5",
-    "anchors:float32:1x4",
-)
 OWN = NetworkOptions(model="tests.source.called:Mixed")
 
 
@@ -32,7 +25,7 @@ def mixed(tmp_path_factory):
     """Weights, and the file that was made of them."""
     folder = tmp_path_factory.mktemp("mixed")
     torch.save(called.Mixed().state_dict(), folder / "m.pth")
-    inputs = tuple(map(read_input, MIXED))
+    inputs = tuple(map(read_input, called.MIXED))
     asked = NetworkOptions(model="tests.source.called:Mixed", inputs=inputs)
     return folder / "m.pth", export_onnx(folder / "m.pth", network=asked).path
 
@@ -46,7 +39,7 @@ def test_the_candidate_says_what_the_source_is_to_take(mixed):
     ]
     with subject.reference() as runner:
         assert [(s.name, s.dtype) for s in runner.inputs] == [
-            tuple(text.split(":")[:2]) for text in MIXED
+            tuple(text.split(":")[:2]) for text in called.MIXED
         ]
 
 
@@ -73,7 +66,8 @@ def test_a_fault_in_what_has_no_batch_is_found(mixed, tmp_path, monkeypatch):
 def test_sizes_that_the_source_does_not_take_are_said(mixed):
     weights, file = mixed
     wrong = NetworkOptions(
-        model=OWN.model, inputs=tuple(map(read_input, (*MIXED[:3], "tokens:int64:2x6", MIXED[4])))
+        model=OWN.model,
+        inputs=tuple(map(read_input, (*called.MIXED[:3], "tokens:int64:2x6", called.MIXED[4]))),
     )
     with pytest.raises(InputError, match="do not take the same input"):
         validate_models(weights, file, wrong)
