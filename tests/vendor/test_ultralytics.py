@@ -131,6 +131,16 @@ def test_bfloat16_keeps_what_is_said(folder):
     assert said(folder / "bf16.onnx") == said(folder / "theirs.onnx")
 
 
+def test_int8_gives_the_same_boxes(folder, theirs):
+    """Nothing is left in float32 but first and last layers; the loss is what eight bits cost."""
+    asked = ("--precision", "int8", "--calibration-data", "pictures", "-o", "int8.onnx")
+    document = simam(folder, "export", "best.pt", "--trust-pickle", *asked)
+    assert document["validation"]["proved"]
+    assert json.loads((folder / "int8.json").read_text())["calibration"]["left_in_float32"] == {}
+    assert said(folder / "int8.onnx") == said(folder / "theirs.onnx")
+    same(boxes(folder, "int8.onnx"), theirs, 3, 0.1)
+
+
 def test_an_engine_knows_its_classes_and_pictures(folder):
     pytest.importorskip("tensorrt_rtx")
     simam(folder, "build", "ours.onnx", "--target", "sm89", "-o", "ours.engine")

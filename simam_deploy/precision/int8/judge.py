@@ -26,7 +26,7 @@ from simam_deploy.precision.int8.tensors import check_tensors
 from simam_deploy.source.samples import Dataset
 
 RULE = (
-    "int8: twice what noise of half a step on every quantised tensor costs, which is told from the "
+    "int8: twice what rounding every quantised tensor to int8's steps costs, which is told from the "
     "float32 graph; slices of an output too, and more where chance may make it more"
 )
 
