@@ -112,8 +112,15 @@ def seconds(text: str) -> float:
     return number
 
 
-def worded(error: SimamError) -> str:
-    """Give an error's message on one line, with the flags of the options that it is about."""
+def worded(error: SimamError, parser: Parser | None = None) -> str:
+    """Give an error's message on one line, with the flags of the options that it is about.
+
+    Args:
+        error: The error.
+        parser: Whose flags are named; by default any command's.
+    """
     line = " ".join(str(error).split())
     flags = [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name in error.options]
+    if parser is not None:
+        flags = [flag for flag in flags if flag in parser._option_string_actions]
     return f"{line} ({', '.join(flags)})" if flags else line

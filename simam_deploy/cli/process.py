@@ -34,10 +34,10 @@ def run(
     """
     with escaped():
         args = parser.parse_args(argv)
-        return _exit_code(lambda: command(args))
+        return _exit_code(parser, lambda: command(args))
 
 
-def _exit_code(command: Callable[[], None]) -> int:
+def _exit_code(parser: argparse.ArgumentParser, command: Callable[[], None]) -> int:
     """Run a command; print what it raises on purpose as one line on stderr."""
     try:
         with _interruptible():
@@ -47,7 +47,7 @@ def _exit_code(command: Callable[[], None]) -> int:
         # Whoever read our output, `head` for one, has seen enough. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SimamError as error:
-        print(f"simam: error: {worded(error)}", file=sys.stderr)
+        print(f"simam: error: {worded(error, parser)}", file=sys.stderr)
         return error.exit_code
     except _InterruptedError:
         print("simam: interrupted; nothing was left behind", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from simam_deploy.errors import InputError, NetworkError
+from simam_deploy.errors import InputError, NetworkError, UsageError
 from simam_deploy.models.fit import COUNTER
 from simam_deploy.runtime.results import flatten, left_out
 from simam_deploy.runtime.torch_runner import TorchRunner
@@ -41,9 +41,14 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     Raises:
         InputError: The factory cannot be found or fails, or its network cannot be traced.
         NetworkError: The checkpoint's keys are not the network's.
-        UsageError: No input shape is given.
+        UsageError: No input shape is given, or a name of the zoo is.
     """
     assert options.model is not None
+    if options.arch is not None:
+        raise UsageError(
+            f"{options.model} makes a network of your own, which is none by name: leave one out",
+            options=("arch", "model"),
+        )
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     model = call_factory(options.model)
     checkpoint = _fill(model, checkpoint, options.model)

@@ -40,8 +40,7 @@ def load_program(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         CheckpointError: It is not trusted or cannot be read.
         UsageError: An option asks for what a program has fixed.
     """
-    _require_trust(source, options)
-    refuse_lambda(options.e_lambda)
+    _check(source, options)
     if options.dynamic or options.input_shape or options.inputs:
         raise UsageError(
             f"{source.name} fixes its own inputs, shapes and free dimensions: leave them out",
@@ -73,8 +72,7 @@ def load_script(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         CheckpointError: It is not trusted or cannot be read.
         UsageError: No input shape is given, or the opset is beyond TorchScript's exporter.
     """
-    _require_trust(source, options)
-    refuse_lambda(options.e_lambda)
+    _check(source, options)
     version = opset.choose(DEFAULT_OPSET)
     if version > SCRIPT_HIGHEST:
         raise UsageError(
@@ -131,7 +129,20 @@ class _Unpacked(nn.Module):
         return tuple(flatten(self.script(*inputs)))
 
 
-def _require_trust(source: Path, options: NetworkOptions) -> None:
+def _check(source: Path, options: NetworkOptions) -> None:
+    """See to it that a program is trusted, and that nothing names another network.
+
+    Raises:
+        CheckpointError: It is not trusted.
+        UsageError: An option names another network or its lambda.
+    """
+    refuse_lambda(options.e_lambda)
+    named = [field for field in ("arch", "model") if getattr(options, field) is not None]
+    if named:
+        raise UsageError(
+            f"{source.name} holds its network, code and all: leave out what names another",
+            options=named,
+        )
     if not options.trust_pickle:
         raise CheckpointError(
             f"{source.name} is a program, code and weights in one, and loading it may run that "

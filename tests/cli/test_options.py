@@ -181,6 +181,14 @@ def test_an_error_is_told_with_the_flags_that_it_is_about():
     assert worded(UsageError("no")) == "no"
 
 
+def test_no_flag_is_named_that_the_command_lacks():
+    """`simam validate` has no names of classes to be given."""
+    error = UsageError("which", options=("e_lambda", "labels"))
+    assert worded(error, validate.parser()) == "which (--lambda)"
+    assert worded(UsageError("which", options=("labels",)), validate.parser()) == "which"
+    assert worded(error, export.parser()) == "which (--lambda, --labels)"
+
+
 SAID_BY_OTHERS = {
     "core/options.py": "makes the flags",
     "report/gate_plot.py": "properties of a style sheet",

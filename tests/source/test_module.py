@@ -100,6 +100,14 @@ def test_a_factory_in_a_package(weights):
     assert artifact.arch == "model:tests.source.detector:make"
 
 
+def test_a_factory_beside_a_name_of_the_zoo(weights):
+    asked = NetworkOptions(
+        model="tests.source.detector:make", arch="simam_resnet50", input_shape=SHAPE
+    )
+    with pytest.raises(UsageError, match="none by name: leave one out"):
+        load_subject(weights, asked)
+
+
 def test_weights_of_a_pickled_module_need_none(tmp_path):
     """As a detector's training leaves them; its package need not be there."""
     torch.save({"model": detector.make(), "date": datetime.date(2026, 1, 1)}, tmp_path / "whole.pt")

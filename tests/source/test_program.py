@@ -47,6 +47,14 @@ def script(tmp_path_factory):
     return path
 
 
+@pytest.mark.parametrize("kind", ["pt2", "script"])
+@pytest.mark.parametrize("named", [{"arch": "simam_resnet50"}, {"model": "nets.py:make"}])
+def test_what_names_another_network(kind, named, request):
+    asked = NetworkOptions(trust_pickle=True, input_shape=X.shape, **named)
+    with pytest.raises(UsageError, match="leave out what names another"):
+        load_subject(request.getfixturevalue(kind), asked)
+
+
 def test_a_torch_export_program(pt2):
     artifact = export_onnx(pt2, network=NetworkOptions(trust_pickle=True))
     assert [site.e_lambda for site in artifact.sites] == [1e-4, 0.1]
