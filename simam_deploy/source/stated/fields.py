@@ -1,13 +1,13 @@
-"""What a value holds by name, whatever it is: a dict, a namespace, an object, a text."""
+"""What a value holds by name, whatever it is: a dict, a namespace, an object, a text, flags."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
-from simam_deploy.source.stated.text import read_text
+from simam_deploy.source.stated.text import read_flags, read_text
 
 MOST_VALUES = 100_000
 """Looked at within one value, each as often as it is met: shared ones could make 2^n of n."""
@@ -45,11 +45,19 @@ def held(value: object, path: str = "") -> Held:
     maker = "" if type(value) is dict else str(getattr(type(value), "name", type(value).__name__))
     if isinstance(value, str):
         value = read_text(value)
+    if _are_words(value):
+        value = read_flags(value)
     if isinstance(value, argparse.Namespace):
         value = vars(value)
     if isinstance(value, Mapping) and isinstance(value.get("_content"), Mapping):
         value = value["_content"]
     return Held(path, value, maker) if isinstance(value, Mapping) else Held(path, {})
+
+
+def _are_words(value: object) -> TypeGuard[list[str]]:
+    """Tell a command line that was saved as Python has it, sys.argv."""
+    words = isinstance(value, list) and all(isinstance(word, str) for word in value)
+    return words and any(word.startswith("--") for word in value)
 
 
 def follow(value: object, *names: str) -> object:

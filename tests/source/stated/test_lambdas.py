@@ -43,6 +43,17 @@ def test_official_names(folder, value):
 
 
 @pytest.mark.parametrize(
+    "args",
+    [
+        "python train.py --arch resnet18 --attention-type simam --attention-param 0.01",
+        ["train.py", "--attention_type=simam", "--attention_param", "0.01"],
+    ],
+)
+def test_a_command_line(args):
+    assert find_lambda({"args": args}, {}, PLAIN) == (0.01, "file (args.attention_param)")
+
+
+@pytest.mark.parametrize(
     "folder",
     [
         "imagenet-resnet50-se-param16",

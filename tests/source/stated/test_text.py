@@ -67,6 +67,10 @@ def test_python_is_read_as_literals():
         ("a = dict([('x', 1)])\nb = 3", {"b": 3}),
         ("a = 1e999\nb = 3", {"b": 3}),
         ("", None),
+        ("train.py --e-lambda 0.1 --cos --lr=-0.5 --names a 'b c' --end",
+         {"e_lambda": "0.1", "cos": True, "lr": "-0.5", "names": "a", "end": True}),
+        ("it's -- what", None),
+        ("a word", None),
     ],
 )  # fmt: skip
 def test_a_text_of_any_kind(text, value):
