@@ -111,7 +111,7 @@ def _compare_before(
 ) -> tuple[CaseResult, ...]:
     """Compare what selections are given, where there are any: it has no order to lose."""
     given = {
-        case: {name: array for name, array in outputs.items() if name.startswith(BEFORE)}
+        case: {n: a for n, a in outputs.items() if n.startswith(BEFORE) and a.size}
         for case, outputs in behaviour.outputs.items()
     }
     if not any(given.values()):

@@ -17,6 +17,7 @@ Rules:
        with a constant of which half loses a single number, with what stands before and behind it
        (`constants`).
     7. Arithmetic with weights alone, as of a weight norm: it is rounded once, when it is done.
+    8. Boxes and scores that something is selected by or from (`selections`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from simam_deploy.graph.types import EPSILON, LARGEST
 from simam_deploy.precision.half.constants import unheld
 from simam_deploy.precision.half.known import MOVES, constant_values
 from simam_deploy.precision.half.schema import half_positions
+from simam_deploy.precision.half.selections import around_selections
 
 FRAGILE = {
     "Exp",
@@ -76,6 +78,7 @@ def full_nodes(
     if simam_half:
         sites -= set(simam_nodes(model))
     full = sites | fragile | fixed | _from_shapes(model.graph) | _of_weights(model.graph)
+    full |= around_selections(model.graph)
     rest = [n for n in model.graph if n not in full]
     unfit = {n: reason for n in rest if (reason := _unfit_weight(n, opset, dtype))} | holders
     notes = (f"{_name(n)} stays float32: {unfit[n]}" for n in model.graph if n in unfit)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx
 import onnx_ir as ir
 
-from simam_deploy.op import contract
+from simam_deploy.op import contract, detection
 
 _TYPE_NAMES = {ir.DataType.FLOAT16: "tensor(float16)", ir.DataType.BFLOAT16: "tensor(bfloat16)"}
 
@@ -29,6 +29,8 @@ def half_positions(
     if node.domain == contract.DOMAIN and node.op_type in contract.INPUTS:
         names = contract.INPUTS[node.op_type]
         return tuple(i for i, name in enumerate(names) if name in ("x", "residual")), (0,)
+    if node.domain == contract.DOMAIN and node.op_type == detection.ALIGN_OP_TYPE:
+        return (1, 2, 3, 4), (0,)
     schema = _schema(node, opset)
     if schema is None or _TYPE_NAMES[dtype] not in schema.outputs[0].types:
         return (), ()
