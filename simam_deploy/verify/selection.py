@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.verify.selected_rows import Rows, axis_behind
@@ -21,6 +22,9 @@ _SAME_VALUES = ("Identity", "Cast", "QuantizeLinear", "DequantizeLinear")
 BEFORE = "before/"
 """Begins the names of outputs that hold what selections are given."""
 _COUNTS = ("Shape", "Size")
+_NOTHING = -1e30
+"""Below it a score fills a place that nothing has, as a mask's -3e38 does: beside such a number all
+others would be within any share of the largest."""
 
 
 @dataclass(frozen=True)
@@ -232,12 +236,24 @@ def _all_values(graph: ir.Graph) -> Iterator[ir.Value]:
 
 
 def _give(graph: ir.Graph, value: ir.Value, name: str) -> None:
-    """Add a float32 copy of a value to the outputs."""
-    node = ir.node("Cast", [value], {"to": ir.DataType.FLOAT.value}, name=name)
-    graph.append(node)
+    """Add a float32 copy of a value to the outputs, 0 where it stands for nothing."""
+    wide = ir.node("Cast", [value], {"to": ir.DataType.FLOAT.value}, name=f"{name}/wide")
+    numbers = [_number(graph, f"{name}/{of}", of) for of in (_NOTHING, 0.0)]
+    none = ir.node("Less", [wide.outputs[0], numbers[0]], name=f"{name}/none")  # nor is NaN
+    node = ir.node("Where", [none.outputs[0], numbers[1], wide.outputs[0]], name=name)
+    graph.extend([wide, none, node])
     copy = node.outputs[0]
-    copy.name, copy.shape, copy.type = name, value.shape, ir.TensorType(ir.DataType.FLOAT)
+    for each in (wide.outputs[0], copy):
+        each.shape, each.type = value.shape, ir.TensorType(ir.DataType.FLOAT)
+    wide.outputs[0].name, none.outputs[0].name, copy.name = f"{name}/wide", f"{name}/none", name
+    none.outputs[0].shape, none.outputs[0].type = value.shape, ir.TensorType(ir.DataType.BOOL)
     graph.outputs.append(copy)
+
+
+def _number(graph: ir.Graph, name: str, value: float) -> ir.Value:
+    number = ir.val(name, const_value=ir.tensor(np.float32(value), name=name))
+    graph.register_initializer(number)
+    return number
 
 
 def _name(value: ir.Value) -> str:

@@ -204,6 +204,20 @@ def test_a_fault_before_the_selection_shows_before_it_whatever_is_selected():
         assert np.abs(runs[0][name] - runs[1][name]).max() > 1e-3
 
 
+def test_what_fills_a_place_that_nothing_has_is_no_number():
+    """A detector pads its scores by the least float: no share of that is an error."""
+    graph = model(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[1,3] x) => (float[1,2] y, int64[1,2] i)
+        <float[1,2] none = {-3.4e38, -3.4e38}, int64[1] k = {2}>
+        { twice = Add(x, x) scores = Concat<axis = 1>(twice, none) y, i = TopK(scores, k) }"""
+    )
+    x = np.array([[1, np.nan, 3]], np.float32)
+    with run_graph(before_selection(plain(graph))) as runner:
+        (given,) = [a for n, a in runner.run({"x": x}).items() if n.startswith("before/")]
+    np.testing.assert_array_equal(given, [[2, np.nan, 6, 0, 0]])
+
+
 def test_own_indices_of_a_non_max_suppression_are_a_set():
     feeds = {"x": np.random.default_rng(1).normal(0, 1, (1, 3, 8, 8)).astype(np.float32)}
     with run_graph(nms()) as runner:
