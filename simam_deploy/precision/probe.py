@@ -11,6 +11,7 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.graph.lower.expand import expand
 from simam_deploy.graph.lower.gate import by_mul
 from simam_deploy.graph.lower.portable import RANK, on_planes
+from simam_deploy.graph.prepare import plain
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.tape import Scalar, Tape
 
@@ -38,7 +39,7 @@ def probed(model: ir.Model) -> tuple[ir.Model, tuple[str, ...]]:
         return tape.op("Add", y, tape.op("Mul", tape.op("Sub", x, y), number))
 
     expand(model, emit, RANK)
-    return model, names
+    return plain(model), names
 
 
 def switches(count: int, left_out: Sequence[int] = (), grown: float = 0.0) -> Feeds:
