@@ -15,7 +15,13 @@ import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.verify.matching import RowMatch, match_rows
-from simam_deploy.verify.selection import Pointed, Selection, pointed_values, selected_outputs
+from simam_deploy.verify.selection import (
+    Pointed,
+    Selection,
+    counting_outputs,
+    pointed_values,
+    selected_outputs,
+)
 from simam_deploy.verify.sets import groups, joined, scales, unlike
 
 ROWS = "rows of "
@@ -29,10 +35,12 @@ class Layout:
     Attributes:
         selected: By output, what chose its rows.
         pointed: By output, what its indices point into.
+        counts: Those that say how many rows there are.
     """
 
     selected: Mapping[str, Selection] = field(default_factory=dict)
     pointed: Mapping[str, Pointed] = field(default_factory=dict)
+    counts: frozenset[str] = frozenset()
 
     def is_set(self, name: str) -> bool:
         """Tell whether an output is a set, or tells of one."""
@@ -63,7 +71,7 @@ class Layout:
 
 def layout_of(model: ir.Model) -> Layout:
     """Read a graph of plain ops whose shapes are known."""
-    return Layout(selected_outputs(model), pointed_values(model))
+    return Layout(selected_outputs(model), pointed_values(model), counting_outputs(model))
 
 
 def _matches(

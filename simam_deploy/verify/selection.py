@@ -78,6 +78,17 @@ def selected_outputs(model: ir.Model) -> dict[str, Selection]:
     }
 
 
+def counting_outputs(model: ir.Model) -> frozenset[str]:
+    """Find the whole numbers behind a selection that are no rows of it: how many there are."""
+    rows, behind = _rows(model), set[ir.Value]()
+    for node in model.graph:
+        if _selects(node) or behind.intersection(_read(node)):
+            behind.update(node.outputs)
+    whole = (ir.DataType.INT32, ir.DataType.INT64)
+    outputs = (o for o in model.graph.outputs if o in behind and o not in rows and o.dtype in whole)
+    return frozenset(map(_name, outputs))
+
+
 def pointed_values(model: ir.Model) -> dict[str, Pointed]:
     """Find the outputs that are indices of ArgMax, ArgMin or TopK, and what they point into.
 

@@ -16,6 +16,7 @@ from simam_deploy.verify.selection import (
     Pointed,
     Selection,
     before_selection,
+    counting_outputs,
     pointed_values,
     selected_outputs,
     with_pointed,
@@ -202,6 +203,18 @@ def test_a_fault_before_the_selection_shows_before_it_whatever_is_selected():
             runs.append(runner.run(feeds))
     for name in ("before/0", "before/1"):
         assert np.abs(runs[0][name] - runs[1][name]).max() > 1e-3
+
+
+def test_what_counts_rows_is_told_from_rows():
+    graph = model(
+        """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[2,9] x) => (float[2,4] y, int64[2] count, int64[2] index, int64[2] other)
+        <int64[1] k = {4}, int64[1] last = {1}, float least = {0.5}>
+        { y, i = TopK(x, k) found = Greater(y, least) ones = Cast<to = 7>(found)
+          count = ReduceSum<keepdims = 0>(ones, last) index = ArgMax<axis = 1, keepdims = 0>(x)
+          twice = Cast<to = 7>(x) other = ReduceSum<keepdims = 0>(twice, last) }"""
+    )
+    assert counting_outputs(plain(graph)) == {"count"}
 
 
 def test_what_fills_a_place_that_nothing_has_is_no_number():

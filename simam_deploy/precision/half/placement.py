@@ -78,11 +78,12 @@ def full_nodes(
     if simam_half:
         sites -= set(simam_nodes(model))
     full = sites | fragile | fixed | _from_shapes(model.graph) | _of_weights(model.graph)
-    full |= around_selections(model.graph)
+    selected = around_selections(model.graph)
+    full |= selected
     rest = [n for n in model.graph if n not in full]
     unfit = {n: reason for n in rest if (reason := _unfit_weight(n, opset, dtype))} | holders
-    notes = (f"{_name(n)} stays float32: {unfit[n]}" for n in model.graph if n in unfit)
-    return full | unfit.keys(), tuple(notes)
+    said = (n for n in model.graph if n in unfit and n not in selected)
+    return full | unfit.keys(), tuple(f"{_name(n)} stays float32: {unfit[n]}" for n in said)
 
 
 def _can_be_half(node: ir.Node, opset: int, dtype: ir.DataType) -> bool:

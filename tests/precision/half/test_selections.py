@@ -8,6 +8,7 @@ from simam_deploy.precision.half.half import to_half
 from tests.precision.half.graphs import BF16, FP16
 from tests.precision.half.test_half import by_op, small, typed_as
 
+
 @pytest.fixture
 def weights():
     rng = np.random.default_rng(0)
