@@ -49,7 +49,11 @@ def take(rows: Tensor, index: Tensor) -> Tensor:
 
 
 def split(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Divide places in rows of `size`: which row, and where in it."""
+    """Divide places in rows of `size`: which row, and where in it.
+
+    torch's exporter divides in float32, which is exact below 2**24 places: the finest level of an
+    input of 800 x 1344 has 201 600.
+    """
     row = torch.div(index, size, rounding_mode="floor")
     # Not `%`, which torch's exporter does not take of a size that is free.
     return row, index - row * size

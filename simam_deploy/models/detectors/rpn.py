@@ -76,7 +76,7 @@ class RPN(nn.Module):
         centre = torch.stack([x, y, x, y], -1).to(dtype) * stride
         shapes = [[-w, -h, w, h] for w, h in self._half_sides(stride)]
         table = torch.tensor(shapes, dtype=dtype, device=anchor.device)
-        return centre + table[anchor]
+        return centre + F.embedding(anchor, table)
 
     def _half_sides(self, stride: int) -> list[tuple[float, float]]:
         """Half widths and heights of a cell's anchors: all scales of the first ratio first."""
@@ -90,7 +90,7 @@ class RPN(nn.Module):
         """Suppress level by level, each a batch entry; then take the best of all levels."""
         settings, levels = self.settings, len(self.settings.strides)
         sides = boxes[..., 2:] - boxes[..., :2]
-        logits = torch.where((sides > settings.min_size).all(-1), logits, NOTHING)
+        logits = torch.where(sides.amin(-1) > settings.min_size, logits, NOTHING)
         split = logits.reshape(-1, settings.nms_pre)
         groups = torch.zeros_like(split, dtype=torch.int64)
         entries = boxes.reshape(-1, settings.nms_pre, 4)
