@@ -12,6 +12,7 @@ from simam_deploy.models.detectors.create import create_detector
 from simam_deploy.models.detectors.detector import Detector
 from simam_deploy.models.detectors.identity import DetectorIdentity
 from simam_deploy.models.detectors.settings import DetectorSettings
+from simam_deploy.models.fit import show
 
 
 def build_detector(
@@ -32,14 +33,17 @@ def build_detector(
         The detector in eval mode, without gradients; its keys are mmdetection's.
 
     Raises:
-        NetworkError: The settings are another detector's; a key is missing; a tensor has another
-            shape.
+        NetworkError: The settings are another detector's; a key is missing or unexpected; a
+            tensor has another shape.
     """
     if settings.anchors != identity.anchors:
         raise NetworkError(
             f"the weights are of {identity.anchors} anchors a cell, the settings of "
             f"{settings.anchors}: {len(settings.scales)} scales, {len(settings.ratios)} ratios"
         )
+    strange = weights.keys() - identity.renames.keys() - set(identity.backbone.dropped)
+    if strange:
+        raise NetworkError(f"{show(min(strange))} is no tensor of a {identity.title}")
     state = {name: weights[key] for key, name in identity.renames.items() if key in weights}
     with torch.device("meta"):
         model = create_detector(identity, settings, e_lambda)
