@@ -56,10 +56,13 @@ def expand(model: ir.Model, emit: Emit, rank: int, takes: Takes = anything) -> i
 
 
 def _forget_domain(model: ir.Model) -> None:
-    """Drop the operator's domain and bodies, which nothing is left to use."""
-    model.opset_imports.pop(contract.DOMAIN, None)
-    for identifier in [i for i in model.functions if i[0] == contract.DOMAIN]:
-        del model.functions[identifier]
+    """Drop the bodies that no node is left to use, and the domain if it has no other nodes."""
+    left = any(node.domain == contract.DOMAIN for node in model.graph)
+    if not left:
+        model.opset_imports.pop(contract.DOMAIN, None)
+    for key in [k for k in model.functions if k[0] == contract.DOMAIN]:
+        if not left or key[1] in contract.INPUTS:
+            del model.functions[key]
 
 
 def _site(tape: Tape, node: ir.Node, emit: Emit, sizes: Sizes) -> ir.Value:

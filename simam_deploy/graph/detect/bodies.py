@@ -1,0 +1,98 @@
+"""Give a detector's operators their bodies, or put these in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from simam_deploy.graph.body_tape import BodyTape, function
+from simam_deploy.graph.detect import LOOPS, STANDARD
+from simam_deploy.graph.detect.align import by_roi_align
+from simam_deploy.graph.detect.align_loop import by_grid_samples
+from simam_deploy.graph.detect.nms import by_non_max_suppression
+from simam_deploy.graph.detect.nms_loop import by_rounds
+from simam_deploy.graph.detect.nodes import check_detection_opset, detection_nodes
+from simam_deploy.op import contract, detection
+
+Emit = Callable[[BodyTape, Sequence[ir.Value]], ir.Value]
+
+_EMIT: Mapping[tuple[str, str], Emit] = {
+    (detection.ALIGN_OP_TYPE, STANDARD): by_roi_align,
+    (detection.ALIGN_OP_TYPE, LOOPS): by_grid_samples,
+    (detection.NMS_OP_TYPE, STANDARD): by_non_max_suppression,
+    (detection.NMS_OP_TYPE, LOOPS): by_rounds,
+}
+_FLOATS = {"finest_scale", "iou_threshold"}
+
+
+def with_detection_bodies(model: ir.Model, form: str, plugin: bool = False) -> int:
+    """Give each kind of node its body, in place; one that the file brought is forgotten.
+
+    Args:
+        model: The model.
+        form: "standard" or "loops".
+        plugin: Whether the nodes name the plugin, as `lower_plugin` does for SimAM's.
+
+    Returns:
+        How many nodes there are.
+
+    Raises:
+        UsageError: The model's opset is below 18.
+    """
+    opset = model.opset_imports[""]
+    check_detection_opset(model, opset)
+    nodes = detection_nodes(model)
+    for node in nodes:
+        _name_plugin(node, plugin)
+    for op_type in sorted({node.op_type for node in nodes}):
+        written = detection_body(op_type, form, opset)
+        model.functions[written.identifier()] = written
+        model.opset_imports[contract.DOMAIN] = contract.OP_VERSION
+    return len(nodes)
+
+
+def without_detection_nodes(model: ir.Model, form: str) -> ir.Model:
+    """Put bodies in the place of the nodes.
+
+    Args:
+        model: It is used up. Other functions stay.
+        form: "standard" or "loops".
+
+    Raises:
+        UsageError: The model's opset is below 18.
+    """
+    if not with_detection_bodies(model, form):
+        return model
+    model = InlinePass(_is_ours)(model).model
+    if not any(node.domain == contract.DOMAIN for node in model.graph):
+        model.opset_imports.pop(contract.DOMAIN, None)
+    return model
+
+
+def detection_body(op_type: str, form: str, opset: int) -> ir.Function:
+    """Give the FunctionProto's counterpart for one of the two operators.
+
+    Args:
+        op_type: The operator.
+        form: "standard" or "loops".
+        opset: The model's, 18 or newer.
+    """
+    kinds = {
+        name: ir.AttributeType.FLOAT if name in _FLOATS else ir.AttributeType.INT
+        for name in detection.ATTRIBUTES[op_type]
+    }
+    emit = _EMIT[op_type, form]
+    return function(op_type, detection.INPUTS[op_type], kinds, opset, emit)
+
+
+def _name_plugin(node: ir.Node, plugin: bool) -> None:
+    for key, value in contract.PLUGIN_ATTRIBUTES.items():
+        node.attributes.pop(key, None)
+        if plugin:
+            node.attributes[key] = ir.AttrString(key, value)
+
+
+def _is_ours(function: ir.Function) -> bool:
+    return function.domain == contract.DOMAIN and function.name in detection.INPUTS
