@@ -1,4 +1,4 @@
-"""Write the body of a function: a tape whose constants are nodes, with Loops."""
+"""Tapes that write an operator's arithmetic once: in a function's body, or in place of a node."""
 
 from __future__ import annotations
 
@@ -7,52 +7,51 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from simam_deploy.graph.tape import Tape
+from simam_deploy.graph.tape import Number, Tape, array_of
 from simam_deploy.op import contract
 
-Number = float | int | Sequence[float] | Sequence[int]
+Trip = Callable[["LoopTape", ir.Value, ir.Value], tuple[ir.Value, ir.Value | None]]
+"""Emits one trip of a Loop, given its number (int64) and what is carried; returns what is carried
+on, and whether to go on, None for always."""
 
 
-class BodyTape(Tape):
-    """A tape whose constants are nodes, since a function has no initializers."""
+class LoopTape(Tape):
+    """A tape that computes in float32 and knows Loops; where attributes come from is left open."""
 
     def __init__(self, graph: ir.Graph, node: ir.Node, opset: int, rank: int = 0) -> None:
         super().__init__(graph, node, opset, rank)
-        self._constants: dict[object, ir.Value] = {}
-
-    def constant(self, value: Number, shape: Sequence[int] = ()) -> ir.Value:
-        """Give a Constant: a float, the same in all of `shape`, or an int64; or a vector."""
-        content = tuple(value) if isinstance(value, Sequence) else value
-        key = repr(content), tuple(shape)
-        if key not in self._constants:
-            first = content[0] if isinstance(content, tuple) else content
-            dtype = np.float32 if isinstance(first, float) else np.int64
-            array = np.full(shape, content, dtype) if shape else np.array(content, dtype)
-            self._constants[key] = self.op("Constant", attributes={"value": ir.tensor(array)})
-        return self._constants[key]
+        self.dtype = ir.DataType.FLOAT
+        self._node = node
 
     def attribute(self, name: str, kind: ir.AttributeType = ir.AttributeType.FLOAT) -> ir.Value:
-        """Append a Constant that holds the calling node's attribute of that name, a scalar."""
-        key = {ir.AttributeType.FLOAT: "value_float", ir.AttributeType.INT: "value_int"}[kind]
-        return self.op("Constant", attributes={key: ir.RefAttr(key, name, kind)})
+        """Give the operator's attribute of that name, a scalar."""
+        raise NotImplementedError
+
+    def passed_on(self, name: str, own: str) -> ir.Attr:
+        """Give an attribute `name`, of type INT, for a node here: the operator's `own`."""
+        raise NotImplementedError
 
     def since(self, opset: int) -> bool:
-        """Tell whether the body's opset is that one or newer."""
+        """Tell whether the opset is that one or newer."""
         return self._opset >= opset
 
-    def loop(
-        self,
-        trips: ir.Value,
-        start: ir.Value,
-        step: Callable[[BodyTape, ir.Value, ir.Value], tuple[ir.Value, ir.Value | None]],
-    ) -> ir.Value:
+    def wide(self, x: ir.Value) -> ir.Value:
+        """Emit x in float32."""
+        return self.cast(x, self.dtype)
+
+    def like(self, y: ir.Value, x: ir.Value) -> ir.Value:
+        """Emit y, of the tape's dtype, in that of x."""
+        if x.dtype is None:
+            return self.op("CastLike", y, x)
+        return y if x.dtype == self.dtype else self.op("Cast", y, attributes={"to": x.dtype})
+
+    def loop(self, trips: ir.Value, start: ir.Value, trip: Trip) -> ir.Value:
         """Append a Loop that carries one value of the tape's dtype.
 
         Args:
             trips: How often at most, an int64 scalar.
             start: What is carried into the first trip.
-            step: Emits one trip, given the number of the trip (int64) and what is carried; returns
-                what is carried on, and whether to go on, None for always.
+            trip: What is done in each.
         """
         count = sum(node.op_type == "Loop" for node in self._nodes)
         inside = f"{self._output}/Loop_{count}"
@@ -64,7 +63,7 @@ class BodyTape(Tape):
         number.shape = go.shape = ir.Shape([])
         marker = ir.node("Loop", [], outputs=[ir.Value(name=inside)], name=inside)
         tape = BodyTape(self._graph, marker, self._opset, self._rank)
-        result, onward = step(tape, number, carried)
+        result, onward = trip(tape, number, carried)
         onward = tape.op("Identity", go) if onward is None else onward
         onward.type, result.type = go.type, carried.type
         body = ir.Graph([number, go, carried], [onward, result], nodes=tape._nodes, name="trip")
@@ -72,6 +71,45 @@ class BodyTape(Tape):
 
     def _true(self) -> ir.Value:
         return self.op("Constant", attributes={"value": ir.tensor(np.array(True))})
+
+
+class BodyTape(LoopTape):
+    """A tape whose constants are nodes, since a function has no initializers."""
+
+    def __init__(self, graph: ir.Graph, node: ir.Node, opset: int, rank: int = 0) -> None:
+        super().__init__(graph, node, opset, rank)
+        self._constants: dict[object, ir.Value] = {}
+
+    def constant(self, value: Number, shape: Sequence[int] = ()) -> ir.Value:
+        """Give a Constant; arguments are those of `Tape.constant`."""
+        key = repr(value), tuple(shape)
+        if key not in self._constants:
+            tensor = ir.tensor(array_of(value, shape, self.dtype))
+            self._constants[key] = self.op("Constant", attributes={"value": tensor})
+        return self._constants[key]
+
+    def attribute(self, name: str, kind: ir.AttributeType = ir.AttributeType.FLOAT) -> ir.Value:
+        """Append a Constant that holds the calling node's attribute of that name, a scalar."""
+        key = {ir.AttributeType.FLOAT: "value_float", ir.AttributeType.INT: "value_int"}[kind]
+        return self.op("Constant", attributes={key: ir.RefAttr(key, name, kind)})
+
+    def passed_on(self, name: str, own: str) -> ir.Attr:
+        """Refer to the calling node's attribute."""
+        return ir.RefAttr(name, own, ir.AttributeType.INT)
+
+
+class SiteTape(LoopTape):
+    """A tape that writes in place of one node, whose attributes are known."""
+
+    def attribute(self, name: str, kind: ir.AttributeType = ir.AttributeType.FLOAT) -> ir.Value:
+        """Give an initializer."""
+        attribute = self._node.attributes[name]
+        is_float = kind == ir.AttributeType.FLOAT
+        return self.constant(attribute.as_float() if is_float else attribute.as_int())
+
+    def passed_on(self, name: str, own: str) -> ir.Attr:
+        """Give the node's number."""
+        return ir.AttrInt64(name, self._node.attributes[own].as_int())
 
 
 def function(

@@ -74,7 +74,7 @@ def for_runtime(
     if lowering in WITH_FUNCTIONS:
         with_detection_bodies(model, STANDARD, lowering == "plugin")
     else:
-        model = without_detection_nodes(model, STANDARD)
+        without_detection_nodes(model, STANDARD)
     lower_opset(model, opset)
     if simplify:
         model = run_onnxsim(model)
@@ -86,11 +86,11 @@ def for_runtime(
     return model
 
 
-def for_engine(model: ir.Model, lowering: str | None, form: str, plugin: bool) -> ir.Model:
-    """Turn a graph with one node per SimAM into the one that TensorRT builds.
+def for_engine(model: ir.Model, lowering: str | None, form: str, plugin: bool) -> None:
+    """Turn a graph with one node per SimAM into the one that TensorRT builds, in place.
 
     Args:
-        model: In the opset that it has; it is used up.
+        model: In the opset that it has.
         lowering: A key of `LOWERINGS`; None where there is no SimAM.
         form: How a detector's operators are written, by what the engine has (`graph.detect`).
         plugin: Whether their nodes stay, for the plugin; the form is their bodies' then.
@@ -106,9 +106,8 @@ def for_engine(model: ir.Model, lowering: str | None, form: str, plugin: bool) -
     if plugin:
         with_detection_bodies(model, form, plugin)
     else:
-        model = without_detection_nodes(model, form)
+        without_detection_nodes(model, form)
     tidy(model)
-    return model
 
 
 def plain(model: ir.Model) -> ir.Model:
@@ -119,7 +118,7 @@ def plain(model: ir.Model) -> ir.Model:
             What no output is computed from is taken out: a SimAM that is left aside is none.
     """
     LOWERINGS["portable"](model)
-    model = without_detection_nodes(model, STANDARD)
+    without_detection_nodes(model, STANDARD)
     if model.functions:
         model = InlinePass()(model).model
     RemoveUnusedNodesPass()(model)

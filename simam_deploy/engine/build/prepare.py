@@ -75,7 +75,7 @@ def prepare_graph(
     facts |= _site_facts(model, facts)
     facts["notes"] = [*mends, *caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
     lowering = _lowering(model, plugin)
-    model = for_engine(model, lowering, form, plugin)
+    for_engine(model, lowering, form, plugin)
     facts["lowering"] = lowering or str(facts["lowering"])
     write_model(model, file)
     return facts

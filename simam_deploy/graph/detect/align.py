@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from simam_deploy.graph.body_tape import BodyTape
+from simam_deploy.graph.body_tape import LoopTape
 from simam_deploy.graph.detect.rois import level_of
 from simam_deploy.op.detection import STRIDES
 
@@ -19,7 +19,7 @@ _ELSEWHERE = -65536.0
 """Pixels of the image: 2048 cells of the coarsest map outside of it."""
 
 
-def by_roi_align(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
+def by_roi_align(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Value:
     """Emit y, (N*R, C, S, S), of the operator's inputs."""
     rois, *maps = inputs
     level, solid = level_of(tape, rois)
@@ -29,12 +29,12 @@ def by_roi_align(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
         mine = tape.op("And", solid, tape.op("Equal", level, tape.constant(index)))
         own = tape.op("Where", mine, rois, _ELSEWHERE)
         rows = tape.op("Reshape", own, tape.constant([-1, 4]))
-        wide = tape.op("Cast", x, attributes={"to": tape.dtype})
-        parts.append(tape.op("RoiAlign", wide, rows, images, attributes=_attributes(stride)))
-    return tape.op("CastLike", tape.op("Sum", *parts), maps[0])
+        wide = tape.wide(x)
+        parts.append(tape.op("RoiAlign", wide, rows, images, attributes=_attributes(tape, stride)))
+    return tape.like(tape.op("Sum", *parts), maps[0])
 
 
-def _images(tape: BodyTape, rois: ir.Value) -> ir.Value:
+def _images(tape: LoopTape, rois: ir.Value) -> ir.Value:
     """Emit which image of the batch each of N*R rows is of."""
     sizes = tape.op("Shape", rois, attributes={"start": 0, "end": 2})
     batch = tape.op("Gather", sizes, tape.constant(0))
@@ -43,13 +43,12 @@ def _images(tape: BodyTape, rois: ir.Value) -> ir.Value:
     return tape.op("Reshape", spread, tape.constant([-1]))
 
 
-def _attributes(stride: int) -> dict[str, object]:
+def _attributes(tape: LoopTape, stride: int) -> dict[str, object]:
     """Give RoiAlign's attributes, all of them: OpenVINO has another default for one."""
     names = {"output_height": "output_size", "output_width": "output_size"}
     names["sampling_ratio"] = "sampling_ratio"
-    referred = {ours: ir.RefAttr(ours, its, ir.AttributeType.INT) for ours, its in names.items()}
     return {
-        **referred,
+        **{name: tape.passed_on(name, own) for name, own in names.items()},
         "mode": "avg",
         "coordinate_transformation_mode": "half_pixel",
         "spatial_scale": 1 / stride,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from simam_deploy.graph.body_tape import BodyTape
+from simam_deploy.graph.body_tape import LoopTape
 from simam_deploy.graph.detect.rois import column, level_of
 from simam_deploy.op.detection import STRIDES
 
@@ -60,7 +60,7 @@ class _Axis:
     whole: ir.Value
 
 
-def by_grid_samples(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
+def by_grid_samples(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Value:
     """Emit y, (N*R, C, S, S), of the operator's inputs."""
     rois, *maps = inputs
     level, solid = level_of(tape, rois)
@@ -73,7 +73,7 @@ def by_grid_samples(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
     share = tape.op("Div", 1.0, tape.op("Max", count, 1.0))
     shapes = _Shapes(tape, rois, maps[0], bins)
 
-    def trip(inner: BodyTape, index: ir.Value, so_far: ir.Value) -> tuple[ir.Value, None]:
+    def trip(inner: LoopTape, index: ir.Value, so_far: ir.Value) -> tuple[ir.Value, None]:
         k = inner.op("Cast", index, attributes={"to": inner.dtype})
         whole = inner.op("Max", columns.samples, 1.0)
         row = inner.op("Floor", inner.op("Div", inner.op("Add", k, 0.5), whole))
@@ -88,10 +88,10 @@ def by_grid_samples(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
     most = tape.op("ReduceMax", count, attributes={"keepdims": 0})
     trips = tape.op("Cast", most, attributes={"to": ir.DataType.INT64})
     total = tape.loop(trips, tape.op("Expand", 0.0, shapes.of_sum), trip)
-    return tape.op("CastLike", shapes.rows_first(tape, total), maps[0])
+    return tape.like(shapes.rows_first(tape, total), maps[0])
 
 
-def _atlas(tape: BodyTape, maps: Sequence[ir.Value]) -> _Atlas:
+def _atlas(tape: LoopTape, maps: Sequence[ir.Value]) -> _Atlas:
     """Emit the maps below each other, padded on the right to the widest."""
     heights, widths = ([_size(tape, x, axis) for x in maps] for axis in (2, 3))
     widest = tape.op("Max", *widths)
@@ -102,30 +102,30 @@ def _atlas(tape: BodyTape, maps: Sequence[ir.Value]) -> _Atlas:
     for x, width in zip(maps, widths, strict=True):
         missing = tape.op("Sub", widest, width)
         pads = tape.op("Concat", tape.constant([0] * 7), missing, attributes={"axis": 0})
-        padded.append(tape.op("Pad", tape.op("Cast", x, attributes={"to": tape.dtype}), pads))
+        padded.append(tape.op("Pad", tape.wide(x), pads))
     image = tape.op("Concat", *padded, attributes={"axis": 2})
     tables = [_numbers(tape, values) for values in (heights, widths, tops[:-1])]
     return _Atlas(image, *tables, _numbers(tape, tops[-1:]), _numbers(tape, [widest]))
 
 
-def _size(tape: BodyTape, x: ir.Value, axis: int) -> ir.Value:
+def _size(tape: LoopTape, x: ir.Value, axis: int) -> ir.Value:
     """Emit one of x's sizes, (1,) int64."""
     return tape.op("Shape", x, attributes={"start": axis, "end": axis + 1})
 
 
-def _numbers(tape: BodyTape, sizes: Sequence[ir.Value]) -> ir.Value:
+def _numbers(tape: LoopTape, sizes: Sequence[ir.Value]) -> ir.Value:
     """Emit sizes, (1,) int64 each, as one float32 vector."""
     together = tape.op("Concat", *sizes, attributes={"axis": 0})
     return tape.op("Cast", together, attributes={"to": tape.dtype})
 
 
-def _deep(tape: BodyTape, value: ir.Value) -> ir.Value:
+def _deep(tape: LoopTape, value: ir.Value) -> ir.Value:
     """Emit (N, R, 1) as (N, R, 1, 1)."""
     return tape.op("Unsqueeze", value, tape.constant([3]))
 
 
 def _axis(
-    tape: BodyTape,
+    tape: LoopTape,
     rois: ir.Value,
     axis: int,
     level: ir.Value,
@@ -163,7 +163,7 @@ def _axis(
     return _Axis(first, extent, _samples(tape, extent), of_level(sizes), top, whole)
 
 
-def _samples(tape: BodyTape, extent: ir.Value) -> ir.Value:
+def _samples(tape: LoopTape, extent: ir.Value) -> ir.Value:
     """Emit how many samples a bin has: what is asked for, or its extent rounded up."""
     asked = tape.attribute("sampling_ratio", ir.AttributeType.INT)
     asked = tape.op("Cast", asked, attributes={"to": tape.dtype})
@@ -171,7 +171,7 @@ def _samples(tape: BodyTape, extent: ir.Value) -> ir.Value:
     return tape.op("Where", tape.op("Greater", asked, 0.0), asked, adaptive)
 
 
-def _place(tape: BodyTape, axis: _Axis, index: ir.Value) -> tuple[ir.Value, ir.Value]:
+def _place(tape: LoopTape, axis: _Axis, index: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Emit where sample `index` of every bin lies in the atlas, from -1 to 1, and if it counts."""
     into = tape.op("Mul", tape.op("Add", index, 0.5), axis.bin)
     into = tape.op("Div", into, tape.op("Max", axis.samples, 1.0))
@@ -184,7 +184,7 @@ def _place(tape: BodyTape, axis: _Axis, index: ir.Value) -> tuple[ir.Value, ir.V
     return tape.op("Sub", tape.op("Div", tape.op("Add", twice, 1.0), axis.whole), 1.0), counts
 
 
-def _sampled(tape: BodyTape, image: ir.Value, grid: ir.Value) -> ir.Value:
+def _sampled(tape: LoopTape, image: ir.Value, grid: ir.Value) -> ir.Value:
     mode = "linear" if tape.since(_NAMED_LINEAR_SINCE) else "bilinear"
     attributes = {"mode": mode, "padding_mode": "border", "align_corners": 0}
     return tape.op("GridSample", image, grid, attributes=attributes)
@@ -198,7 +198,7 @@ class _Shapes:
         of_weights: The same of one channel.
     """
 
-    def __init__(self, tape: BodyTape, rois: ir.Value, x: ir.Value, bins: ir.Value) -> None:
+    def __init__(self, tape: LoopTape, rois: ir.Value, x: ir.Value, bins: ir.Value) -> None:
         self._side = tape.op("Reshape", bins, tape.constant([1]))
         self._channels = _size(tape, x, 1)
         images, number = _size(tape, rois, 0), _size(tape, rois, 1)
@@ -208,7 +208,7 @@ class _Shapes:
         self._of_bins = _joined(tape, images, number, self._side, self._side)
         self._of_grid = _joined(tape, tape.constant([0, -1]), self._side, tape.constant([2]))
 
-    def grid(self, tape: BodyTape, x: ir.Value, y: ir.Value) -> ir.Value:
+    def grid(self, tape: LoopTape, x: ir.Value, y: ir.Value) -> ir.Value:
         """Emit (N, R * S, S, 2) of positions (N, R, 1, S) and (N, R, S, 1)."""
         pair = [
             tape.op("Unsqueeze", tape.op("Expand", at, self._of_bins), tape.constant([4]))
@@ -217,7 +217,7 @@ class _Shapes:
         together = tape.op("Concat", *pair, attributes={"axis": 4})
         return tape.op("Reshape", together, self._of_grid)
 
-    def rows_first(self, tape: BodyTape, total: ir.Value) -> ir.Value:
+    def rows_first(self, tape: LoopTape, total: ir.Value) -> ir.Value:
         """Emit (N * R, C, S, S) of (N, C, R * S, S)."""
         shape = _joined(tape, tape.constant([0, 0, -1]), self._side, self._side)
         parted = tape.op("Reshape", total, shape)
@@ -226,5 +226,5 @@ class _Shapes:
         return tape.op("Reshape", turned, rows)
 
 
-def _joined(tape: BodyTape, *sizes: ir.Value) -> ir.Value:
+def _joined(tape: LoopTape, *sizes: ir.Value) -> ir.Value:
     return tape.op("Concat", *sizes, attributes={"axis": 0})

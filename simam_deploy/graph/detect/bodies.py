@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass
 
-from simam_deploy.graph.body_tape import BodyTape, function
+from simam_deploy.graph.body_tape import LoopTape, SiteTape, function
 from simam_deploy.graph.detect import LOOPS, STANDARD
 from simam_deploy.graph.detect.align import by_roi_align
 from simam_deploy.graph.detect.align_loop import by_grid_samples
 from simam_deploy.graph.detect.nms import by_non_max_suppression
 from simam_deploy.graph.detect.nms_loop import by_rounds
 from simam_deploy.graph.detect.nodes import check_detection_opset, detection_nodes
+from simam_deploy.graph.lower.expand import forget_unused
 from simam_deploy.op import contract, detection
 
-Emit = Callable[[BodyTape, Sequence[ir.Value]], ir.Value]
+Emit = Callable[[LoopTape, Sequence[ir.Value]], ir.Value]
 
 _EMIT: Mapping[tuple[str, str], Emit] = {
     (detection.ALIGN_OP_TYPE, STANDARD): by_roi_align,
@@ -53,22 +53,28 @@ def with_detection_bodies(model: ir.Model, form: str, plugin: bool = False) -> i
     return len(nodes)
 
 
-def without_detection_nodes(model: ir.Model, form: str) -> ir.Model:
-    """Put bodies in the place of the nodes.
+def without_detection_nodes(model: ir.Model, form: str) -> int:
+    """Write plain ops where the nodes are; the model is changed in place.
 
     Args:
-        model: It is used up. Other functions stay.
+        model: The model.
         form: "standard" or "loops".
+
+    Returns:
+        How many nodes were replaced.
 
     Raises:
         UsageError: The model's opset is below 18.
     """
-    if not with_detection_bodies(model, form):
-        return model
-    model = InlinePass(_is_ours)(model).model
-    if not any(node.domain == contract.DOMAIN for node in model.graph):
-        model.opset_imports.pop(contract.DOMAIN, None)
-    return model
+    opset = model.opset_imports[""]
+    check_detection_opset(model, opset)
+    nodes = detection_nodes(model)
+    for node in nodes:
+        tape = SiteTape(model.graph, node, opset)
+        inputs = [value for value in node.inputs if value is not None]
+        tape.replace(node, _EMIT[node.op_type, form](tape, inputs))
+    forget_unused(model)
+    return len(nodes)
 
 
 def detection_body(op_type: str, form: str, opset: int) -> ir.Function:
@@ -92,7 +98,3 @@ def _name_plugin(node: ir.Node, plugin: bool) -> None:
         node.attributes.pop(key, None)
         if plugin:
             node.attributes[key] = ir.AttrString(key, value)
-
-
-def _is_ours(function: ir.Function) -> bool:
-    return function.domain == contract.DOMAIN and function.name in detection.INPUTS

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from simam_deploy.graph.body_tape import BodyTape
+from simam_deploy.graph.body_tape import LoopTape
 from simam_deploy.op.detection import NOTHING
 
 
-def by_non_max_suppression(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
+def by_non_max_suppression(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Value:
     """Emit kept, (B, M), of the operator's inputs."""
     boxes, scores, groups = inputs
     low, high = (
@@ -38,7 +38,7 @@ def by_non_max_suppression(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Val
     return tape.op("Where", tape.op("Greater", flags, 0.5), scores, NOTHING)
 
 
-def _by_group(tape: BodyTape, scores: ir.Value, groups: ir.Value) -> ir.Value:
+def _by_group(tape: LoopTape, scores: ir.Value, groups: ir.Value) -> ir.Value:
     """Emit the scores (B, G, M): a row a group, `NOTHING` where a box is of another."""
     number = tape.attribute("num_groups", ir.AttributeType.INT)
     order = tape.op("Range", tape.constant(0), number, tape.constant(1))

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from simam_deploy.graph.body_tape import BodyTape
+from simam_deploy.graph.body_tape import LoopTape
 from simam_deploy.graph.detect.rois import column, sides
 from simam_deploy.op.detection import NOTHING
 
@@ -24,7 +24,7 @@ _TINY = float(np.finfo(np.float32).tiny)
 """For the union of two boxes without an area, whose intersection is 0."""
 
 
-def by_rounds(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
+def by_rounds(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Value:
     """Emit kept, (B, M), of the operator's inputs."""
     boxes, *rest = inputs
     scores, groups = (tape.op("Unsqueeze", v, tape.constant([2])) for v in rest)
@@ -34,7 +34,7 @@ def by_rounds(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
     valid = tape.op("Greater", scores, NOTHING)
     valid = tape.op("Cast", valid, attributes={"to": tape.dtype})
 
-    def trip(inner: BodyTape, _: ir.Value, keep: ir.Value) -> tuple[ir.Value, ir.Value]:
+    def trip(inner: LoopTape, _: ir.Value, keep: ir.Value) -> tuple[ir.Value, ir.Value]:
         free = inner.op("Less", inner.op("MatMul", matrix, keep), 0.5)
         free = inner.op("Cast", free, attributes={"to": inner.dtype})
         settled = inner.op("Mul", free, valid)
@@ -47,17 +47,17 @@ def by_rounds(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
     return tape.op("Squeeze", kept, tape.constant([2]))
 
 
-def _row(tape: BodyTape, value: ir.Value) -> ir.Value:
+def _row(tape: LoopTape, value: ir.Value) -> ir.Value:
     """Emit (B, M, 1) as (B, 1, M)."""
     return tape.op("Transpose", value, attributes={"perm": [0, 2, 1]})
 
 
-def _number(tape: BodyTape, scores: ir.Value) -> ir.Value:
+def _number(tape: LoopTape, scores: ir.Value) -> ir.Value:
     """Emit M, an int64 scalar."""
     return tape.op("Gather", tape.op("Shape", scores), tape.constant(1))
 
 
-def _before(tape: BodyTape, scores: ir.Value) -> ir.Value:
+def _before(tape: LoopTape, scores: ir.Value) -> ir.Value:
     """Emit whether box j goes before box i: its score is higher, or equal and it stands before."""
     order = tape.op("Range", tape.constant(0), _number(tape, scores), tape.constant(1))
     place = tape.op("Reshape", order, tape.constant([1, -1, 1]))
@@ -67,7 +67,7 @@ def _before(tape: BodyTape, scores: ir.Value) -> ir.Value:
     return tape.op("Or", tape.op("Greater", theirs, scores), tied)
 
 
-def _overlap(tape: BodyTape, boxes: ir.Value) -> ir.Value:
+def _overlap(tape: LoopTape, boxes: ir.Value) -> ir.Value:
     """Emit whether boxes i and j overlap by more than iou_threshold, (B, M, M).
 
     By a division, as NonMaxSuppression and mmcv have it: a pair at exactly the threshold is then
@@ -80,7 +80,7 @@ def _overlap(tape: BodyTape, boxes: ir.Value) -> ir.Value:
     return tape.op("Greater", tape.op("Div", within, union), tape.attribute("iou_threshold"))
 
 
-def _common(tape: BodyTape, boxes: ir.Value, axis: int) -> ir.Value:
+def _common(tape: LoopTape, boxes: ir.Value, axis: int) -> ir.Value:
     """Emit what boxes i and j have in common along x (0) or y (1)."""
     low, high = column(tape, boxes, axis), column(tape, boxes, axis + 2)
     end = tape.op("Min", high, _row(tape, high))

@@ -11,9 +11,7 @@ from simam_deploy.op import contract, detection
 
 def detection_nodes(model: ir.Model) -> list[ir.Node]:
     """List the nodes of the two operators in the main graph, in its order."""
-    return [
-        n for n in model.graph if n.domain == contract.DOMAIN and n.op_type in detection.INPUTS
-    ]
+    return [n for n in model.graph if n.domain == contract.DOMAIN and n.op_type in detection.INPUTS]
 
 
 def check_detection_opset(model: ir.Model, opset: int) -> None:
@@ -40,7 +38,8 @@ def note_types(model: ir.Model) -> bool:
         Whether anything was noted.
     """
     open_ones = [n for n in detection_nodes(model) if n.outputs[0].dtype is None]
-    return any([_note(node) for node in open_ones])
+    noted = [_note(node) for node in open_ones]
+    return any(noted)
 
 
 def _note(node: ir.Node) -> bool:

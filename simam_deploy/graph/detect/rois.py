@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from simam_deploy.graph.body_tape import BodyTape
+from simam_deploy.graph.body_tape import LoopTape
 from simam_deploy.op.detection import STRIDES
 
 _LEAST = 1e-6
@@ -12,21 +12,20 @@ _LEAST = 1e-6
 _FIRST_SIZES = tuple(2.0**level for level in range(1, len(STRIDES)))
 
 
-def column(tape: BodyTape, boxes: ir.Value, index: int) -> ir.Value:
+def column(tape: LoopTape, boxes: ir.Value, index: int) -> ir.Value:
     """Emit one coordinate of boxes (N, R, 4), as (N, R, 1)."""
     return tape.op("Gather", boxes, tape.constant([index]), attributes={"axis": 2})
 
 
-def sides(tape: BodyTape, boxes: ir.Value) -> tuple[ir.Value, ir.Value]:
+def sides(tape: LoopTape, boxes: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Emit width and height of boxes (N, R, 4), (N, R, 1) each, 0 where a box is inverted."""
-    low, high = ([column(tape, boxes, i + k) for i in (0, 1)] for k in (0, 2))
     width, height = (
-        tape.op("Max", tape.op("Sub", h, l), 0.0) for l, h in zip(low, high, strict=True)
+        tape.op("Sub", column(tape, boxes, axis + 2), column(tape, boxes, axis)) for axis in (0, 1)
     )
-    return width, height
+    return tape.op("Max", width, 0.0), tape.op("Max", height, 0.0)
 
 
-def level_of(tape: BodyTape, rois: ir.Value) -> tuple[ir.Value, ir.Value]:
+def level_of(tape: LoopTape, rois: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Emit the level of each of the RoIs (N, R, 4), and whether it has an area.
 
     floor(log2(v)) is k or more exactly where v is 2^k or more: no logarithm, whose rounding
@@ -37,9 +36,7 @@ def level_of(tape: BodyTape, rois: ir.Value) -> tuple[ir.Value, ir.Value]:
     """
     area = tape.op("Mul", *sides(tape, rois))
     size = tape.op("Div", tape.op("Sqrt", area), tape.attribute("finest_scale"))
-    reached = tape.op(
-        "GreaterOrEqual", tape.op("Add", size, _LEAST), tape.constant(_FIRST_SIZES)
-    )
+    reached = tape.op("GreaterOrEqual", tape.op("Add", size, _LEAST), tape.constant(_FIRST_SIZES))
     ones = tape.op("Cast", reached, attributes={"to": tape.dtype})
     level = tape.op("ReduceSum", ones, tape.constant([2]), attributes={"keepdims": 1})
     whole = tape.op("Cast", level, attributes={"to": ir.DataType.INT64})

@@ -50,19 +50,17 @@ def expand(model: ir.Model, emit: Emit, rank: int, takes: Takes = anything) -> i
     for node in nodes:
         tape = Tape(model.graph, node, opset, rank)
         tape.replace(node, _site(tape, node, emit, sizes))
-    if not simam_nodes(model):
-        _forget_domain(model)
+    forget_unused(model)
     return len(nodes)
 
 
-def _forget_domain(model: ir.Model) -> None:
-    """Drop the bodies that no node is left to use, and the domain if it has no other nodes."""
-    left = any(node.domain == contract.DOMAIN for node in model.graph)
-    if not left:
+def forget_unused(model: ir.Model) -> None:
+    """Drop the bodies that no node of our domain is left to use, and the domain without nodes."""
+    used = {node.op_type for node in model.graph if node.domain == contract.DOMAIN}
+    for key in [k for k in model.functions if k[0] == contract.DOMAIN and k[1] not in used]:
+        del model.functions[key]
+    if not used:
         model.opset_imports.pop(contract.DOMAIN, None)
-    for key in [k for k in model.functions if k[0] == contract.DOMAIN]:
-        if not left or key[1] in contract.INPUTS:
-            del model.functions[key]
 
 
 def _site(tape: Tape, node: ir.Node, emit: Emit, sizes: Sizes) -> ir.Value:

@@ -43,6 +43,4 @@ def _model(op_type, inputs, attributes, opset, shape):
 def pyramid(height, width, channels=3, batch=1, seed=0):
     """Draw four maps of an image of that size."""
     draw = np.random.default_rng(seed).standard_normal
-    return [
-        draw((batch, channels, height // s, width // s)).astype(np.float32) for s in STRIDES
-    ]
+    return [draw((batch, channels, height // s, width // s)).astype(np.float32) for s in STRIDES]

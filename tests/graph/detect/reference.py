@@ -32,11 +32,9 @@ def one_roi(roi, maps, size, ratio, finest):
     ny, nx = (ratio, ratio) if ratio else (math.ceil(high), math.ceil(wide))
     for i in range(size):
         for j in range(size):
-            samples = [
-                sample(maps[level], y1 + (i + (a + 0.5) / ny) * high, x1 + (j + (b + 0.5) / nx) * wide)
-                for a in range(ny)
-                for b in range(nx)
-            ]
+            rows = [y1 + (i + (a + 0.5) / ny) * high for a in range(ny)]
+            columns = [x1 + (j + (b + 0.5) / nx) * wide for b in range(nx)]
+            samples = [sample(maps[level], row, column) for row in rows for column in columns]
             result[:, i, j] = np.mean(samples, axis=0)
     return result
 
