@@ -8,6 +8,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
 from simam_deploy.graph.detect import STANDARD
 from simam_deploy.graph.detect.bodies import with_detection_bodies, without_detection_nodes
+from simam_deploy.graph.detect.find import to_detection_nodes
 from simam_deploy.graph.detect.nodes import check_detection_opset
 from simam_deploy.graph.file.typed import with_shapes
 from simam_deploy.graph.lower import LOWERINGS, WITH_FUNCTIONS
@@ -22,7 +23,7 @@ from simam_deploy.op import contract
 
 
 def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
-    """Make a node of every SimAM that stands in plain ops.
+    """Make a node of every SimAM, and of a detector's operators, that stands in plain ops.
 
     Args:
         model: Anybody's graph; it is used up.
@@ -33,6 +34,7 @@ def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
     model = with_shapes(opened(model))  # n = H*W - 1 is proved by them
     findings = recognise(model)
     to_nodes(model, findings)
+    to_detection_nodes(model)
     return model, findings
 
 

@@ -72,7 +72,7 @@ def without_detection_nodes(model: ir.Model, form: str) -> int:
     for node in nodes:
         tape = SiteTape(model.graph, node, opset)
         inputs = [value for value in node.inputs if value is not None]
-        tape.replace(node, _EMIT[node.op_type, form](tape, inputs))
+        tape.replace(node, emit_of(node.op_type, form)(tape, inputs))
     forget_unused(model)
     return len(nodes)
 
@@ -85,12 +85,21 @@ def detection_body(op_type: str, form: str, opset: int) -> ir.Function:
         form: "standard" or "loops".
         opset: The model's, 18 or newer.
     """
-    kinds = {
+    names, emit = detection.INPUTS[op_type], emit_of(op_type, form)
+    return function(op_type, names, kinds_of(op_type), opset, emit)
+
+
+def emit_of(op_type: str, form: str) -> Emit:
+    """Give what emits an operator in a form."""
+    return _EMIT[op_type, form]
+
+
+def kinds_of(op_type: str) -> dict[str, ir.AttributeType]:
+    """Give the types of an operator's attributes by name."""
+    return {
         name: ir.AttributeType.FLOAT if name in _FLOATS else ir.AttributeType.INT
         for name in detection.ATTRIBUTES[op_type]
     }
-    emit = _EMIT[op_type, form]
-    return function(op_type, detection.INPUTS[op_type], kinds, opset, emit)
 
 
 def _name_plugin(node: ir.Node, plugin: bool) -> None:

@@ -28,8 +28,8 @@ def by_non_max_suppression(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Val
         upright,
         _by_group(tape, scores, groups),
         most,
-        tape.op("Reshape", tape.attribute("iou_threshold"), tape.constant([1])),
-        tape.constant([NOTHING]),
+        tape.attribute("iou_threshold"),
+        NOTHING,
     )
     places = tape.op("Gather", selected, tape.constant([0, 2]), attributes={"axis": 1})
     number = tape.op("Shape", places, attributes={"start": 0, "end": 1})
