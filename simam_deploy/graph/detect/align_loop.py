@@ -70,19 +70,12 @@ def by_grid_samples(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Value:
     rows = _axis(tape, rois, 1, level, (atlas.heights, atlas.tops, atlas.height), bins)
     number = tape.op("Mul", rows.samples, columns.samples)
     count = tape.op("Where", _deep(tape, solid), number, 0.0)
-    share = tape.op("Div", 1.0, tape.op("Max", count, 1.0))
     shapes = _Shapes(tape, rois, maps[0], bins)
+    samples = _Samples(tape, columns, rows, count, shapes)
 
     def trip(inner: LoopTape, index: ir.Value, so_far: ir.Value) -> tuple[ir.Value, None]:
-        k = inner.op("Cast", index, attributes={"to": inner.dtype})
-        whole = inner.op("Max", columns.samples, 1.0)
-        row = inner.op("Floor", inner.op("Div", inner.op("Add", k, 0.5), whole))
-        y, y_counts = _place(inner, rows, row)
-        x, x_counts = _place(inner, columns, inner.op("Sub", k, inner.op("Mul", row, whole)))
-        counts = inner.op("And", inner.op("And", y_counts, x_counts), inner.op("Less", k, count))
-        weight = inner.op("Mul", inner.op("Cast", counts, attributes={"to": inner.dtype}), share)
-        value = _sampled(inner, atlas.image, shapes.grid(inner, x, y))
-        weighted = inner.op("Mul", value, inner.op("Reshape", weight, shapes.of_weights))
+        grid, weight = samples.at(inner, index)
+        weighted = inner.op("Mul", _sampled(inner, atlas.image, grid), weight)
         return inner.op("Add", so_far, weighted), None
 
     most = tape.op("ReduceMax", count, attributes={"keepdims": 0})
@@ -104,8 +97,9 @@ def _atlas(tape: LoopTape, maps: Sequence[ir.Value]) -> _Atlas:
         pads = tape.op("Concat", tape.constant([0] * 7), missing, attributes={"axis": 0})
         padded.append(tape.op("Pad", tape.wide(x), pads))
     image = tape.op("Concat", *padded, attributes={"axis": 2})
-    tables = [_numbers(tape, values) for values in (heights, widths, tops[:-1])]
-    return _Atlas(image, *tables, _numbers(tape, tops[-1:]), _numbers(tape, [widest]))
+    tables = {"heights": heights, "widths": widths, "tops": tops[:-1]}
+    sizes = {"height": tops[-1:], "width": [widest]}
+    return _Atlas(image, **{name: _numbers(tape, of) for name, of in (tables | sizes).items()})
 
 
 def _size(tape: LoopTape, x: ir.Value, axis: int) -> ir.Value:
@@ -188,6 +182,38 @@ def _sampled(tape: LoopTape, image: ir.Value, grid: ir.Value) -> ir.Value:
     mode = "linear" if tape.since(_NAMED_LINEAR_SINCE) else "bilinear"
     attributes = {"mode": mode, "padding_mode": "border", "align_corners": 0}
     return tape.op("GridSample", image, grid, attributes=attributes)
+
+
+class _Samples:
+    """Where sample k of every bin lies, and what it counts.
+
+    Args:
+        tape: Where to, outside of the Loop.
+        columns: The directions.
+        rows: As well.
+        count: How many samples a bin of each RoI has, (N, R, 1, 1).
+        shapes: Of the bins.
+    """
+
+    def __init__(
+        self, tape: LoopTape, columns: _Axis, rows: _Axis, count: ir.Value, shapes: _Shapes
+    ) -> None:
+        self._columns, self._rows, self._count, self._shapes = columns, rows, count, shapes
+        self._share = tape.op("Div", 1.0, tape.op("Max", count, 1.0))
+
+    def at(self, tape: LoopTape, index: ir.Value) -> tuple[ir.Value, ir.Value]:
+        """Emit the grid (N, R * S, S, 2) and the weights (N, 1, R * S, S) of sample `index`."""
+        k = tape.op("Cast", index, attributes={"to": tape.dtype})
+        a_row = tape.op("Max", self._columns.samples, 1.0)
+        # Half a sample on: a division that rounds down by a bit still ends in the right row.
+        row = tape.op("Floor", tape.op("Div", tape.op("Add", k, 0.5), a_row))
+        y, y_counts = _place(tape, self._rows, row)
+        x, x_counts = _place(tape, self._columns, tape.op("Sub", k, tape.op("Mul", row, a_row)))
+        inside = tape.op("And", y_counts, x_counts)
+        counts = tape.op("And", inside, tape.op("Less", k, self._count))
+        weight = tape.op("Mul", tape.op("Cast", counts, attributes={"to": tape.dtype}), self._share)
+        flat = tape.op("Reshape", weight, self._shapes.of_weights)
+        return self._shapes.grid(tape, x, y), flat
 
 
 class _Shapes:

@@ -25,6 +25,9 @@ _EMIT: Mapping[tuple[str, str], Emit] = {
     (detection.NMS_OP_TYPE, LOOPS): by_rounds,
 }
 _FLOATS = {"finest_scale", "iou_threshold"}
+_ROI_ALIGN_BELOW = 22
+"""The opset whose RoiAlign, with bfloat16, ONNX Runtime 1.32 has no kernel for: not even a float's.
+From there on both forms are the Loop, which is slower on a CPU."""
 
 
 def with_detection_bodies(model: ir.Model, form: str, plugin: bool = False) -> int:
@@ -72,7 +75,7 @@ def without_detection_nodes(model: ir.Model, form: str) -> int:
     for node in nodes:
         tape = SiteTape(model.graph, node, opset)
         inputs = [value for value in node.inputs if value is not None]
-        tape.replace(node, emit_of(node.op_type, form)(tape, inputs))
+        tape.replace(node, emit_of(node.op_type, form, opset)(tape, inputs))
     forget_unused(model)
     return len(nodes)
 
@@ -85,12 +88,14 @@ def detection_body(op_type: str, form: str, opset: int) -> ir.Function:
         form: "standard" or "loops".
         opset: The model's, 18 or newer.
     """
-    names, emit = detection.INPUTS[op_type], emit_of(op_type, form)
+    names, emit = detection.INPUTS[op_type], emit_of(op_type, form, opset)
     return function(op_type, names, kinds_of(op_type), opset, emit)
 
 
-def emit_of(op_type: str, form: str) -> Emit:
-    """Give what emits an operator in a form."""
+def emit_of(op_type: str, form: str, opset: int) -> Emit:
+    """Give what emits an operator in a form at an opset."""
+    if op_type == detection.ALIGN_OP_TYPE and opset >= _ROI_ALIGN_BELOW:
+        form = LOOPS
     return _EMIT[op_type, form]
 
 

@@ -30,6 +30,7 @@ _KINDS = (
 """Operators, by the dtype of their result."""
 _OPEN = "attribute"
 """Marks a pattern's value that stands for an attribute of that name."""
+_MOST_GROUPS = 65536
 
 
 def to_detection_nodes(model: ir.Model) -> int:
@@ -101,7 +102,7 @@ class _Pattern:
         node = ir.node(op_type, self.inputs, outputs=[ir.Value(name="y", type=kind)], name="y")
         graph = ir.Graph(self.inputs, node.outputs, nodes=[node], opset_imports={"": opset})
         tape = _OpenTape(graph, node, opset)
-        tape.replace(node, emit_of(op_type, STANDARD)(tape, self.inputs))
+        tape.replace(node, emit_of(op_type, STANDARD, opset)(tape, self.inputs))
         self._last = graph[-1]
 
     def find(self, last: ir.Node) -> _Match | None:
@@ -134,11 +135,13 @@ class _Match:
         if ours in self.found:
             return self.found[ours] is theirs
         self.found[ours] = theirs
-        node, stored = ours.producer(), _array(theirs)
+        node, stored = ours.producer(), ir.convenience.get_const_tensor(theirs)
         if _OPEN in ours.metadata_props:
-            return stored is not None and stored.size == 1 and self._note(ours.name, stored.item())
+            found = _read(stored, 1)
+            return found is not None and self._note(ours.name, found.item())
         if ours.const_value is not None:
-            return stored is not None and stored.tolist() == ours.const_value.numpy().tolist()
+            found = _read(stored, ours.const_value.size)
+            return found is not None and found.tolist() == ours.const_value.numpy().tolist()
         if node is None:  # an input
             return True
         return self._same(node, theirs.producer()) if stored is None else _follows(ours)
@@ -169,11 +172,13 @@ class _Match:
     def read_groups(self) -> None:
         """Count the groups, 0, 1 and so on as (1, G, 1), where a simplifier has listed them."""
         for ours, theirs in self.found.items():
-            node = ours.producer()
-            order = _array(theirs)
-            if node is not None and node.op_type == "Reshape" and order is not None:
-                if order.tolist() == [[[i] for i in range(order.size)]]:
-                    self.numbers["num_groups"] = order.size
+            node, stored = ours.producer(), ir.convenience.get_const_tensor(theirs)
+            if node is None or node.op_type != "Reshape" or stored is None:
+                continue
+            size = min(stored.size, _MOST_GROUPS)
+            order = _read(stored, size)
+            if order is not None and order.tolist() == [[[i] for i in range(size)]]:
+                self.numbers["num_groups"] = size
 
 
 def _follows(ours: ir.Value) -> bool:
@@ -184,6 +189,6 @@ def _follows(ours: ir.Value) -> bool:
     return node.op_type == "Shape" or all(v is not None and _follows(v) for v in node.inputs)
 
 
-def _array(value: ir.Value) -> Array | None:
-    tensor = ir.convenience.get_const_tensor(value)
-    return None if tensor is None else tensor.numpy()
+def _read(tensor: ir.TensorProtocol | None, size: int) -> Array | None:
+    """Read a constant of that many elements; None where it has more or fewer, or there is none."""
+    return None if tensor is None or tensor.size != size else tensor.numpy()

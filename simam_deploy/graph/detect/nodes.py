@@ -59,5 +59,5 @@ def _aligned(node: ir.Node) -> ir.Shape:
     known = len(sizes) == 2 and all(isinstance(size, int) for size in sizes)
     size = node.attributes["output_size"].as_int()
     channels = x0[1] if x0 is not None and len(x0) == 4 else None
-    rows = sizes[0] * sizes[1] if known else None  # type: ignore[operator]
+    rows = sizes[0] * sizes[1] if known else None
     return ir.Shape([rows, channels, size, size])

@@ -10,13 +10,37 @@ FINEST = 56.0
 
 
 def align_model(shapes, number, size=7, ratio=0, finest=FINEST, opset=18, dtype="FLOAT"):
-    """One MultilevelRoIAlign of maps of these shapes; a string is a free size."""
-    kind = ir.TensorType(ir.DataType[dtype])
+    """One MultilevelRoIAlign of maps of these shapes; a string is a free size.
+
+    Maps of another dtype than float32 are cast to it, and the result back.
+    """
     rois = ir.val("rois", ir.DataType.FLOAT, [shapes[0][0], number, 4])
-    maps = [ir.Value(name=f"x{i}", type=kind, shape=ir.Shape(s)) for i, s in enumerate(shapes)]
+    maps = [ir.val(f"x{i}", ir.DataType.FLOAT, shape) for i, shape in enumerate(shapes)]
     attributes = {"output_size": size, "sampling_ratio": ratio, "finest_scale": float(finest)}
-    shape = ir.Shape([None, shapes[0][1], size, size])
-    return _model(detection.ALIGN_OP_TYPE, [rois, *maps], attributes, opset, shape)
+    graph = _model(
+        detection.ALIGN_OP_TYPE,
+        [rois, *maps],
+        attributes,
+        opset,
+        ir.Shape([None, shapes[0][1], size, size]),
+    )
+    if dtype != "FLOAT":
+        _cast(graph.graph, ir.DataType[dtype])
+    return graph
+
+
+def _cast(graph, dtype):
+    (node,) = list(graph)
+    kind = ir.TensorType(dtype)
+    for i, x in enumerate(node.inputs[1:], 1):
+        half = ir.Value(name=f"{x.name}/half", type=kind, shape=x.shape)
+        graph.insert_before(node, ir.node("Cast", [x], {"to": dtype}, outputs=[half]))
+        node.replace_input_with(i, half)
+    (y,) = node.outputs
+    out = ir.Value(name=y.name, type=y.type, shape=y.shape)
+    y.name, y.type = "half", kind
+    graph.append(ir.node("Cast", [y], {"to": ir.DataType.FLOAT}, outputs=[out]))
+    graph.outputs[0] = out
 
 
 def nms_model(batch, number, threshold=0.5, groups=1, opset=18):
