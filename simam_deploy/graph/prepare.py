@@ -6,8 +6,12 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
+from simam_deploy.graph.detect import STANDARD
+from simam_deploy.graph.detect.bodies import with_detection_bodies, without_detection_nodes
+from simam_deploy.graph.detect.find import to_detection_nodes
+from simam_deploy.graph.detect.nodes import check_detection_opset
 from simam_deploy.graph.file.typed import with_shapes
-from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.graph.lower import LOWERINGS, WITH_FUNCTIONS
 from simam_deploy.graph.lower.flat import lower_flat_for_engine
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
@@ -19,7 +23,7 @@ from simam_deploy.op import contract
 
 
 def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
-    """Make a node of every SimAM that stands in plain ops.
+    """Make a node of every SimAM, and of a detector's operators, that stands in plain ops.
 
     Args:
         model: Anybody's graph; it is used up.
@@ -30,6 +34,7 @@ def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
     model = with_shapes(opened(model))  # n = H*W - 1 is proved by them
     findings = recognise(model)
     to_nodes(model, findings)
+    to_detection_nodes(model)
     return model, findings
 
 
@@ -49,6 +54,8 @@ def for_runtime(
 ) -> ir.Model:
     """Turn a graph with one node per SimAM into the one that is written.
 
+    A detector's operators are written in ONNX's own ops, or keep their nodes where SimAM does.
+
     Args:
         model: The traced graph; it is used up.
         opset: Version of the default domain of the result, at most the model's.
@@ -62,9 +69,14 @@ def for_runtime(
         UsageError: A node cannot be written in that opset, or a site not in that lowering.
         InputError: onnx-simplifier failed.
     """
+    check_detection_opset(model, opset)
     forget_origin(model)
     fold_bn(model)
     LOWERINGS[lowering](model)
+    if lowering in WITH_FUNCTIONS:
+        with_detection_bodies(model, STANDARD, lowering == "plugin")
+    else:
+        without_detection_nodes(model, STANDARD)
     lower_opset(model, opset)
     if simplify:
         model = run_onnxsim(model)
@@ -76,18 +88,27 @@ def for_runtime(
     return model
 
 
-def for_engine(model: ir.Model, lowering: str | None) -> None:
+def for_engine(model: ir.Model, lowering: str | None, form: str, plugin: bool) -> None:
     """Turn a graph with one node per SimAM into the one that TensorRT builds, in place.
 
     Args:
         model: In the opset that it has.
         lowering: A key of `LOWERINGS`; None where there is no SimAM.
+        form: How a detector's operators are written, by what the engine has (`graph.detect`).
+        plugin: Whether their nodes stay, for the plugin; the form is their bodies' then.
+
+    Raises:
+        UsageError: A detector's opset is below 18.
     """
     fold_bn(model)
     if lowering == "flat":
         lower_flat_for_engine(model)
     elif lowering is not None:
         LOWERINGS[lowering](model)
+    if plugin:
+        with_detection_bodies(model, form, plugin)
+    else:
+        without_detection_nodes(model, form)
     tidy(model)
 
 
@@ -95,10 +116,11 @@ def plain(model: ir.Model) -> ir.Model:
     """Turn any file's graph into one that can be looked into: plain ops, shapes and types known.
 
     Args:
-        model: It is used up; SimAM nodes, whatever body they have, are written out. What no output
-            is computed from is taken out: a SimAM that is left aside is none.
+        model: It is used up; nodes of our own domain, whatever body they have, are written out.
+            What no output is computed from is taken out: a SimAM that is left aside is none.
     """
     LOWERINGS["portable"](model)
+    without_detection_nodes(model, STANDARD)
     if model.functions:
         model = InlinePass()(model).model
     RemoveUnusedNodesPass()(model)

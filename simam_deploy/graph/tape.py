@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from simam_deploy.graph.sites import dims
@@ -17,6 +18,10 @@ SHAPE_SLICES_SINCE = 15
 
 Scalar = float | ir.Value
 """A number that is known now, or a value of one element that the graph will know."""
+
+
+Number = float | int | Sequence[int] | Sequence[float]
+"""What a constant is made of: floats become the tape's dtype, others int64."""
 
 
 class Tape:
@@ -104,14 +109,10 @@ class Tape:
         y.shape, y.type = x.shape, ir.TensorType(dtype)
         return y
 
-    def constant(self, value: float | Sequence[int], shape: Sequence[int] = ()) -> ir.Value:
-        """Give an initializer: a float, the same in all of `shape`, or a vector of int64."""
-        if isinstance(value, float):
-            array = np.full(shape, value, self.dtype.numpy())
-        else:
-            array = np.asarray(value, dtype=np.int64)
-        content = value if isinstance(value, float) else "_".join(map(str, value))
-        name = "_".join(["const", str(array.dtype), str(content), *map(str, shape)])
+    def constant(self, value: Number, shape: Sequence[int] = ()) -> ir.Value:
+        """Give an initializer: a float, the same in all of `shape`, an int64, or a vector."""
+        array = array_of(value, shape, self.dtype)
+        name = "_".join(["const", str(array.dtype), _content(value), *map(str, shape)])
         if name not in self._graph.initializers:
             self._graph.register_initializer(ir.val(name, const_value=ir.tensor(array, name=name)))
         return self._graph.initializers[name]
@@ -123,3 +124,19 @@ class Tape:
         ir.convenience.replace_nodes_and_values(
             self._graph, node, [node], self._nodes, [old], [output]
         )
+
+
+def array_of(value: Number, shape: Sequence[int], dtype: ir.DataType) -> npt.NDArray[Any]:
+    """Give a constant's array; `shape` is that of a number, a vector has its own."""
+    first = value[0] if isinstance(value, Sequence) else value
+    kind = dtype.numpy() if isinstance(first, float) else np.dtype(np.int64)
+    return np.asarray(value, kind) if isinstance(value, Sequence) else np.full(shape, value, kind)
+
+
+def _content(value: Number) -> str:
+    """Tell constants apart: a float from a vector of it, and so on."""
+    if isinstance(value, float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value}_alone"
+    return "_".join(map(str, value)) + ("_each" if isinstance(value[0], float) else "")

@@ -199,7 +199,7 @@ def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineA
     job.progress("preparing the graph")
     batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
     with explained(job.target):
-        facts = prepare_graph(onnx, graph, plugin is not None, batch)
+        facts = prepare_graph(onnx, graph, plugin is not None, batch, job.flavour.detection)
         source = read_model(onnx)
         facts = add_metadata(facts, source.metadata_props, *interface(source))
     if batch is not None:

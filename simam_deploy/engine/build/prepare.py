@@ -17,6 +17,7 @@ import onnx_ir as ir
 from simam_deploy.core.caveats import caveats
 from simam_deploy.core.onnx_metadata import split_metadata, stated_facts
 from simam_deploy.errors import UsageError
+from simam_deploy.graph.detect import STANDARD
 from simam_deploy.graph.file.interface import check_interface
 from simam_deploy.graph.file.read import mended, read_model
 from simam_deploy.graph.file.write import write_model
@@ -45,15 +46,16 @@ _MOST_METADATA = 2**20
 
 
 def prepare_graph(
-    source: Path, file: Path, plugin: bool, batch: int | None = None
+    source: Path, file: Path, plugin: bool, batch: int | None = None, form: str = STANDARD
 ) -> dict[str, Any]:
     """Write `file`, the graph to build, from the .onnx `source`.
 
     Args:
         source: Any .onnx, ours or not.
         file: Where the graph goes.
-        plugin: Whether SimAM becomes nodes for the plugin.
+        plugin: Whether SimAM, and a detector's operators, become nodes for the plugin.
         batch: What a batch that is free by name alone is fixed at.
+        form: How a detector's operators are written otherwise.
 
     Returns:
         What a manifest says of it: precision, lowering, simam_sites, e_lambda, notes and others.
@@ -73,7 +75,7 @@ def prepare_graph(
     facts |= _site_facts(model, facts)
     facts["notes"] = [*mends, *caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
     lowering = _lowering(model, plugin)
-    for_engine(model, lowering)
+    for_engine(model, lowering, form, plugin)
     facts["lowering"] = lowering or str(facts["lowering"])
     write_model(model, file)
     return facts

@@ -25,6 +25,7 @@ class Flavour(Protocol):
         below: First that is not.
         install: How to get it.
         builds_ahead: Whether it builds without a GPU.
+        detection: The form that it takes a detector's operators in (`graph.detect`).
     """
 
     name: str
@@ -34,6 +35,7 @@ class Flavour(Protocol):
     below: tuple[int, int]
     install: str
     builds_ahead: bool
+    detection: str
 
     def check(self, request: BuildRequest) -> None:
         """Refuse, before any work, what this flavour cannot do.

@@ -6,6 +6,7 @@ from typing import Any
 
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import UsageError
+from simam_deploy.graph.detect import STANDARD
 
 AMPERE_PLUS = "ampere+"
 """TensorRT's hardware compatibility level for one plan on every GPU from sm80 on."""
@@ -26,6 +27,7 @@ class TensorRT:
     below = (12, 0)
     install = "pip install 'simam-deploy[tensorrt-cu13]' (or tensorrt-cu12, by the driver's CUDA)"
     builds_ahead = False
+    detection = STANDARD
 
     def check(self, request: BuildRequest) -> None:
         """Refuse targets other than this machine's GPU, or all from sm80 on.

@@ -9,6 +9,7 @@ from typing import Any
 
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.errors import UsageError
+from simam_deploy.graph.detect import LOOPS
 
 _LIBRARY = "libtensorrt_rtx.so"
 
@@ -23,6 +24,7 @@ class TensorRTRTX:
     below = (2, 0)
     install = "pip install 'simam-deploy[rtx]'"
     builds_ahead = True
+    detection = LOOPS
 
     def check(self, request: BuildRequest) -> None:
         """Refuse a timing cache, which the library ignores.

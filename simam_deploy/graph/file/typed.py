@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from simam_deploy.errors import InputError
+from simam_deploy.graph.detect.nodes import note_types
 from simam_deploy.graph.file.weights import without_weights
 
 
@@ -28,6 +29,8 @@ def typed(model: ir.Model) -> ir.Model:
 def with_types(model: ir.Model) -> ir.Model:
     """Infer what types are missing as far as ONNX can, which knows no ops of other domains.
 
+    A detector's operators are known here, by their contract.
+
     Returns:
         The model, or a new one over the same weights; `model` is used up.
     """
@@ -40,7 +43,10 @@ def with_shapes(model: ir.Model) -> ir.Model:
     Returns:
         A new model over the same weights; `model` is used up.
     """
-    return without_weights(model, onnx.shape_inference.infer_shapes)
+    model = without_weights(model, onnx.shape_inference.infer_shapes)
+    while note_types(model):  # what is behind an operator follows from it
+        model = without_weights(model, onnx.shape_inference.infer_shapes)
+    return model
 
 
 def check_typed(model: ir.Model) -> None:

@@ -50,16 +50,17 @@ def expand(model: ir.Model, emit: Emit, rank: int, takes: Takes = anything) -> i
     for node in nodes:
         tape = Tape(model.graph, node, opset, rank)
         tape.replace(node, _site(tape, node, emit, sizes))
-    if not simam_nodes(model):
-        _forget_domain(model)
+    forget_unused(model)
     return len(nodes)
 
 
-def _forget_domain(model: ir.Model) -> None:
-    """Drop the operator's domain and bodies, which nothing is left to use."""
-    model.opset_imports.pop(contract.DOMAIN, None)
-    for identifier in [i for i in model.functions if i[0] == contract.DOMAIN]:
-        del model.functions[identifier]
+def forget_unused(model: ir.Model) -> None:
+    """Drop the bodies that no node of our domain is left to use, and the domain without nodes."""
+    used = {node.op_type for node in model.graph if node.domain == contract.DOMAIN}
+    for key in [k for k in model.functions if k[0] == contract.DOMAIN and k[1] not in used]:
+        del model.functions[key]
+    if not used:
+        model.opset_imports.pop(contract.DOMAIN, None)
 
 
 def _site(tape: Tape, node: ir.Node, emit: Emit, sizes: Sizes) -> ir.Value:

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.errors import UsageError
+from simam_deploy.graph.body_tape import BodyTape, function
 from simam_deploy.graph.lower import FUNCTIONS_SINCE
 from simam_deploy.graph.lower.expand import add_epilogue, dynamic_ratio
 from simam_deploy.graph.lower.flat import RANK as FLAT_RANK
@@ -29,7 +29,6 @@ from simam_deploy.graph.lower.nopow import nopow
 from simam_deploy.graph.lower.portable import RANK
 from simam_deploy.graph.passes.fuse_epilogue import fuse_epilogue
 from simam_deploy.graph.sites import simam_nodes
-from simam_deploy.graph.tape import Tape
 from simam_deploy.op import contract
 
 
@@ -55,8 +54,8 @@ def lower_function(model: ir.Model) -> int:
             del node.attributes[name]
     for op_type in sorted({node.op_type for node in nodes}):
         maps = [node.inputs[0] for node in nodes if node.op_type == op_type]
-        function = body(op_type, opset, all(x is not None and fits_one_run(x) for x in maps))
-        model.functions[function.identifier()] = function
+        written = body(op_type, opset, all(x is not None and fits_one_run(x) for x in maps))
+        model.functions[written.identifier()] = written
         model.opset_imports[contract.DOMAIN] = contract.OP_VERSION
     return len(nodes)
 
@@ -69,42 +68,16 @@ def body(op_type: str, opset: int, small: bool) -> ir.Function:
         opset: The model's.
         small: Whether it is only called with planes that fit one run.
     """
-    inputs = [ir.Value(name=name) for name in contract.INPUTS[op_type]]
-    node = ir.node(
-        op_type, inputs, domain=contract.DOMAIN, outputs=[ir.Value(name="y")], name=op_type
-    )
-    graph = ir.Graph(inputs, node.outputs, nodes=[node], opset_imports={"": opset})
     emit, rank = (flat, FLAT_RANK) if small else (nopow, RANK)
-    tape = _BodyTape(graph, node, opset, rank)
-    x, *rest = inputs
-    e_lambda, *clip = (tape.attribute(name) for name in contract.ATTRIBUTES[op_type])
-    y = emit(tape, tape.cast(x, tape.dtype), e_lambda, dynamic_ratio(tape, x))
-    if clip:
-        y = add_epilogue(tape, y, rest, (clip[0], clip[1]))
-    tape.replace(node, tape.op("CastLike", y, x))
     names = contract.ATTRIBUTES[op_type]
-    attributes = [ir.Attr(name, ir.AttributeType.FLOAT, None) for name in names]
-    return ir.Function(contract.DOMAIN, op_type, graph=graph, attributes=attributes)
 
+    def emit_body(tape: BodyTape, inputs: Sequence[ir.Value]) -> ir.Value:
+        x, *rest = inputs
+        e_lambda, *clip = map(tape.attribute, names)
+        y = emit(tape, tape.cast(x, tape.dtype), e_lambda, dynamic_ratio(tape, x))
+        if clip:
+            y = add_epilogue(tape, y, rest, (clip[0], clip[1]))
+        return tape.op("CastLike", y, x)
 
-class _BodyTape(Tape):
-    """A tape whose constants are nodes, since a function has no initializers."""
-
-    def __init__(self, graph: ir.Graph, node: ir.Node, opset: int, rank: int) -> None:
-        super().__init__(graph, node, opset, rank)
-        self._constants: dict[object, ir.Value] = {}
-
-    def constant(self, value: float | Sequence[int], shape: Sequence[int] = ()) -> ir.Value:
-        """Give a Constant: a float, the same in all of `shape`, or a vector of int64."""
-        content = value if isinstance(value, float) else tuple(value)
-        key = content, tuple(shape)
-        if key not in self._constants:
-            number = isinstance(value, float)
-            array = np.full(shape, value, np.float32) if number else np.array(value, np.int64)
-            self._constants[key] = self.op("Constant", attributes={"value": ir.tensor(array)})
-        return self._constants[key]
-
-    def attribute(self, name: str) -> ir.Value:
-        """Append a Constant that holds the calling node's attribute of that name."""
-        reference = ir.RefAttr("value_float", name, ir.AttributeType.FLOAT)
-        return self.op("Constant", attributes={"value_float": reference})
+    kinds = dict.fromkeys(names, ir.AttributeType.FLOAT)
+    return function(op_type, contract.INPUTS[op_type], kinds, opset, emit_body, rank)
