@@ -172,7 +172,7 @@ struct AlignBody {
     using Shared = AlignShared;
     static constexpr int kWidth = Unit::kWidth;
     static constexpr int kMaxThreads = kAlignThreads;
-    static constexpr int kMinBlocks = kWidth < 8 ? 4 : 3;  // 8 sums and 8 of a row spill at 4.
+    static constexpr int kMinBlocks = kWidth == 1 ? 4 : 3;  // Sums of a vector and a row spill at 4.
     static constexpr int kReads = 4;  // In flight.
 
     AlignParams const& params;
