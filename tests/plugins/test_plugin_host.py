@@ -14,16 +14,24 @@ from pathlib import Path
 
 import pytest
 
-from simam_deploy.op import contract
+from simam_deploy.op import contract, detection
 from simam_deploy.op.find import LIBRARIES
 
 SOURCES = Path(__file__).parents[2] / "plugins" / "simam"
 HEADERS = os.environ.get("TENSORRT_INCLUDE", "").split(os.pathsep)
-CHECKS = (
-    "bad_attributes", "capabilities", "contract", "enqueue", "formats", "good_attributes",
-    "no_logger", "other_tensors", "output_shapes", "output_types", "round_trip", "shape_change",
-    "timing_cache_id", "workspace",
-)  # fmt: skip
+CHECKS = {
+    "plugin_host": (
+        "bad_attributes", "capabilities", "contract", "enqueue", "formats", "good_attributes",
+        "no_logger", "other_tensors", "output_shapes", "output_types", "round_trip", "shape_change",
+        "timing_cache_id", "workspace",
+    ),
+    "detection_host": (
+        "align_attributes", "contract", "enqueue_align", "enqueue_nms", "formats",
+        "nms_attributes", "nms_formats", "other_tensors", "output_shapes", "output_types",
+        "round_trip", "shape_change", "timing_cache_id", "workspace",
+    ),
+}  # fmt: skip
+"""SimAM's plugins, and a detector's two."""
 FLOAT, HALF, BFLOAT16 = 0, 1, 7
 LINEAR, HWC8, HWC = 0, 2, 8
 OFFERED = {
@@ -59,20 +67,21 @@ def run(*command):
     return subprocess.run([*map(str, command)], capture_output=True, text=True)
 
 
-def checked(programs, flavour, check):
-    done = run(programs / f"plugin_host_{flavour}", check)
+def checked(programs, flavour, check, host="plugin_host"):
+    done = run(programs / f"{host}_{flavour}", check)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def test_every_check_is_run(programs):
-    assert checked(programs, "tensorrt", "--list") == list(CHECKS)
+@pytest.mark.parametrize("host", CHECKS)
+def test_every_check_is_run(programs, host):
+    assert checked(programs, "tensorrt", "--list", host) == list(CHECKS[host])
 
 
 @pytest.mark.parametrize("flavour", list(LIBRARIES))
-@pytest.mark.parametrize("check", CHECKS)
-def test_check(programs, check, flavour):
-    checked(programs, flavour, check)
+@pytest.mark.parametrize(("host", "check"), [(h, c) for h, all_ in CHECKS.items() for c in all_])
+def test_check(programs, host, check, flavour):
+    checked(programs, flavour, check, host)
 
 
 @pytest.mark.parametrize("flavour", list(LIBRARIES))
@@ -92,8 +101,26 @@ def test_the_creators_are_the_contracts_operators(programs, flavour):
 
 
 @pytest.mark.parametrize("flavour", list(LIBRARIES))
-def test_the_layouts_offered(programs, flavour):
-    lines = checked(programs, flavour, "formats")
+def test_the_creators_are_a_detectors_operators(programs, flavour):
+    kinds = {"finest_scale": "float", "iou_threshold": "float"}
+    assert checked(programs, flavour, "contract", "detection_host") == [
+        " ".join(
+            [
+                contract.DOMAIN,
+                str(contract.OP_VERSION),
+                name,
+                str(len(inputs)),
+                *(f"{a}:{kinds.get(a, 'int')}" for a in detection.ATTRIBUTES[name]),
+            ]
+        )
+        for name, inputs in detection.INPUTS.items()
+    ]
+
+
+@pytest.mark.parametrize("host", CHECKS)
+@pytest.mark.parametrize("flavour", list(LIBRARIES))
+def test_the_layouts_offered(programs, flavour, host):
+    lines = checked(programs, flavour, "formats", host)
     assert {tuple(map(int, line.split())) for line in lines} == OFFERED[flavour]
 
 
@@ -121,5 +148,21 @@ def test_the_sources_state_the_contract():
     ]
     (names,) = re.findall(r"kAttributeNames\{(.*?)\}", text)
     assert tuple(re.findall(r'"(\w+)"', names)) == contract.ATTRIBUTES[contract.RESIDUAL_OP_TYPE]
-    assert f'kNamespace = "{contract.DOMAIN}"' in text
-    assert f'kVersion = "{contract.OP_VERSION}"' in text
+    node = (SOURCES / "tensorrt" / "node.h").read_text()
+    assert f'kNamespace = "{contract.DOMAIN}"' in node
+    assert f'kVersion = "{contract.OP_VERSION}"' in node
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("align.cpp", detection.ALIGN_OP_TYPE), ("nms.cpp", detection.NMS_OP_TYPE)]
+)
+def test_the_sources_state_a_detectors_contract(file, name):
+    text = (SOURCES / "tensorrt" / file).read_text()
+    assert f'kName = "{name}"' in text
+    declared = re.findall(r'\{"(\w+)", PluginFieldType::k(\w+)32\}', text)
+    assert tuple(attribute for attribute, _ in declared) == detection.ATTRIBUTES[name]
+    reals = {attribute for attribute, kind in declared if kind == "FLOAT"}
+    assert reals <= {"finest_scale", "iou_threshold"}
+    assert "{:.9e}".format(detection.NOTHING).replace("e+38", "e+38f") in (
+        SOURCES / "detection" / "params.h"
+    ).read_text()

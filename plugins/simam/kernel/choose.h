@@ -3,13 +3,8 @@
 
 #include <cstdint>
 
+#include "element.h"
 #include "params.h"
-
-#ifdef __CUDACC__
-#define SIMAM_SHARED __host__ __device__  // By choice and bodies alike.
-#else
-#define SIMAM_SHARED
-#endif
 
 namespace simam {
 

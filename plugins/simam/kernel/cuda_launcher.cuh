@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "arguments.h"
-#include "choose.h"
 #include "cuda_thread.cuh"
 
 namespace simam {
@@ -23,7 +21,7 @@ constexpr int minBlocks() {
     return std::min(Body::kMinBlocks, kResidentThreads / Body::kMaxThreads);
 }
 
-template <class Body>
+template <class Body, class Arguments>
 __global__ void __launch_bounds__(Body::kMaxThreads, minBlocks<Body>())
     simamKernel(__grid_constant__ Arguments const arguments) {
     __shared__ typename Body::Shared shared;
@@ -34,23 +32,24 @@ struct CudaLauncher {
     static constexpr cudaError_t kSuccess = cudaSuccess;
     cudaStream_t stream;
 
-    template <class Body>
-    cudaError_t run(Choice const& choice, Arguments const& arguments) const {
+    // A grid has blocks, threads to a block and blocks to a cluster.
+    template <class Body, class Grid, class Arguments>
+    cudaError_t run(Grid const& grid, Arguments const& arguments) const {
         cudaLaunchAttribute attribute{};
         attribute.id = cudaLaunchAttributeClusterDimension;
-        attribute.val.clusterDim.x = static_cast<unsigned>(choice.cluster);
+        attribute.val.clusterDim.x = static_cast<unsigned>(grid.cluster);
         attribute.val.clusterDim.y = 1;
         attribute.val.clusterDim.z = 1;
         cudaLaunchConfig_t config{};
-        config.gridDim = gridOf(choice.blocks);
-        config.blockDim = dim3(static_cast<unsigned>(choice.threads));
+        config.gridDim = gridOf(grid.blocks);
+        config.blockDim = dim3(static_cast<unsigned>(grid.threads));
         config.stream = stream;
         config.attrs = &attribute;
-        config.numAttrs = choice.cluster > 1 ? 1 : 0;
+        config.numAttrs = grid.cluster > 1 ? 1 : 0;
         Arguments copy = arguments;
         void* pointers[] = {&copy};
-        return cudaLaunchKernelExC(&config, reinterpret_cast<void const*>(simamKernel<Body>),
-                                   pointers);
+        auto const* kernel = reinterpret_cast<void const*>(simamKernel<Body, Arguments>);
+        return cudaLaunchKernelExC(&config, kernel, pointers);
     }
 
     // x holds at most 2^31 - 1 blocks and whole clusters; bodies pass over blocks beyond the last.

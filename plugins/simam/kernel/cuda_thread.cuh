@@ -77,6 +77,20 @@ struct CudaThread {
         *to = from.value;
     }
 
+    // Device memory that neighbours read, too: through L1.
+    template <class E>
+    __device__ static void fetch(typename E::Storage const* from, Vector<E>& to) {
+        uint4 const v = __ldg(reinterpret_cast<uint4 const*>(from));
+        to.word[0] = v.x;
+        to.word[1] = v.y;
+        to.word[2] = v.z;
+        to.word[3] = v.w;
+    }
+    template <class E>
+    __device__ static void fetch(typename E::Storage const* from, Scalar<E>& to) {
+        to.value = __ldg(from);
+    }
+
     // Shared memory.
     template <class E>
     __device__ static void get(typename E::Storage const* from, Vector<E>& to) {
@@ -119,6 +133,18 @@ struct CudaThread {
 #else
         return x < low ? low : (x > high ? high : x);
 #endif
+    }
+
+    // Rounded as IEEE 754 has it and never drawn into an fma: where a result decides about
+    // something, it is the host's to the bit.
+    __device__ static float product(float a, float b) { return __fmul_rn(a, b); }
+    __device__ static float quotient(float a, float b) { return __fdiv_rn(a, b); }
+    __device__ static float squareRoot(float x) { return __fsqrt_rn(x); }
+    __device__ static float ceil(float x) { return ceilf(x); }
+
+    __device__ static uint32_t bits(float x) { return __float_as_uint(x); }
+    __device__ static int lowestBit(uint64_t word) {  // Of a word that is not 0.
+        return __ffsll(static_cast<long long>(word)) - 1;
     }
 
     __device__ static float toFloat(Float, float value) { return value; }

@@ -5,7 +5,9 @@
 
 #ifdef __CUDACC__
 #define SIMAM_BODY __device__ __forceinline__
+#define SIMAM_SHARED __host__ __device__  // By choice and bodies alike.
 #else
+#define SIMAM_SHARED
 #define SIMAM_BODY inline  // The same bodies, on the host: plugins/simam/tests.
 #endif
 

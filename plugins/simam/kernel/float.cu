@@ -13,7 +13,8 @@ cudaError_t enqueueFloat(Choice const& choice, Params const& params, void* works
 // Any kernel tells: all were compiled for the same architectures.
 cudaError_t queryClusters(bool& clusters) {
     cudaFuncAttributes attributes{};
-    auto const* kernel = reinterpret_cast<void const*>(simamKernel<PlaneByBlock<Float>>);
+    auto const* kernel =
+        reinterpret_cast<void const*>(simamKernel<PlaneByBlock<Float>, Arguments>);
     cudaError_t const status = cudaFuncGetAttributes(&attributes, kernel);
     clusters = status == cudaSuccess && attributes.ptxVersion >= 90;
     return status;

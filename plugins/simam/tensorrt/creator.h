@@ -3,15 +3,23 @@
 
 #include <NvInferRuntime.h>
 
-#include <array>
+#include <vector>
 
-#include "operators.h"
+#include "node.h"
 
 namespace simam {
 
+// An operator, as its creator needs it.
+struct Kind {
+    char const* name;
+    Attributes attributes;
+    // Throws std::exception with what is wrong about the attributes' values.
+    Node* (*make)(Values const& values);
+};
+
 class Creator final : public nvinfer1::IPluginCreatorV3One {
 public:
-    explicit Creator(Operator const& op);
+    explicit Creator(Kind kind);
     Creator(Creator const&) = delete;
     Creator& operator=(Creator const&) = delete;
 
@@ -20,14 +28,14 @@ public:
                                       nvinfer1::PluginFieldCollection const* fields,
                                       nvinfer1::TensorRTPhase phase) noexcept override;
     nvinfer1::PluginFieldCollection const* getFieldNames() noexcept override;
-    char const* getPluginName() const noexcept override { return op_.name; }
+    char const* getPluginName() const noexcept override { return kind_.name; }
     char const* getPluginVersion() const noexcept override { return kVersion; }
     char const* getPluginNamespace() const noexcept override { return kNamespace; }
 
 private:
-    Operator const& op_;  // One of kOperators.
-    std::array<nvinfer1::PluginField, kAttributeNames.size()> fields_;
-    nvinfer1::PluginFieldCollection collection_{};
+    Kind const kind_;
+    std::vector<nvinfer1::PluginField> const fields_;
+    nvinfer1::PluginFieldCollection const collection_;
 };
 
 }  // namespace simam

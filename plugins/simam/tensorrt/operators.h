@@ -1,16 +1,13 @@
 // The three operators of the contract, simam_deploy/op/contract.py: names, inputs and attributes.
 #pragma once
 
-#include <NvInferRuntime.h>
-
 #include <array>
 #include <cfloat>
 #include <cstdint>
 
-namespace simam {
+#include "fields.h"
 
-inline constexpr char const* kNamespace = "simam";
-inline constexpr char const* kVersion = "1";
+namespace simam {
 
 struct Operator {
     char const* name;
@@ -26,16 +23,17 @@ inline constexpr std::array<Operator, 3> kOperators{{
 
 enum Input : int32_t { kX, kScale, kBias, kResidual };
 
-enum Attribute : int32_t { kLambda, kClipMin, kClipMax };
+enum Index : size_t { kLambda, kClipMin, kClipMax };
 
 inline constexpr std::array<char const*, 3> kAttributeNames{"e_lambda", "clip_min", "clip_max"};
 
-// By Attribute. What an operator lacks bounds nothing.
-using Attributes = std::array<float, 3>;
-inline constexpr Attributes kUnbounded{0.0F, -FLT_MAX, FLT_MAX};
+// By Index. What an operator lacks bounds nothing.
+using Numbers = std::array<float, 3>;
+inline constexpr Numbers kUnbounded{0.0F, -FLT_MAX, FLT_MAX};
 
-// Reads an operator's attributes: each exactly once, one float32, nothing else beside them.
-// Throws std::invalid_argument with what is wrong.
-Attributes parseAttributes(Operator const& op, nvinfer1::PluginFieldCollection const* fields);
+Attributes attributesOf(Operator const& op);
+
+// Throws std::invalid_argument where a value is not what the contract wants.
+Numbers numbersOf(Values const& values);
 
 }  // namespace simam

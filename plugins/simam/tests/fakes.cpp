@@ -14,4 +14,19 @@ cudaError_t simam::launch(Params const& params, Type type, Layout layout, void* 
     return kernel.answer;
 }
 
+cudaError_t simam::launchAlign(AlignParams const& params, Type type, cudaStream_t stream) noexcept {
+    kernel.aligns.push_back({params, type, nullptr, stream});
+    return kernel.answer;
+}
+
+size_t simam::nmsWorkspaceSize(int64_t batch, int64_t boxes) noexcept {
+    return static_cast<size_t>(7 * batch * boxes);
+}
+
+cudaError_t simam::launchNms(NmsParams const& params, void* workspace,
+                             cudaStream_t stream) noexcept {
+    kernel.suppressions.push_back({params, {}, workspace, stream});
+    return kernel.answer;
+}
+
 extern "C" char const* CUDARTAPI cudaGetErrorString(cudaError_t) { return "told by the runtime"; }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "detection/detection.h"
 #include "kernel/simam.h"
 
 // Remembers errors, in order.
@@ -32,9 +33,19 @@ struct Launch {
     cudaStream_t stream;
 };
 
+template <class Params>
+struct DetectionLaunch {
+    Params params;
+    simam::Type type;  // Of the maps.
+    void* workspace;
+    cudaStream_t stream;
+};
+
 struct Kernel {
     std::vector<Launch> launches;
     std::vector<Launch> workspaces;  // With no workspace and no stream.
+    std::vector<DetectionLaunch<simam::AlignParams>> aligns;
+    std::vector<DetectionLaunch<simam::NmsParams>> suppressions;
     cudaError_t answer = cudaSuccess;
 };
 extern Kernel kernel;

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "arguments.h"
-#include "choose.h"
 #include "host_thread.h"
 
 namespace simam {
@@ -18,22 +16,22 @@ template <class Engine>
 struct HostLauncher {
     static constexpr int kSuccess = 0;
 
-    template <class Body>
-    int run(Choice const& choice, Arguments const& arguments) {
-        int64_t const clusters = std::min(choice.blocks / choice.cluster, lastCluster);
+    template <class Body, class Grid, class Arguments>
+    int run(Grid const& grid, Arguments const& arguments) {
+        int64_t const clusters = std::min(grid.blocks / grid.cluster, lastCluster);
         for (int64_t first = firstCluster; first < clusters; first += Engine::kGroup) {
             int64_t const last = std::min<int64_t>(clusters, first + Engine::kGroup);
-            runGroup<Body>(first, last, choice, arguments);
+            runGroup<Body>(first, last, grid, arguments);
         }
         return kSuccess;
     }
 
 private:
-    template <class Body>
-    static void runGroup(int64_t first, int64_t last, Choice const& choice,
+    template <class Body, class Grid, class Arguments>
+    static void runGroup(int64_t first, int64_t last, Grid const& grid,
                          Arguments const& arguments) {
-        int const size = choice.cluster;
-        int const threads = choice.threads;
+        int const size = grid.cluster;
+        int const threads = grid.threads;
         using Shared = typename Body::Shared;
         auto const blocks = static_cast<size_t>((last - first) * size);
         std::vector<Shared> shared(blocks);
@@ -42,7 +40,7 @@ private:
         std::vector<HostCluster<Engine>> clusters;
         for (int64_t i = first; i < last; ++i) {
             Shared* const own = &shared[static_cast<size_t>((i - first) * size)];
-            clusters.push_back(clusterOf<Body>(i, choice, own));
+            clusters.push_back(clusterOf<Body>(i, grid, own));
         }
         Engine::run(static_cast<int>(blocks) * threads, [&](int i) {
             int const block = i / threads;
@@ -52,11 +50,11 @@ private:
         });
     }
 
-    template <class Body>
-    static HostCluster<Engine> clusterOf(int64_t index, Choice const& choice,
+    template <class Body, class Grid>
+    static HostCluster<Engine> clusterOf(int64_t index, Grid const& grid,
                                          typename Body::Shared* shared) {
-        int const size = choice.cluster;
-        int const threads = choice.threads;
+        int const size = grid.cluster;
+        int const threads = grid.threads;
         HostCluster<Engine> cluster{
             index, {}, std::make_unique<typename Engine::Barrier>(size * threads)};
         for (int i = 0; i < size; ++i) cluster.blocks.emplace_back(threads, shared + i);

@@ -109,6 +109,10 @@ struct HostThread {
     static void write(typename E::Storage* to, Scalar<E> const& from) {
         *to = from.value;
     }
+    template <class Unit, class Storage>
+    static void fetch(Storage const* from, Unit& to) {
+        read(from, to);
+    }
     template <class E>
     static void get(typename E::Storage const* from, Vector<E>& to) {
         read(from, to);
@@ -126,6 +130,14 @@ struct HostThread {
     static float clamp(float x, float low, float high) {
         return x < low ? low : (x > high ? high : x);
     }
+
+    // Compiled without contraction.
+    static float product(float a, float b) { return a * b; }
+    static float quotient(float a, float b) { return a / b; }
+    static float squareRoot(float x) { return std::sqrt(x); }
+    static float ceil(float x) { return std::ceil(x); }
+    static uint32_t bits(float x) { return bitsOf(x); }
+    static int lowestBit(uint64_t word) { return __builtin_ctzll(word); }
 
     static float toFloat(Float, float value) { return value; }
     static float toFloat(Half, uint16_t value) { return floatOfHalf(value); }

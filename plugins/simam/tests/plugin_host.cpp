@@ -1,55 +1,20 @@
-// Drives the plugin through TensorRT's public interfaces, on the host; nothing reaches a GPU.
+// Drives SimAM's plugins through TensorRT's public interfaces, on the host; nothing reaches a GPU.
 //
 //     plugin_host --list     the checks
 //     plugin_host CHECK      runs one; exit status 1 and the failed lines on stderr
 //     plugin_host contract   and `formats`: what is compared outside, on stdout
-#include <NvInferRuntime.h>
-
 #include <cfloat>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <functional>
 #include <limits>
-#include <map>
-#include <memory>
 
-#include "fakes.h"
-
-extern "C" nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count);
-extern "C" void setLoggerFinder(nvinfer1::ILoggerFinder* finder);
+#include "harness.h"
 
 namespace {
 
-using namespace nvinfer1;
-
-int failures = 0;
-Log logger;
-Finder finder;
-
-#define CHECK(condition) check(condition, #condition, __LINE__)
-void check(bool holds, char const* condition, int line) {
-    if (!holds) {
-        std::fprintf(stderr, "line %d: not %s\n", line, condition);
-        ++failures;
-    }
-}
+using ::create;
 
 constexpr float kMax = FLT_MAX;
 constexpr int32_t kX = 0, kScale = 1, kBias = 2, kResidual = 3;
-
-IPluginCreatorV3One& creatorOf(std::string const& name) {
-    int32_t count = 0;
-    auto* const* creators = getCreators(count);
-    for (int32_t i = 0; i < count; ++i) {
-        auto* const creator = static_cast<IPluginCreatorV3One*>(creators[i]);
-        if (name == creator->getPluginName()) {
-            return *creator;
-        }
-    }
-    std::fprintf(stderr, "no creator of %s\n", name.c_str());
-    std::exit(1);
-}
 
 struct Operator {
     char const* name;
@@ -57,17 +22,6 @@ struct Operator {
 };
 constexpr Operator kOperators[] = {
     {"SimAM", 1}, {"SimAMEpilogue", 3}, {"SimAMResidualEpilogue", 4}};
-
-PluginField field(char const* name, void const* data, int32_t length = 1,
-                  PluginFieldType type = PluginFieldType::kFLOAT32) {
-    return {name, data, type, length};
-}
-
-std::unique_ptr<IPluginV3> create(std::string const& name, std::vector<PluginField> const& fields,
-                                  TensorRTPhase phase = TensorRTPhase::kBUILD) {
-    PluginFieldCollection const collection{static_cast<int32_t>(fields.size()), fields.data()};
-    return std::unique_ptr<IPluginV3>(creatorOf(name).createPlugin("layer", &collection, phase));
-}
 
 std::unique_ptr<IPluginV3> create(std::string const& name, float lambda, float low = -kMax,
                                   float high = kMax) {
@@ -77,38 +31,6 @@ std::unique_ptr<IPluginV3> create(std::string const& name, float lambda, float l
         fields.push_back(field("clip_min", &low));
     }
     return create(name, fields);
-}
-
-template <class Interface, PluginCapabilityType kType>
-Interface& as(IPluginV3& plugin) {
-    return *static_cast<Interface*>(plugin.getCapabilityInterface(kType));
-}
-constexpr auto core = as<IPluginV3OneCore, PluginCapabilityType::kCORE>;
-constexpr auto build = as<v_1_0::IPluginV3OneBuild, PluginCapabilityType::kBUILD>;
-constexpr auto runtime = as<IPluginV3OneRuntime, PluginCapabilityType::kRUNTIME>;
-
-bool logged(std::string const& words) {
-    bool const found =
-        logger.errors.size() == 1 && logger.errors[0].find(words) != std::string::npos;
-    if (!found) {
-        std::fprintf(stderr, "expected one message with '%s', got %zu%s%s\n", words.c_str(),
-                     logger.errors.size(), logger.errors.empty() ? "" : ": ",
-                     logger.errors.empty() ? "" : logger.errors[0].c_str());
-    }
-    logger.errors.clear();
-    return found;
-}
-
-PluginTensorDesc tensor(std::vector<int64_t> const& dims, DataType type = DataType::kFLOAT,
-                        TensorFormat format = TensorFormat::kLINEAR) {
-    PluginTensorDesc desc{};
-    desc.dims.nbDims = static_cast<int32_t>(dims.size());
-    for (size_t i = 0; i < dims.size(); ++i) {
-        desc.dims.d[i] = dims[i];
-    }
-    desc.type = type;
-    desc.format = format;
-    return desc;
 }
 
 // x, scale, bias, residual and, last, y.
@@ -121,15 +43,6 @@ std::vector<PluginTensorDesc> tensors(int32_t inputs, std::vector<int64_t> const
         all.push_back(vector ? tensor({dims[1]}) : tensor(dims, type, format));
     }
     all.push_back(tensor(dims, type, format));
-    return all;
-}
-
-std::vector<DynamicPluginTensorDesc> dynamic(std::vector<PluginTensorDesc> const& fixed) {
-    std::vector<DynamicPluginTensorDesc> all(fixed.size());
-    for (size_t i = 0; i < fixed.size(); ++i) {
-        all[i].desc = fixed[i];
-        all[i].min = all[i].opt = all[i].max = fixed[i].dims;
-    }
     return all;
 }
 
@@ -146,16 +59,6 @@ void contract() {
             std::printf(" %s", fields.fields[i].name);
         }
         std::printf("\n");
-    }
-}
-
-constexpr int32_t kTypes = 13, kFormats = 13;  // As many as 11.1 has, and some that 10.0 lacks.
-
-void forEachCombination(std::function<void(DataType, TensorFormat)> const& visit) {
-    for (int32_t type = 0; type < kTypes; ++type) {
-        for (int32_t format = 0; format < kFormats; ++format) {
-            visit(static_cast<DataType>(type), static_cast<TensorFormat>(format));
-        }
     }
 }
 
@@ -208,11 +111,6 @@ void capabilities() {
         CHECK(build(*plugin).getNbOutputs() == 1);
         CHECK(plugin->getCapabilityInterface(static_cast<PluginCapabilityType>(9)) == nullptr);
     }
-}
-
-void refused(char const* op, std::vector<PluginField> const& fields, char const* words) {
-    CHECK(create(op, fields) == nullptr);
-    CHECK(logged(std::string(op) + " layer: "  + words));
 }
 
 void badAttributes() {
@@ -467,21 +365,4 @@ std::map<std::string, void (*)()> const kChecks{
 
 }  // namespace
 
-int main(int count, char** arguments) {
-    std::string const name = count == 2 ? arguments[1] : "";
-    if (name == "--list") {
-        for (auto const& one : kChecks) {
-            std::printf("%s\n", one.first.c_str());
-        }
-        return 0;
-    }
-    auto const found = kChecks.find(name);
-    if (found == kChecks.end()) {
-        std::fprintf(stderr, "usage: plugin_host --list | CHECK\n");
-        return 2;
-    }
-    finder.logger = &logger;
-    setLoggerFinder(&finder);
-    found->second();
-    return failures == 0 ? 0 : 1;
-}
+int main(int count, char** arguments) { return runChecks(kChecks, count, arguments); }
