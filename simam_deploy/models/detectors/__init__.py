@@ -1,0 +1,1 @@
+"""Whole detectors, as mmdetection makes them around a SimAM backbone."""
