@@ -103,23 +103,25 @@ def _fit(
     return Fit(network, spelling, widths, num_outputs, names, rows, distance)
 
 
-def describe_differences(fit: Fit, shapes: Shapes) -> str:
-    """Count the keys that fit, name the first differences of each kind, say how many more."""
-    fitting = sum(shapes.get(key) == row for key, row in fit.rows.items())
-    misshapen = [key for key, row in fit.rows.items() if shapes.get(key, row) != row]
-    missing = [key for key in fit.rows if key not in shapes and not key.endswith(COUNTER)]
-    unexpected = [key for key in shapes if key not in fit.rows]
+def describe_differences(rows: Shapes, shapes: Shapes) -> str:
+    """Count the keys that fit, name the first differences of each kind, say how many more.
+
+    Args:
+        rows: Key -> shape that a network has.
+        shapes: Those that a checkpoint has.
+    """
+    fitting = sum(shapes.get(key) == row for key, row in rows.items())
+    misshapen = [key for key, row in rows.items() if shapes.get(key, row) != row]
+    missing = [key for key in rows if key not in shapes and not key.endswith(COUNTER)]
+    unexpected = [key for key in shapes if key not in rows]
     named = [
-        *(
-            f"{show(key)} is {shapes[key]}, not {fit.rows[key]}"
-            for key in misshapen[:_NAMED_PER_KIND]
-        ),
+        *(f"{show(key)} is {shapes[key]}, not {rows[key]}" for key in misshapen[:_NAMED_PER_KIND]),
         *(f"{show(key)} is missing" for key in missing[:_NAMED_PER_KIND]),
         *(f"{show(key)} is unexpected" for key in unexpected[:_NAMED_PER_KIND]),
     ]
-    more = fit.distance - len(named)
+    more = len(misshapen) + len(missing) + len(unexpected) - len(named)
     named += [f"and {more} more"] * bool(more)
-    return f"{fitting} of {len(fit.rows)} keys fit: {'; '.join(named)}"
+    return f"{fitting} of {len(rows)} keys fit: {'; '.join(named)}"
 
 
 def show(key: str) -> str:

@@ -133,6 +133,6 @@ def _no_fit(shapes: Shapes, nearest: Fit, asked: Network | None) -> NetworkError
     plain = "" if nearest.spelling.shows_simam else "plain "
     known = f"the weights fit no known network; the nearest is {plain}{nearest.network.name}"
     if asked is None or asked is nearest.network:
-        return NetworkError(f"{known}, where {describe_differences(nearest, shapes)}")
-    wanted = describe_differences(closest_fit(shapes, [asked]), shapes)
+        return NetworkError(f"{known}, where {describe_differences(nearest.rows, shapes)}")
+    wanted = describe_differences(closest_fit(shapes, [asked]).rows, shapes)
     return NetworkError(f"{known}, not {asked.name}, where {wanted}", options=("arch",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from simam_deploy.errors import InputError
@@ -68,25 +68,16 @@ class DetectorSettings:
     mask_threshold: float = 0.5
 
     def __post_init__(self) -> None:
-        _check("strides", self.strides, all(stride >= 1 for stride in self.strides), "1 or more")
-        for name in ("scales", "ratios", "rpn_stds", "box_stds", "finest_scale"):
-            _check(name, getattr(self, name), _positive(_several(getattr(self, name))), "above 0")
-        for name in ("rpn_means", "box_means"):
-            _check(
-                name, getattr(self, name), all(map(math.isfinite, getattr(self, name))), "finite"
-            )
-        for name in ("rpn_means", "rpn_stds", "box_means", "box_stds"):
-            _check(name, getattr(self, name), len(getattr(self, name)) == 4, "four numbers")
-        for name in ("nms_pre", "max_proposals", "max_detections"):
-            wanted = f"from 1 to {LARGEST_COUNT}"
-            _check(name, getattr(self, name), 1 <= getattr(self, name) <= LARGEST_COUNT, wanted)
-        for name in ("rpn_iou", "iou_threshold", "score_threshold", "mask_threshold"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "from 0 to 1")
-        _check("min_size", self.min_size, 0 <= self.min_size < math.inf, "0 or more")
-        fits = 0 <= self.sampling_ratio <= LARGEST_RATIO
-        _check("sampling_ratio", self.sampling_ratio, fits, f"from 0 to {LARGEST_RATIO}")
-        fits = 1 <= self.mask_size <= LARGEST_SIZE
-        _check("mask_size", self.mask_size, fits, f"from 1 to {LARGEST_SIZE}")
+        for names, wanted, fits in _RULES:
+            for name in names:
+                value = getattr(self, name)
+                if not all(map(fits, value if isinstance(value, tuple) else (value,))):
+                    raise _unfit(name, value, wanted)
+        for name, count in _COUNTS.items():
+            if len(getattr(self, name)) != count:
+                raise _unfit(name, getattr(self, name), f"{count} numbers")
+        if not self.scales or not self.ratios:
+            raise InputError("a detector cannot compute without scales and ratios of its anchors")
 
     @property
     def anchors(self) -> int:
@@ -94,16 +85,23 @@ class DetectorSettings:
         return len(self.scales) * len(self.ratios)
 
 
-def _several(value: float | tuple[float, ...]) -> tuple[float, ...]:
-    return value if isinstance(value, tuple) else (value,)
+_POSITIVE = ("scales", "ratios", "rpn_stds", "box_stds", "finest_scale")
+_NUMBERS = ("nms_pre", "max_proposals", "max_detections")
+_SHARES = ("rpn_iou", "iou_threshold", "score_threshold", "mask_threshold")
+_RULES: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+    (("strides",), "1 or more", lambda value: 1 <= value < math.inf),
+    (_POSITIVE, "above 0", lambda value: 0 < value < math.inf),
+    (("rpn_means", "box_means"), "finite", math.isfinite),
+    (_NUMBERS, f"from 1 to {LARGEST_COUNT}", lambda value: 1 <= value <= LARGEST_COUNT),
+    (_SHARES, "from 0 to 1", lambda value: 0 <= value <= 1),
+    (("min_size",), "0 or more", lambda value: 0 <= value < math.inf),
+    (("sampling_ratio",), f"from 0 to {LARGEST_RATIO}", lambda value: 0 <= value <= LARGEST_RATIO),
+    (("mask_size",), f"from 1 to {LARGEST_SIZE}", lambda value: 1 <= value <= LARGEST_SIZE),
+)
+_COUNTS = {"strides": 5, "rpn_means": 4, "rpn_stds": 4, "box_means": 4, "box_stds": 4}
 
 
-def _positive(values: Iterable[float]) -> bool:
-    return all(0 < value < math.inf for value in values)
-
-
-def _check(name: str, value: object, fits: bool, wanted: str) -> None:
-    if not fits:
-        shown = repr(value)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-        raise InputError(f"a detector cannot compute with {name} {shown}: it must be {wanted}")
+def _unfit(name: str, value: object, wanted: str) -> InputError:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return InputError(f"a detector cannot compute with {name} {shown}: it must be {wanted}")
