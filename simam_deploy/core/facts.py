@@ -144,6 +144,7 @@ FACTS: Mapping[str, Kind] = {
     # of an .onnx
     "opset": _COUNT,
     "num_outputs": _either(_COUNT, _NULL),
+    "detector": _OBJECT,
     "calibration": _OBJECT,
     "kept_in_float32": _TEXTS,
     # of a plan

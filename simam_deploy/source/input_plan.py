@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import TensorSpec, shape_text
-from simam_deploy.errors import UsageError
+from simam_deploy.errors import InputError, UsageError
 from simam_deploy.models.zoo import Family
 from simam_deploy.runtime.results import flatten, name_outputs
 from simam_deploy.source.options import DYNAMIC
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TRACE_BATCH, ODD_BATCH = 2, 3
 """To trace with, since 1 would be taken as fixed, and to validate beside 1."""
@@ -23,13 +26,15 @@ _STEP = 13
 class InputPlan:
     """The graph's input: its spec, the concrete full shape behind it, and its axes.
 
-    `free` are the axes that are dynamic, `spatial` those that could be (H and W, or time).
+    `free` are the axes that are dynamic, `spatial` those that could be (H and W, or time), of which
+    validation takes sizes that differ by multiples of `step`.
     """
 
     spec: TensorSpec
     shape: tuple[int, ...]
     free: tuple[int, ...]
     spatial: tuple[int, ...]
+    step: int = _STEP
 
     @property
     def trace_sizes(self) -> dict[str, int]:
@@ -46,7 +51,7 @@ class InputPlan:
             return [one, (ODD_BATCH, *self.shape[1:])]
         odd = list(self.shape)
         for count, axis in enumerate(self.spatial, start=1):
-            odd[axis] += count * _STEP
+            odd[axis] += count * self.step
         least = [(1, *smallest[1:])] if smallest else []
         return [one, (ODD_BATCH, *odd[1:]), *least]
 
@@ -95,8 +100,13 @@ def check_dynamic(dynamic: str) -> None:
 
 def fit_input(option: Sequence[str] | None, default: str) -> str:
     """Take the option's name of the one input where there is any; errors as `fit_outputs`."""
-    (name,) = _fit_names(option, (default,), "input_names")
+    (name,) = fit_inputs(option, (default,))
     return name
+
+
+def fit_inputs(option: Sequence[str] | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Take the option's names of the inputs where there are any; errors as `fit_outputs`."""
+    return _fit_names(option, default, "input_names")
 
 
 def choose_outputs(
@@ -157,3 +167,22 @@ def _full_shape(family: Family, shape: Sequence[int] | None) -> tuple[int, ...]:
             options=("input_shape",),
         )
     return full
+
+
+def smallest_workable(model: nn.Module, plan: InputPlan) -> tuple[int, ...]:
+    """Give the smallest full shape whose SimAM sites all see more than one pixel.
+
+    Raises:
+        InputError: The planned shape is smaller; names the first site that it starves.
+    """
+    from simam_deploy.models.geometry import simam_shapes, smallest_input
+
+    smallest = smallest_input(model, plan.shape, plan.spatial)
+    for site, shape in simam_shapes(model, plan.shape).items():
+        if shape[2] * shape[3] < 2:
+            raise InputError(
+                f"input {shape_text(plan.shape)} reaches SimAM {site} as a "
+                f"{shape_text(shape[2:])} map, where its formula divides by zero; "
+                f"the smallest workable input is {shape_text(smallest)}"
+            )
+    return smallest

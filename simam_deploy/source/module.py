@@ -27,10 +27,17 @@ from simam_deploy.source.lambdas import refuse_lambda
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import take
 from simam_deploy.source.stated.record import Stated
-from simam_deploy.source.subject import Opset, Subject, Traced, file_facts, say_stated, take_sites
+from simam_deploy.source.subject import (
+    Opset,
+    Subject,
+    Traced,
+    file_facts,
+    origin,
+    say_stated,
+    take_sites,
+)
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 from simam_deploy.source.unwrap import for_export
-from simam_deploy.source.zoo import origin
 
 
 def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject:

@@ -52,7 +52,8 @@ class NetworkOptions:
     """What is said of a network; None leaves it to the source.
 
     Attributes:
-        arch: Its name, needed only where the keys show no SimAM.
+        arch: Its name, needed only where the keys show no SimAM; or a backbone's, for that of a
+            detector alone.
         model: "file.py:factory" or "package.module:factory", called without arguments, for a
             checkpoint of a network of your own.
         e_lambda: SimAM's lambda, of a published network: any other has its own; by default what
@@ -65,7 +66,8 @@ class NetworkOptions:
         inputs: What a network of your own takes, where that is more than one float32 array: a
             `TensorSpec` each, all sizes given. One whose name is one of forward's arguments goes
             there, the others by position. What has the first one's first size shares its batch.
-        input_names: Name of the graph's input, alone in a sequence.
+        input_names: Name of the graph's input, alone in a sequence; of a whole detector that of its
+            picture's size too.
         output_names: Names of the graph's outputs.
         preprocess: How a picture becomes the input, as `simam_deploy.source.recipes` reads it; by
             default what the source says, else what the family's authors do.
@@ -73,7 +75,11 @@ class NetworkOptions:
         allow_none: Whether a network is taken in which no SimAM is found.
     """
 
-    arch: str | None = option(None, "its name, where the keys show no SimAM")
+    arch: str | None = option(
+        None,
+        "its name, where the keys show no SimAM; or e.g. resnet50_backbone, for that of a detector "
+        "alone",
+    )
     model: str | None = option(
         None,
         "a network of your own: file.py:factory or package.module:factory",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from simam_deploy.graph.recognise import Findings
+    from simam_deploy.source.checkpoint import Checkpoint
 
 InputShapes = tuple[tuple[int, ...], ...]
 """One full shape per input."""
@@ -94,6 +95,16 @@ def file_facts(source: Path) -> dict[str, Any]:
     """Give what a manifest says of a source file; its name alone, for folders are private."""
     size = sum(part.stat().st_size for part in parts(source))
     return {"file": source.name, "sha256": sha256_of(source), "size": size}
+
+
+def origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Give what a manifest says of a checkpoint; its name alone, for folders are private."""
+    return {
+        "file": checkpoint.path.name,
+        "sha256": checkpoint.sha256,
+        "size": checkpoint.size,
+        "entry": checkpoint.entry,
+    }
 
 
 def say_stated(subject: Subject, stated: Stated, taken: Taken) -> Subject:

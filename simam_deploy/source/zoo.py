@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from simam_deploy.core.specs import shape_text
-from simam_deploy.errors import InputError, NetworkError, UsageError
+from simam_deploy.errors import NetworkError, UsageError
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.forward import Forward
-from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input
+from simam_deploy.source.input_plan import fit_outputs, plan_input, smallest_workable
 from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import input_shape, take
-from simam_deploy.source.subject import Opset, Subject, Traced
+from simam_deploy.source.subject import Opset, Subject, Traced, origin
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from simam_deploy.models.identify import Identity
     from simam_deploy.source.checkpoint import Checkpoint
 
@@ -37,13 +34,17 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     from simam_deploy.models.build import build
     from simam_deploy.models.identify import identify
     from simam_deploy.source.checkpoint import load_checkpoint
+    from simam_deploy.source.detector import find_detector, load_detector
 
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     shapes = {key: tuple(value.shape) for key, value in checkpoint.weights.items()}
     try:
-        identity = identify(shapes, options.arch)
+        whole, left_out = find_detector(shapes, options.arch)
+        identity = whole.backbone if whole else identify(shapes, options.arch)
     except NetworkError as error:
         raise _with_a_way_on(error, checkpoint) from None
+    if whole is not None:
+        return load_detector(checkpoint, whole, options, opset)
     family = identity.network.family
     if options.inputs:
         raise UsageError(
@@ -58,7 +59,7 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         stated = replace(stated, classes=())
     taken = take(stated, plan.spec.shape, family.preprocessing)
     network = build(identity, checkpoint.weights, e_lambda.value)
-    smallest = _smallest_workable(network, plan)
+    smallest = smallest_workable(network, plan)
     model = Forward(network)
     names = fit_outputs(options.output_names, family.output_names, [plan.spec.name])
     runner = partial(TorchRunner, model, (plan.spec,), names)
@@ -72,7 +73,7 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
             **taken.facts,
         },
         e_lambda=e_lambda,
-        notes=(*_notes(checkpoint, identity), *found, *taken.notes),
+        notes=(*_notes(checkpoint, identity), *left_out, *found, *taken.notes),
         contradictions=(
             *contradicted_lambda(options.e_lambda, stated.lambdas),
             *taken.contradictions,
@@ -83,35 +84,6 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         reference=runner,
         graph=lambda: Traced(trace(model, (plan.spec,), names, plan.trace_sizes, version)),
     )
-
-
-def origin(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Give what a manifest says of the checkpoint; its name alone, for folders are private."""
-    return {
-        "file": checkpoint.path.name,
-        "sha256": checkpoint.sha256,
-        "size": checkpoint.size,
-        "entry": checkpoint.entry,
-    }
-
-
-def _smallest_workable(model: nn.Module, plan: InputPlan) -> tuple[int, ...]:
-    """Give the smallest full shape whose SimAM sites all see more than one pixel.
-
-    Raises:
-        InputError: The planned shape is smaller; names the first site that it starves.
-    """
-    from simam_deploy.models.geometry import simam_shapes, smallest_input
-
-    smallest = smallest_input(model, plan.shape, plan.spatial)
-    for site, shape in simam_shapes(model, plan.shape).items():
-        if shape[2] * shape[3] < 2:
-            raise InputError(
-                f"input {shape_text(plan.shape)} reaches SimAM {site} as a "
-                f"{shape_text(shape[2:])} map, where its formula divides by zero; "
-                f"the smallest workable input is {shape_text(smallest)}"
-            )
-    return smallest
 
 
 def _with_a_way_on(error: NetworkError, checkpoint: Checkpoint) -> NetworkError:

@@ -11,6 +11,7 @@ Training code leaves it in its own ways, as objects or as text, and none of it i
     values      numbers, sizes and names, as people write them
     arguments   a script's arguments, Lightning's hyper-parameters, timm's configuration
     mmlab       mmdetection's configuration, and that of its siblings
+    detector    what that says of a two-stage detector
     pipelines   the steps by which those make an input of a picture
     yolo        what ultralytics and YOLOv5 leave in a checkpoint or an .onnx
     reading     all of them asked

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from simam_deploy.errors import InputError
 from simam_deploy.source.samples.preparation import made_size
+from simam_deploy.source.stated.detector.reading import read_detector
 from simam_deploy.source.stated.fields import Held, follow, held
 from simam_deploy.source.stated.pipelines import find_steps, kind_of, read_fit
 from simam_deploy.source.stated.places import Places, where
@@ -33,6 +35,7 @@ def read_mmlab(places: Places) -> Stated:
         found += Stated(
             levels=tuple(_levels(config)),
             fits=fits,
+            detectors=tuple(_detectors(config)),
             sizes=tuple(Said(size, fit.where) for fit in fits if (size := made_size(fit.value))),
         )
     return found
@@ -70,3 +73,12 @@ def _fits(config: Held) -> Iterator[Said]:
     divisors = (held(part).get("pad_size_divisor") for part in preprocessors)
     if steps and (fit := read_fit(steps, next((d for d in divisors if d), None))):
         yield Said(fit, where(path))
+
+
+def _detectors(config: Held) -> Iterator[Said]:
+    """Read a detector: whose file is no whole detector's, its backbone's say, need not be one."""
+    if follow(config.values, "model", "type"):
+        try:
+            yield Said(read_detector(config), where(config.path))
+        except InputError as error:
+            yield Said(str(error), where(config.path))

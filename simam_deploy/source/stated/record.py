@@ -31,6 +31,8 @@ class Stated:
         levels: What becomes of a pixel: the manifest's `color`, `scale`, `mean` and `std`.
         fits: How a picture is brought to size: its `resize`, `crop`, `keep_ratio`, `pad` and so on.
         sizes: The input's (height, width) in pixels.
+        detectors: A detector's settings as `detector.reading` has them; a text where they are none
+            that can be used, which says why.
         unread: In words, texts that could not be read.
     """
 
@@ -39,6 +41,7 @@ class Stated:
     levels: tuple[Said, ...] = ()
     fits: tuple[Said, ...] = ()
     sizes: tuple[Said, ...] = ()
+    detectors: tuple[Said, ...] = ()
     unread: tuple[Said, ...] = ()
 
     def __add__(self, other: Stated) -> Stated:

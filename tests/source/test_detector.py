@@ -1,0 +1,335 @@
+"""A checkpoint of a whole detector, or of its backbone alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from simam_deploy.core.facts import FACTS
+from simam_deploy.errors import InputError, NetworkError, UsageError
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
+from tests.models.detectors import tiny
+
+CONFIG = """
+model = dict(
+    type='MaskRCNN',
+    backbone=dict(type='ResNetAM', depth=18, attention_param=0.1, norm_eval=True),
+    neck=dict(type='FPN', in_channels=[8, 16, 32, 64], out_channels=16, num_outs=5),
+    roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_convs=4)),
+    test_cfg=dict(
+        rpn=dict(nms_pre=60, max_per_img=40, nms=dict(type='nms', iou_threshold=0.7)),
+        rcnn=dict(max_per_img=12)))
+img_norm_cfg = dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)
+test_pipeline = [
+    dict(type='Resize', img_scale=(96, 64), keep_ratio=True),
+    dict(type='Normalize', **img_norm_cfg),
+    dict(type='Pad', size_divisor=32)]
+"""
+CLASSES = ("cat", "dog", "bird")
+OUTPUTS = ("num_dets", "boxes", "scores", "labels", "masks")
+
+
+def changed(old, new, text=CONFIG):
+    assert old in text, old
+    return text.replace(old, new)
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write a tiny Mask R-CNN as mmdetection 2 does; `weights` are changed by name."""
+
+    def write(config=CONFIG, classes=CLASSES, mask=True, weights=None, **file):
+        made = {**tiny.weights(tiny.identity(mask)), **(weights or {})}
+        state = {key: value for key, value in made.items() if value is not None}
+        meta = {"config": config, "CLASSES": classes, "mmdet_version": "2.28.2"}
+        torch.save({"meta": meta, "state_dict": state, **file}, tmp_path / "epoch_12.pth")
+        return tmp_path / "epoch_12.pth"
+
+    return write
+
+
+def load(path, **options):
+    return load_subject(path, NetworkOptions(**options))
+
+
+def refusal(kind, path, **options):
+    with pytest.raises(kind) as caught:
+        load(path, **options)
+    line = str(caught.value)
+    assert line.isprintable()
+    assert len(line) < 600
+    return line, caught.value.options
+
+
+def inputs_of(subject):
+    with subject.reference() as runner:
+        return runner.inputs
+
+
+def test_the_whole_is_taken_with_what_its_file_says(save):
+    subject = load(save())
+    assert subject.facts["arch"] == "mask_rcnn_resnet18"
+    assert subject.facts["classes"] == list(CLASSES)
+    assert subject.facts["preprocessing"] == {
+        "kind": "image", "layout": "NCHW", "color": "BGR", "scale": 1.0, "mean": [103.53, 116.28,
+        123.675], "std": [1.0] * 3, "resize": [96, 64], "keep_ratio": True, "pad_divisor": 32,
+        "size_input": "image_size",
+    }  # fmt: skip
+    assert subject.facts["smallest_input"] == [1, 3, 64, 64]
+    assert subject.e_lambda.source == "file (meta.config.model.backbone.attention_param)"
+    assert [str(spec) for spec in inputs_of(subject)] == [
+        "image float32 batch x 3 x 64 x 96", "image_size float32 batch x 2"
+    ]  # fmt: skip
+    assert subject.shapes == (((1, 3, 64, 96), (1, 2)), ((3, 3, 64, 96), (3, 2)))
+    assert subject.contradictions == ()
+    assert all(FACTS[name].holds(fact) for name, fact in subject.facts.items() if name in FACTS)
+
+
+def test_its_settings_are_the_files_or_said_to_be_assumed(save):
+    subject = load(save())
+    facts = subject.facts["detector"]
+    assert (facts["kind"], facts["classes"], facts["roi_size"]) == ("mask_rcnn", 3, 7)
+    assert (facts["nms_pre"], facts["max_proposals"], facts["max_detections"]) == (60, 40, 12)
+    assert {"score_threshold", "box_stds", "mask_threshold"} < set(facts["assumed"])
+    assert not {"nms_pre", "rpn_iou"} & set(facts["assumed"])
+    notes = subject.notes
+    assert (
+        "a whole Mask R-CNN; its backbone alone is taken where resnet18_backbone is na" in notes[0]
+    )
+    assert "nms_pre 60, file (meta.config.model.test_cfg.rpn.nms_pre)" in notes
+    assert notes[-1].startswith("assumed of the detector, as published: strides [4, 8, 16, 32, 64]")
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_the_reference_is_the_detector_of_these_settings(mask, save):
+    subject = load(save(CONFIG if mask else "", mask=mask))
+    settings = (
+        tiny.SETTINGS
+        if mask
+        else replace(tiny.SETTINGS, nms_pre=1000, max_proposals=1000, max_detections=100)
+    )
+    image, size = tiny.inputs()
+    with torch.inference_mode():
+        wanted = tiny.detector(mask, settings)(image, size)
+    with subject.reference() as runner:
+        found = runner.run({"image": image.numpy(), "image_size": size.numpy()})
+    assert tuple(found) == OUTPUTS[: len(wanted)]
+    assert len(found["num_dets"]) == 2
+    assert found["num_dets"].min() > 0
+    for one, other in zip(found.values(), wanted, strict=True):
+        np.testing.assert_array_equal(one, other.numpy())
+
+
+def test_nothing_said_is_all_assumed(save):
+    subject = load(save(config="", classes=None))
+    assert [spec.shape for spec in inputs_of(subject)] == [("batch", 3, 800, 1344), ("batch", 2)]
+    assert subject.facts["preprocessing"]["pad_divisor"] == 32
+    assert subject.facts["preprocessing"]["size_input"] == "image_size"
+    assert "classes" not in subject.facts
+    assert subject.e_lambda.source.startswith("assumed: the value published for detectors of two")
+    assert len(subject.facts["detector"]["assumed"]) == 18
+
+
+def test_free_sizes_are_multiples_of_the_divisor(save):
+    subject = load(save(), dynamic="hw")
+    assert inputs_of(subject)[0].shape == ("batch", 3, "height", "width")
+    images = [image for image, _ in subject.shapes]
+    assert images == [(1, 3, 64, 96), (3, 3, 96, 160), (1, 3, 64, 64)]
+    assert [size for _, size in subject.shapes] == [(1, 2), (3, 2), (1, 2)]
+    subject = load(save(changed("size_divisor=32", "size_divisor=64")), dynamic="hw")
+    images = [image for image, _ in subject.shapes]
+    assert images == [(1, 3, 64, 128), (3, 3, 128, 256), (1, 3, 64, 64)]
+    subject = load(save(), dynamic="none", input_shape=(2, 3, 96, 96))
+    assert subject.shapes == (((2, 3, 96, 96), (2, 2)),)
+    (line,) = subject.contradictions
+    assert line.startswith(
+        "the input is 96x96, and file (meta.config.test_pipeline) says 64x96: Si"
+    )
+
+
+@pytest.mark.parametrize(("steps", "said"), [("size_divisor=16", 16), ("size_divisor=1", 1)])
+def test_a_divisor_that_the_pyramid_cannot_halve_is_contradicted(steps, said, save):
+    subject = load(save(changed("size_divisor=32", steps)))
+    assert inputs_of(subject)[0].shape == ("batch", 3, 64, 96)
+    assert subject.facts["preprocessing"]["pad_divisor"] == 32
+    assert f"the file pads pictures to multiples of {said}, and the " in subject.contradictions[-1]
+
+
+def test_names_of_other_classes_are_left_out(save):
+    subject = load(save(classes=("cat", "dog")))
+    assert "classes" not in subject.facts
+    assert subject.contradictions == (
+        "the file's class names are left out: 2 are named, and by the weights there are 3",
+    )
+
+
+def test_a_user_names_inputs_and_outputs_and_lambda(save):
+    names = {"input_names": ("x", "hw"), "output_names": ("n", "b", "s", "l", "m")}
+    subject = load(save(), **names, e_lambda=0.5)
+    with subject.reference() as runner:
+        assert [spec.name for spec in runner.inputs] == ["x", "hw"]
+        assert [spec.name for spec in runner.outputs] == ["n", "b", "s", "l", "m"]
+    assert subject.facts["preprocessing"]["size_input"] == "hw"
+    assert subject.e_lambda.value == 0.5
+    assert subject.contradictions[0].startswith(
+        "lambda 0.5 was given, and file (meta.config.model."
+    )
+
+
+def test_the_backbone_alone_where_it_is_named(save):
+    subject = load(save(), arch="resnet18_backbone")
+    assert subject.facts["arch"] == "resnet18_backbone"
+    assert [spec.name for spec in inputs_of(subject)] == ["input"]
+    note = "a detector's backbone alone is taken, as named: unnamed, it is the whole"
+    assert note in subject.notes
+    assert load(save(), arch="mask_rcnn_resnet18").facts["arch"] == "mask_rcnn_resnet18"
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        (["bbox_head.retina_cls.weight"], "bbox_head.retina_cls.weight is a tensor of a RetinaNet"),
+        (["roi_head.bbox_head.0.fc_cls.weight"], "is a tensor of a Cascade R-CNN"),
+        (["rpn_head.rpn_cls.weight", "bbox_head.fc_cls.weight"], "of mmdetection 1.x, which co"),
+        (["rpn_head.rpn_cls.weight"], "this is no detector but an RPN"),
+    ],
+)  # fmt: skip
+def test_of_other_detectors_the_backbone_is_taken(keys, named, save):
+    """As it was before whole ones were; a text that is theirs does not matter."""
+    heads = {key: None for key in tiny.weights(tiny.identity()) if not key.startswith("backbone.")}
+    path = save(weights={**heads, **{key: torch.ones(3, 4) for key in keys}},
+                config=changed("'MaskRCNN'", "'RetinaNet'"))  # fmt: skip
+    subject = load(path)
+    assert subject.facts["arch"] == "resnet18_backbone"
+    (note,) = (note for note in subject.notes if "a detector's backbone alone is taken: " in note)
+    assert named in note
+    line, _ = refusal(NetworkError, path, arch="mask_rcnn_resnet18")
+    assert named in line
+
+
+BOX = "roi_head.bbox_head."
+MASKS = "roi_head.mask_head."
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({f"{MASKS}conv_logits.weight": None}, f"{MASKS}conv_logits.weight is missing"),
+        ({f"{MASKS}convs.1.conv.bias": None}, f"{MASKS}convs.1.conv.bias is missing"),
+        ({f"{BOX}fc_cls.weight": torch.ones(7, 32)}, f"{BOX}fc_cls.bias is (4,), not (7,)"),
+        ({f"{BOX}fc_reg.weight": torch.ones(8, 32)}, f"{BOX}fc_reg.weight is (8, 32), not (12,"),
+        ({"rpn_head.rpn_reg.bias": torch.ones(3)}, "rpn_head.rpn_reg.bias is (3,), not (12,)"),
+        ({"neck.fpn_convs.3.conv.weight": None}, "neck.fpn_convs.3.conv.weight is missing"),
+        ({"neck.fpn_convs.4.conv.weight": torch.ones(16, 16, 3, 3)},
+         "neck.fpn_convs.4.conv.weight is unexpected"),
+    ],
+)  # fmt: skip
+def test_a_damaged_one_is_refused_and_its_backbone_offered(weights, words, save):
+    line, options = refusal(NetworkError, save(weights=weights))
+    assert line.startswith(
+        "epoch_12.pth: the weights beside the backbone are nearest to a Mask R-C"
+    )
+    assert words in line
+    assert line.endswith("; for its backbone alone, say resnet18_backbone")
+    assert options == ("arch",)
+    assert load(save(weights=weights), arch="resnet18_backbone").facts["num_outputs"] is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("type='nms'", "type='soft_nms'", "type is 'soft_nms', file (meta.config.model.test_cf"),
+        ("num_classes=3", "num_classes=80", "classes is 80, file (meta.config.model.roi_head.b"),
+        ("depth=18", "depth=50", "depth is 50, file (meta.config.model.backbone.depth): by the"),
+        ("'MaskRCNN'", "'CascadeRCNN'", "type is 'CascadeRCNN', file (meta.config.model.type):"),
+        ("nms_pre=60", "nms_pre=-1", "a detector cannot compute with nms_pre -1: it must be fr"),
+    ],
+)  # fmt: skip
+def test_a_text_that_cannot_be_is_refused_and_the_backbone_offered(old, new, line, save):
+    path = save(changed(old, new))
+    found, options = refusal(InputError, path)
+    assert found.startswith(f"epoch_12.pth: {line}")
+    assert found.endswith("; for its backbone alone, say resnet18_backbone")
+    assert options == ("arch",)
+    assert load(path, arch="resnet18_backbone").facts["num_outputs"] is None
+
+
+def test_two_texts_that_differ(save):
+    hub = {"runtime_info": {"cfg": changed("nms_pre=60", "nms_pre=61")}}
+    line, _ = refusal(InputError, save(message_hub=hub))
+    assert line == (
+        "epoch_12.pth: has two configurations of a detector, file (meta.config) and file "
+        "(message_hub.runtime_info.cfg), which differ: leave one in it"
+    )
+    hub = {"runtime_info": {"cfg": f"{CONFIG}\nwork_dir = 'x'"}}
+    assert load(save(message_hub=hub)).facts["arch"] == "mask_rcnn_resnet18"
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "fields"),
+    [
+        (
+            {"input_shape": (3, 100, 96)},
+            "an input of 1x3x100x96 does not fit this detector: height and width must be multiples "
+            "of 32",
+            ("input_shape",),
+        ),
+        (
+            {"input_shape": (1, 64, 96)},
+            "an input of 1x64x96 does not fit detectors of two stages, whole: wanted Nx3xNxN",
+            ("input_shape",),
+        ),
+        ({"input_names": ("x",)}, "the input names must be 2, and distinct, got", ("input_names",)),
+        ({"output_names": ("a", "b")}, "the output names must be 5", ("output_names",)),
+        (
+            {"output_names": ("image_size", *"bcde")},
+            "an input is called image_size, and so cannot be an output",
+            ("output_names",),
+        ),
+        (
+            {"arch": "faster_rcnn_resnet18"},
+            "faster_rcnn_resnet18 does not fit: the keys and shapes are mask_rcnn_resnet18's",
+            ("arch",),
+        ),
+        (
+            {"arch": "mask_rcnn_resnet50"},
+            "resnet50_backbone does not fit: the keys and shapes are resnet18_backbone's",
+            ("arch",),
+        ),
+        ({"arch": "mask_rcnn_vgg"}, "unknown network 'vgg_backbone'", ("arch", "list")),
+        ({"e_lambda": -1.0}, "lambda must be a finite number >= 0", ("e_lambda",)),
+    ],
+)
+def test_options_that_do_not_fit(options, line, fields, save):
+    found, named = refusal(UsageError, save(), **options)
+    assert found.startswith(line)
+    assert named == fields
+
+
+def test_the_smallest_input_is_told(save):
+    line, _ = refusal(InputError, save(), input_shape=(3, 32, 32))
+    assert "reaches SimAM layer4.0." in line
+    assert "as a 1x1 map" in line
+
+
+def test_a_detectors_name_of_a_file_without_heads(save):
+    heads = {key: None for key in tiny.weights(tiny.identity()) if not key.startswith("backbone.")}
+    line, _ = refusal(UsageError, save(weights=heads), arch="mask_rcnn_resnet18")
+    assert line == "mask_rcnn_resnet18 does not fit: the file has no heads"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dynamic", ["none", "batch", "hw"])
+def test_its_graph_has_its_names_and_both_operators(dynamic, save):
+    subject = load(save(), dynamic=dynamic)
+    graph = subject.graph().model.graph
+    assert tuple(value.name for value in graph.outputs) == OUTPUTS
+    assert [tuple(map(str, v.shape)) for v in graph.inputs] == [
+        tuple(map(str, spec.shape)) for spec in inputs_of(subject)
+    ]
+    kinds = [node.op_type for node in graph if node.domain == "simam"]
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "SimAM": 8, "MultilevelRoIAlign": 2, "BatchedNMS": 2
+    }  # fmt: skip
