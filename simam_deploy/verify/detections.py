@@ -10,13 +10,12 @@ import numpy as np
 
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.errors import InputError
-from simam_deploy.precision.ranges import only_input
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.samples import Truth
 from simam_deploy.verify.accuracy import Batch, run_batch
-from simam_deploy.verify.decoding import Decode, Found, find_decoder
+from simam_deploy.detect.decoding import Decode, Found, find_decoder
 from simam_deploy.verify.mean_precision import mean_precision, require_pycocotools
-from simam_deploy.verify.overlap import pair_boxes
+from simam_deploy.detect.overlap import pair_boxes
 from simam_deploy.verify.report import Detections
 
 SURE = 0.25
@@ -42,7 +41,7 @@ def measure_detections(
     """Run every sample through both.
 
     Args:
-        reference: Takes one input; its outputs are of a convention that `decoding` knows.
+        reference: Takes what samples give; its outputs are of a convention that `decoding` knows.
         candidate: Takes and gives the same under the same names.
         batches: The samples; where an input's batch is fixed, no larger than that.
         truths: What lies in each sample, in the same order, if that is known.
@@ -51,16 +50,15 @@ def measure_detections(
     Raises:
         InputError: The outputs are of no known convention, a label is beyond the classes, there are
             no samples, or neither model is sure of anything; or pycocotools is missing.
-        UsageError: The model takes more than one input.
+        UsageError: The model takes more inputs than samples give.
     """
-    only_input(reference.inputs)
     if truths is not None:
         require_pycocotools()
     known: list[Truth] = []
     found: tuple[list[Found], list[Found]] = [], []
     decode: Decode | None = None
     for batch in batches:
-        outputs = [run_batch(runner, batch.array) for runner in (reference, candidate)]
+        outputs = [run_batch(runner, batch) for runner in (reference, candidate)]
         if decode is None:
             decode, classes = find_decoder(outputs[0], reference.name)
         new = list(islice(truths, len(batch.array))) if truths is not None else []

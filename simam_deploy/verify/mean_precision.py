@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples import Truth
-from simam_deploy.verify.decoding import Found
+from simam_deploy.detect.decoding import Found
 from simam_deploy.verify.report import MeanPrecision
 
 _MOST = 100

@@ -25,6 +25,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples.annotated import Annotated
 from simam_deploy.source.samples.coco import find_coco, read_coco
+from simam_deploy.source.samples.inputs import Sample
 from simam_deploy.source.samples.pictures import decode, require_pillow, size_of, turned_notes
 from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, stretching
@@ -83,8 +84,8 @@ class BoxPictures:
         """Count the pictures."""
         return len(self._pictures)
 
-    def read(self, chosen: Sequence[int]) -> Iterator[tuple[str, npt.NDArray[np.float32], int]]:
-        """Yield name, prepared picture, and 0.
+    def read(self, chosen: Sequence[int]) -> Iterator[Sample]:
+        """Yield the chosen pictures, prepared.
 
         Raises:
             InputError: A picture cannot be decoded, or has another size than its annotations say.
@@ -92,10 +93,11 @@ class BoxPictures:
         for index in chosen:
             found = self._pictures[index]
             picture, turned = decode(found.file, found.name)
-            _check_size(found, (picture.height, picture.width), turned)
+            size = picture.height, picture.width
+            _check_size(found, size, turned)
             if turned:
                 self._turned.add(index)
-            yield found.name, self._prepare(picture), 0
+            yield Sample(found.name, self._prepare(picture), 0, self._prepare.extent(size))
 
     def truth(self, index: int) -> Truth:
         """Give what lies in a picture.
