@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.errors import InputError
 from simam_deploy.detect.overlap import suppress
+from simam_deploy.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 _SLACK = 1e-3

@@ -71,9 +71,7 @@ def paste(
     return pasted
 
 
-def cut_out(
-    mask: Array, box: Array, height: int, width: int, threshold: float = THRESHOLD
-) -> Cut:
+def cut_out(mask: Array, box: Array, height: int, width: int, threshold: float = THRESHOLD) -> Cut:
     """Paste a mask into as much of a picture as it reaches; a box without an area has none.
 
     Args:

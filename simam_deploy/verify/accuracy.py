@@ -120,9 +120,7 @@ def run_batch(runner: Runner, batch: Batch) -> dict[str, Array]:
     rows = max(size, fixed) if isinstance(fixed, int) else size
     feeds = {name: _filled(array, rows) for name, array in given.feeds(batch).items()}
     outputs = runner.run(feeds)
-    return {
-        name: out[:size] if out.shape[:1] == (rows,) else out for name, out in outputs.items()
-    }
+    return {name: out[:size] if out.shape[:1] == (rows,) else out for name, out in outputs.items()}
 
 
 def _filled(array: Array, rows: int) -> Array:
