@@ -23,6 +23,8 @@ from simam_deploy.detect.overlap import suppress
 from simam_deploy.errors import InputError
 
 Floats = npt.NDArray[np.float64]
+SURE = 0.25
+"""Detections above this score are what people look at."""
 _SLACK = 1e-3
 """By so much may a score lie outside of 0..1: half rounds."""
 _BOXED = (4, 5)

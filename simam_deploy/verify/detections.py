@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from simam_deploy.core.arrays import Feeds
-from simam_deploy.detect.decoding import Decode, Found, find_decoder
+from simam_deploy.detect.decoding import SURE, Decode, Found, find_decoder
 from simam_deploy.detect.overlap import pair_boxes
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
@@ -23,8 +23,6 @@ from simam_deploy.verify.mean_precision import (
 from simam_deploy.verify.report import Detections, MeanPrecision
 from simam_deploy.verify.rle import Rle, rles_of
 
-SURE = 0.25
-"""Detections above this score are compared between the models: what people look at."""
 _MEASURED = 0.001
 """Those above this are measured against boxes that are known: precision wants the unsure too."""
 _OVERLAP = 0.5
