@@ -20,7 +20,7 @@ ORDER = [
     {"models", "graph"},
     {"runtime"},
     {"source", "engine"},
-    {"precision"},
+    {"precision", "detect"},
     {"verify", "serve"},
     {"pipeline"},
     {"report"},

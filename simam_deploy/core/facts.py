@@ -105,6 +105,7 @@ _PREPROCESSING = _record(
         "pad": _word("corner", "centre"),
         "pad_value": _PIXEL,
         "pad_divisor": _SIDE,
+        "size_input": _TEXT,
         "scale": _LEVEL,
         "mean": _LEVELS,
         "std": _LEVELS,

@@ -68,7 +68,7 @@ Shape = tuple[int | str, ...]
 def _score_counts(shapes: Sequence[Shape]) -> set[int]:
     """Give how many classes outputs may have scores of; none where that is not told.
 
-    (N, C) and (N, C, H, W) have C; a detector's are as `verify.decoding` reads them.
+    (N, C) and (N, C, H, W) have C; a detector's are as `detect.decoding` reads them.
     """
     cells = [shape for shape in shapes if len(shape) == 3]
     maps = set(_known(shape[1] for shape in shapes if len(shape) == 4))

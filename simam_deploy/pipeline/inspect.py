@@ -89,9 +89,10 @@ def _ranges(
         return ()
     from simam_deploy.graph.types import HALF_TYPES
     from simam_deploy.precision.half.audit import audit
-    from simam_deploy.precision.ranges import measure_ranges, only_input
+    from simam_deploy.precision.ranges import measure_ranges
     from simam_deploy.source.asked import asked_preprocessing
     from simam_deploy.source.samples import open_dataset
+    from simam_deploy.source.samples.inputs import find_inputs, size_fact
     from simam_deploy.source.stated.of_onnx import take_metadata
 
     if precision not in HALF_TYPES:
@@ -101,10 +102,12 @@ def _ranges(
         )
     if samples.data is None:
         return audit(model, HALF_TYPES[precision])
-    spec = only_input(inputs)
-    facts = take_metadata(model.metadata_props, spec.shape).facts.get("preprocessing")
+    first = next((spec.shape for spec in inputs), ())
+    facts = take_metadata(model.metadata_props, first).facts.get("preprocessing")
+    told = size_fact(facts)
+    spec = find_inputs(inputs, bool(told)).sample
     if preprocess is not None:
-        facts = asked_preprocessing(preprocess, spec, spec.shape)
+        facts = {**asked_preprocessing(preprocess, spec, spec.shape), **told}
     dataset = open_dataset(Path(samples.data), spec, facts, limit=samples.limit)
     return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 

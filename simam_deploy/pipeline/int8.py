@@ -34,6 +34,7 @@ from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.samples import Dataset, open_dataset
+from simam_deploy.source.samples.inputs import find_inputs, size_fact
 from simam_deploy.source.subject import Subject
 from simam_deploy.verify.candidate import open_candidate
 from simam_deploy.verify.gates import check_gates
@@ -67,15 +68,26 @@ class Calibration:
         return SampleOptions(self.path, self.samples)
 
     def open(self, inputs: tuple[TensorSpec, ...], most: int | None = None) -> Dataset:
-        """Open it for the model's only input, `most` samples spread over all or as many as stated.
+        """Open it for what the model takes, `most` samples spread over all or as many as stated.
 
         Raises:
             InputError: There are no samples, or they do not fit.
-            UsageError: The model has more inputs.
+            UsageError: The model has more inputs than samples give.
         """
-        if len(inputs) != 1:
-            raise UsageError(f"int8 is for models of one input, this one has {len(inputs)}")
-        return open_dataset(self.path, inputs[0], self.preprocessing, limit=most or self.samples)
+        spec = self.sample_input(inputs)
+        return open_dataset(self.path, spec, self.preprocessing, limit=most or self.samples)
+
+    def sample_input(self, inputs: tuple[TensorSpec, ...]) -> TensorSpec:
+        """Give the input that samples become.
+
+        Raises:
+            UsageError: There are more than samples give.
+        """
+        try:
+            return find_inputs(inputs, bool(size_fact(self.preprocessing))).sample
+        except UsageError as error:
+            line = f"int8 is for models of one input, this one has {len(inputs)}"
+            raise UsageError(line) from error
 
 
 def make_int8(
@@ -112,12 +124,13 @@ def make_int8(
         facts = facts_of(subject, traced.notes, sites, step)
         if not report.passed:
             return Written(facts, sites, inputs, outputs, report)
-        judged = calibration.open(inputs, judged_samples(inputs[0]))
+        spec = calibration.sample_input(inputs)
+        judged = calibration.open(inputs, judged_samples(spec))
         trials = Trials(measure(float32, dataset, step.progress), judged, step.file)
         quantised, verdict = settle(trials, step.progress)
         gates = _gates(float32, step.file, judged) if sites else ()
     return Written(
-        _told(facts, quantised, verdict, whole_batches(len(judged), inputs[0])),
+        _told(facts, quantised, verdict, whole_batches(len(judged), spec)),
         sites,
         inputs,
         outputs,
@@ -171,9 +184,10 @@ def judged_samples(spec: TensorSpec) -> int:
 
 def _gates(float32: Path, file: Path, dataset: Dataset) -> tuple[GateCheck, ...]:
     """Hold every gate against the formula, on the first sample or as many as the model takes."""
-    (spec,), _ = interface(read_model(float32))
-    batch = spec.shape[0] if isinstance(spec.shape[0], int) else 1
-    feeds = {spec.name: next(dataset.batches(batch)).array}
+    inputs, _ = interface(read_model(float32))
+    given = find_inputs(inputs, dataset.sized)
+    batch = given.sample.shape[0] if isinstance(given.sample.shape[0], int) else 1
+    feeds = given.feeds(next(dataset.batches(batch)))
     samples = record_sites(plain(read_model(float32)), feeds)
     return check_gates(samples, plain(read_model(file)), ir.DataType.FLOAT, feeds)
 

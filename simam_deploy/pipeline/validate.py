@@ -26,7 +26,13 @@ from simam_deploy.verify.classes import compare_samples
 from simam_deploy.verify.given import given_cases, open_samples, renamed
 from simam_deploy.verify.judge import judge
 from simam_deploy.verify.outputs import Recording, record
-from simam_deploy.verify.pair import check_inputs, load_reference, pair_up, shapes_for
+from simam_deploy.verify.pair import (
+    check_inputs,
+    load_reference,
+    pair_up,
+    shapes_for,
+    taken_by_both,
+)
 from simam_deploy.verify.report import ComparisonReport, Side
 from simam_deploy.verify.rule import rule_for
 from simam_deploy.verify.sample_facts import notes_on, sample_facts
@@ -140,9 +146,10 @@ def _record(
         check_inputs(runner.inputs, candidate)
         shapes = shapes_for(subject, runner.inputs, candidate)
         tuned = candidate.shapes[0][0][0] if candidate.shapes else None
-        dataset = open_samples(samples, runner.inputs, shapes[0], preprocessing, known.classes)
+        inputs = taken_by_both(runner.inputs, candidate)
+        dataset = open_samples(samples, inputs, shapes[0], preprocessing, known.classes)
         given = given_cases(dataset, candidate.inputs, tuned)
-        named = (renamed(case, runner.inputs[0].name) for case in given)
+        named = (renamed(case, runner.inputs, candidate.inputs) for case in given)
         recording = record(runner, (*rule.cases(shapes, preprocessing), *named))
         names = tuple(spec.name for spec in runner.outputs)
         return _Truth(runner.inputs, names, recording, dataset, known.notes)

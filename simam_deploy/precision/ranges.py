@@ -8,12 +8,12 @@ from pathlib import Path
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.inspection import PlaneRange
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.prepare import plain
 from simam_deploy.precision.half.audit import measure
 from simam_deploy.precision.taps import SiteRecorder
 from simam_deploy.source.samples import Dataset
+from simam_deploy.source.samples.inputs import find_inputs
 
 BATCH = 8
 """Samples at once: a 3x224x224 resnet50 then keeps 0.4 GB of maps."""
@@ -23,14 +23,15 @@ def measure_ranges(path: Path, dataset: Dataset) -> dict[str, PlaneRange]:
     """Run samples through a file and measure every plane of every site.
 
     Args:
-        path: An .onnx of one input, in any precision; half rounds as it says.
-        dataset: Samples of its input.
+        path: An .onnx that samples give the inputs of, in any precision; half rounds as it says.
+        dataset: The samples.
 
     Returns:
         By site the widest planes.
 
     Raises:
         InputError: The file or a sample cannot be used.
+        UsageError: The file takes more inputs.
     """
     found: dict[str, PlaneRange] = {}
     with SiteRecorder(plain(read_model(path))) as recorder:
@@ -41,27 +42,13 @@ def measure_ranges(path: Path, dataset: Dataset) -> dict[str, PlaneRange]:
 
 
 def _feeds(inputs: Iterable[TensorSpec], dataset: Dataset) -> Iterator[Feeds]:
-    """Make batches for the only input, as large as it takes them."""
-    spec = only_input(tuple(inputs))
-    fixed = spec.shape[0] if spec.shape else BATCH
+    """Make batches, as large as the samples' input takes them."""
+    given = find_inputs(tuple(inputs), dataset.sized)
+    fixed = given.sample.shape[0] if given.sample.shape else BATCH
     size = fixed if isinstance(fixed, int) else BATCH
     for batch in dataset.batches(size):
         if not isinstance(fixed, int) or len(batch.array) == fixed:
-            yield {spec.name: batch.array}
-
-
-def only_input(inputs: tuple[TensorSpec, ...]) -> TensorSpec:
-    """Give the input that sample data is for.
-
-    Raises:
-        UsageError: There are more.
-    """
-    if len(inputs) != 1:
-        raise UsageError(
-            f"sample data is for models of one input, this one takes {len(inputs)}",
-            options=("data",),
-        )
-    return inputs[0]
+            yield given.feeds(batch)
 
 
 def _widest(a: PlaneRange | None, b: PlaneRange) -> PlaneRange:

@@ -14,6 +14,7 @@ from simam_deploy.verify.report import (
     Bisection,
     ComparisonReport,
     Detections,
+    MeanPrecision,
     Side,
 )
 
@@ -99,11 +100,18 @@ def _detections(found: Detections) -> Iterator[tuple[str, str]]:
         else ""
     )
     yield "detections", f"{found.lost} lost, {found.added} added{others}"
-    if found.reference and found.candidate:
+    yield from _precision("", found.reference, found.candidate)
+    yield from _precision("mask ", found.reference_masks, found.candidate_masks)
+
+
+def _precision(
+    of: str, reference: MeanPrecision | None, candidate: MeanPrecision | None
+) -> Iterator[tuple[str, str]]:
+    if reference and candidate:
         for name, label in (("map", "mAP 50-95"), ("map50", "mAP 50")):
-            before, after = getattr(found.reference, name), getattr(found.candidate, name)
+            before, after = getattr(reference, name), getattr(candidate, name)
             change = f"{100 * (after - before):+.2f}"
-            yield label, f"{before:.2%} reference, {after:.2%} candidate ({change} points)"
+            yield f"{of}{label}", f"{before:.2%} reference, {after:.2%} candidate ({change} points)"
 
 
 def _accuracy(found: Accuracy) -> Iterator[tuple[str, str]]:

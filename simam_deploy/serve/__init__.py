@@ -10,8 +10,11 @@
       warm_up               the first runs: does it work, does it keep rows apart
       batcher, batch        the queue, its bounds and threads; requests put together and apart
       pictures, attention   classify a JPEG or PNG; SimAM's gates as heatmaps
+      detect                boxes and masks in one
     describe   what the server and its models say of themselves
-    http       connection (caps, time-outs), app (every request, /infer), codec, routes, metrics
+    http       connection (caps, time-outs), app (every request, /infer), codec, metrics
+      routes, shown         every other route; those that take a picture
+      page                  the page for people, of several files that go out as one
     grpc       the same over gRPC: service, codec
     server     start, signals, drain
     ray        the same models on several machines

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from simam_deploy.core.version import __version__
+from simam_deploy.serve.models.detect import detects
 from simam_deploy.serve.models.model import Model
-from simam_deploy.serve.models.pictures import takes_pictures
+from simam_deploy.serve.models.pictures import classifies
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.models.statistics import Duration, Statistics
 from simam_deploy.serve.protocol.check import Port
@@ -31,7 +32,8 @@ def facts_document(model: Model) -> Document:
     """Give what the page shows beside the metadata, which the protocol has no place for."""
     facts = {key: model.facts[key] for key in FACTS if model.facts.get(key) is not None}
     sites = {"simam_sites": len(model.facts["simam_sites"])} if "simam_sites" in model.facts else {}
-    return {"runtime": model.runtime, **facts, **sites, "takes_pictures": takes_pictures(model)}
+    asked = {"takes_pictures": classifies(model) or detects(model), "detects": detects(model)}
+    return {"runtime": model.runtime, **facts, **sites, **asked}
 
 
 def model_document(model: Model) -> Document:

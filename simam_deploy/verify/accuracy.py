@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.errors import InputError
-from simam_deploy.precision.ranges import only_input
 from simam_deploy.runtime.protocol import Runner
+from simam_deploy.source.samples.inputs import Sizes, find_inputs
 from simam_deploy.verify.report import Accuracy, Scores
 
 Logits = Array
@@ -30,7 +30,7 @@ _TOP = 5
 
 
 class Batch(Protocol):
-    """Samples (N, ...) with their labels (N,), None where there are none."""
+    """Samples (N, ...), and what is known of them."""
 
     @property
     def array(self) -> npt.NDArray[np.float32]:
@@ -39,7 +39,12 @@ class Batch(Protocol):
 
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
-        """The labels."""
+        """The labels (N,), None where there are none."""
+        ...
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """Height and width of what is no padding, (N, 2), where the network is told it."""
         ...
 
 
@@ -53,8 +58,8 @@ def measure_accuracy(
     """Run every sample through both; the first output of each ranks the classes.
 
     Args:
-        reference: Takes one input.
-        candidate: Takes the same under the same name.
+        reference: Takes what samples give.
+        candidate: Takes the same under the same names.
         batches: The samples; where an input's batch is fixed, no larger than that.
         required: The least agreement that passes.
         folders: Of how many folders labels are the places, where nothing else says them.
@@ -62,14 +67,13 @@ def measure_accuracy(
     Raises:
         InputError: The first output is not (N, classes), a label is beyond its classes, or there
             are more or fewer folders than these.
-        UsageError: The model takes more than one input.
+        UsageError: The model takes more inputs than samples give.
     """
-    only_input(reference.inputs)
     agreed = samples = 0
     hits = np.zeros((2, 2), np.int64)
     labelled = False
     for batch in batches:
-        logits = [_logits(runner, batch.array) for runner in (reference, candidate)]
+        logits = [_logits(runner, batch) for runner in (reference, candidate)]
         _check_labels(batch, logits[0].shape[1], folders)
         ranks = [_ranking(each) for each in logits]
         samples += len(batch.array)
@@ -104,25 +108,30 @@ def _check_labels(batch: Batch, classes: int, folders: int | None) -> None:
         )
 
 
-def run_batch(runner: Runner, array: npt.NDArray[np.float32]) -> dict[str, Array]:
-    """Run one batch, filled up with zeros where the input's batch is fixed."""
-    spec = only_input(runner.inputs)
-    fixed = spec.shape[0] if spec.shape else None
-    size = len(array)
-    if isinstance(fixed, int) and size < fixed:
-        rest = np.zeros((fixed - size, *array.shape[1:]), array.dtype)
-        array = np.concatenate([array, rest])
-    outputs = runner.run({spec.name: array})
-    return {
-        name: out[:size] if out.shape[:1] == array.shape[:1] else out
-        for name, out in outputs.items()
-    }
+def run_batch(runner: Runner, batch: Batch) -> dict[str, Array]:
+    """Run one batch, filled up with its last sample where the input's batch is fixed.
+
+    Raises:
+        UsageError: The model takes more inputs than samples give.
+    """
+    given = find_inputs(runner.inputs, batch.sizes is not None)
+    fixed = given.sample.shape[0] if given.sample.shape else None
+    size = len(batch.array)
+    rows = max(size, fixed) if isinstance(fixed, int) else size
+    feeds = {name: _filled(array, rows) for name, array in given.feeds(batch).items()}
+    outputs = runner.run(feeds)
+    return {name: out[:size] if out.shape[:1] == (rows,) else out for name, out in outputs.items()}
 
 
-def _logits(runner: Runner, array: npt.NDArray[np.float32]) -> Logits:
+def _filled(array: Array, rows: int) -> Array:
+    missing = rows - len(array)
+    return np.concatenate([array, np.repeat(array[-1:], missing, 0)]) if missing else array
+
+
+def _logits(runner: Runner, batch: Batch) -> Logits:
     """Run one batch for the scores of its classes."""
-    logits = next(iter(run_batch(runner, array).values()))
-    if logits.ndim != 2 or len(logits) != len(array):
+    logits = next(iter(run_batch(runner, batch).values()))
+    if logits.ndim != 2 or len(logits) != len(batch.array):
         raise InputError(
             f"accuracy wants an output (N, classes), {runner.name} gives {logits.shape}"
         )

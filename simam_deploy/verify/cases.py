@@ -16,6 +16,7 @@ import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds, levels
 from simam_deploy.core.specs import TensorSpec, shape_text
+from simam_deploy.source.samples.inputs import find_inputs, size_fact
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
 
 Rng = np.random.Generator
@@ -62,6 +63,8 @@ KINDS: Mapping[str, Callable[[Rng, Sizes], Array]] = {
 TYING = ("constant", "blank", "large")
 """Kinds on which a detector's scores are equal by the dozen: even planes, and saturated ones."""
 _PICTURES = ("picture", "blank")
+_PADDING = 31
+"""Pixels at most: less than the 32 that detectors pad to multiples of."""
 
 
 class Case(Protocol):
@@ -90,11 +93,14 @@ class Drawn:
         kinds: Of the rows, a key of `KINDS` each.
         shapes: One full shape per input.
         preparation: How a picture becomes a row of the first input, where somebody states it.
+        sized: Whether the network is told how much of each picture is no padding: then every
+            second row is padded.
     """
 
     kinds: tuple[str, ...]
     shapes: tuple[Sizes, ...]
     preparation: Preparation | None = field(default=None, hash=False, compare=False)
+    sized: bool = False
 
     @property
     def name(self) -> str:
@@ -104,11 +110,27 @@ class Drawn:
 
     def feeds(self, specs: Iterable[TensorSpec]) -> dict[str, Array]:
         """Make the arrays; the case's name is the seed."""
-        rng = np.random.default_rng(zlib.crc32(self.name.encode()))
-        return {
+        rng, specs = np.random.default_rng(zlib.crc32(self.name.encode())), tuple(specs)
+        feeds = {
             spec.name: np.ascontiguousarray(self._array(rng, shape, np.dtype(spec.dtype)))
             for spec, shape in zip(specs, self.shapes, strict=True)
         }
+        if self.sized and len(specs) > 1:
+            given = find_inputs(specs, self.sized)
+            self._pad(feeds[given.sample.name], feeds[given.told.name])
+        return feeds
+
+    def _pad(self, pictures: Array, sizes: Array) -> None:
+        """Pad every second row at the right and below, and say how much of each is picture.
+
+        Which rows: so that of single rows, a kind each, some are padded too.
+        """
+        sides = np.array(pictures.shape[2:])
+        first = tuple(KINDS).index(self.kinds[0])
+        for row, picture in enumerate(pictures):
+            height, width = sides - np.minimum(sides // 8, _PADDING) * ((first + row) % 2)
+            picture[:, height:] = picture[:, :, width:] = 0
+            sizes[row] = height, width
 
     def _array(self, rng: Rng, shape: Sizes, dtype: np.dtype[Any]) -> Array:
         if not shape:
@@ -166,13 +188,14 @@ def drawn_cases(
     shapes = tuple(shapes)
     left = list(kinds)
     cases: list[Drawn] = []
+    sized = bool(size_fact(preprocessing))
     for each in itertools.chain(shapes, itertools.cycle(shapes[:1])):
         if len(cases) >= len(shapes) and not left:
             break
         rows = max(1, next((shape[0] for shape in each if shape), 1))
         taken, left = left[:rows], left[rows:]
         drawn = tuple(_cycled(taken or kinds, rows))
-        cases.append(Drawn(drawn, each, _preparation(preprocessing, each)))
+        cases.append(Drawn(drawn, each, _preparation(preprocessing, each), sized))
     return tuple(cases)
 
 

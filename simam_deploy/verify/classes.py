@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simam_deploy.core.progress import Progress
+from simam_deploy.detect.decoding import may_detect
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.samples import Dataset
 from simam_deploy.verify import detections
 from simam_deploy.verify.accuracy import AGREEMENT, BATCH, measure_accuracy
-from simam_deploy.verify.decoding import may_detect
 from simam_deploy.verify.detections import measure_detections
 from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.report import Accuracy, Detections

@@ -9,18 +9,20 @@ from itertools import islice
 import numpy as np
 
 from simam_deploy.core.arrays import Feeds
+from simam_deploy.detect.decoding import SURE, Decode, Found, find_decoder
+from simam_deploy.detect.overlap import pair_boxes
 from simam_deploy.errors import InputError
-from simam_deploy.precision.ranges import only_input
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.samples import Truth
 from simam_deploy.verify.accuracy import Batch, run_batch
-from simam_deploy.verify.decoding import Decode, Found, find_decoder
-from simam_deploy.verify.mean_precision import mean_precision, require_pycocotools
-from simam_deploy.verify.overlap import pair_boxes
-from simam_deploy.verify.report import Detections
+from simam_deploy.verify.mean_precision import (
+    mask_precision,
+    mean_precision,
+    require_pycocotools,
+)
+from simam_deploy.verify.report import Detections, MeanPrecision
+from simam_deploy.verify.rle import Rle, rles_of
 
-SURE = 0.25
-"""Detections above this score are compared between the models: what people look at."""
 _MEASURED = 0.001
 """Those above this are measured against boxes that are known: precision wants the unsure too."""
 _OVERLAP = 0.5
@@ -42,7 +44,7 @@ def measure_detections(
     """Run every sample through both.
 
     Args:
-        reference: Takes one input; its outputs are of a convention that `decoding` knows.
+        reference: Takes what samples give; its outputs are of a convention that `decoding` knows.
         candidate: Takes and gives the same under the same names.
         batches: The samples; where an input's batch is fixed, no larger than that.
         truths: What lies in each sample, in the same order, if that is known.
@@ -51,24 +53,49 @@ def measure_detections(
     Raises:
         InputError: The outputs are of no known convention, a label is beyond the classes, there are
             no samples, or neither model is sure of anything; or pycocotools is missing.
-        UsageError: The model takes more than one input.
+        UsageError: The model takes more inputs than samples give.
     """
-    only_input(reference.inputs)
     if truths is not None:
         require_pycocotools()
     known: list[Truth] = []
-    found: tuple[list[Found], list[Found]] = [], []
+    sides = _Side(), _Side()
     decode: Decode | None = None
     for batch in batches:
-        outputs = [run_batch(runner, batch.array) for runner in (reference, candidate)]
+        outputs = [run_batch(runner, batch) for runner in (reference, candidate)]
         if decode is None:
             decode, classes = find_decoder(outputs[0], reference.name)
         new = list(islice(truths, len(batch.array))) if truths is not None else []
         known += _checked(new, classes)
         least = SURE if truths is None else _MEASURED
-        for kept, out in zip(found, outputs, strict=True):
-            kept += _decoded(decode, out, least, len(batch.array))
-    return _summary(found, known if truths is not None else None, required)
+        for side, out in zip(sides, outputs, strict=True):
+            side.add(_decoded(decode, out, least, len(batch.array)), new)
+    return _summary(*sides, known if truths is not None else None, required)
+
+
+class _Side:
+    """What one of the models detected so far; masks as runs, which of a picture are some kB."""
+
+    def __init__(self) -> None:
+        self.found: list[Found] = []
+        self._in_pictures: list[Found] = []
+        self._masks: list[Sequence[Rle] | None] = []
+
+    def add(self, found: Sequence[Found], truths: Sequence[Truth]) -> None:
+        """Add what was detected in pictures, of which truths are known for all or for none."""
+        self.found += [replace(each, masks=None) for each in found]
+        for each, truth in zip(found, truths, strict=False):
+            moved = replace(each, boxes=truth.placement.to_picture(each.boxes))
+            masked = truth.segments is not None
+            self._masks.append(rles_of(moved, truth.placement.picture) if masked else None)
+            self._in_pictures.append(replace(moved, masks=None))
+
+    def precision(self, truths: Sequence[Truth] | None) -> MeanPrecision | None:
+        """Measure the boxes."""
+        return None if truths is None else mean_precision(truths, self._in_pictures)
+
+    def mask_precision(self, truths: Sequence[Truth] | None) -> MeanPrecision | None:
+        """Measure the masks."""
+        return None if truths is None else mask_precision(truths, self._in_pictures, self._masks)
 
 
 def _decoded(decode: Decode, outputs: Feeds, least: float, count: int) -> list[Found]:
@@ -90,23 +117,19 @@ def _checked(truths: Sequence[Truth], classes: int | None) -> Sequence[Truth]:
 
 
 def _summary(
-    found: tuple[list[Found], list[Found]], truths: Sequence[Truth] | None, required: float
+    reference: _Side, candidate: _Side, truths: Sequence[Truth] | None, required: float
 ) -> Detections:
-    if not found[0]:
+    samples = len(reference.found)
+    if not samples:
         raise InputError("there are no samples to measure detections on")
-    agreement = _agreement(*found)
+    agreement = _agreement(reference.found, candidate.found)
     if not agreement.ours + agreement.theirs:
         raise InputError(
             f"neither model detects anything with a score above {SURE:g} in "
-            f"{len(found[0])} samples: give some that show what it detects"
+            f"{samples} samples: give some that show what it detects"
         )
-    scores = (
-        [mean_precision(truths, list(_in_pictures(each, truths))) for each in found]
-        if truths is not None
-        else [None, None]
-    )
     return Detections(
-        samples=len(found[0]),
+        samples=samples,
         agreement=agreement.f1,
         required=required,
         found=agreement.ours,
@@ -114,15 +137,11 @@ def _summary(
         added=agreement.theirs - agreement.pairs,
         mean_iou=agreement.overlap / agreement.pairs if agreement.pairs else None,
         score_difference=agreement.score,
-        reference=scores[0],
-        candidate=scores[1],
+        reference=reference.precision(truths),
+        candidate=candidate.precision(truths),
+        reference_masks=reference.mask_precision(truths),
+        candidate_masks=candidate.mask_precision(truths),
     )
-
-
-def _in_pictures(found: Sequence[Found], truths: Sequence[Truth]) -> Iterator[Found]:
-    """Move boxes from the input to the pictures."""
-    for each, truth in zip(found, truths, strict=True):
-        yield replace(each, boxes=truth.placement.to_picture(each.boxes))
 
 
 @dataclass(frozen=True)

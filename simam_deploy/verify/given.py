@@ -8,9 +8,10 @@ from typing import Any
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
-from simam_deploy.precision.ranges import only_input
 from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.samples import Dataset, open_dataset
+from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.preparation import sizes_vary
 from simam_deploy.source.subject import InputShapes
 from simam_deploy.verify.cases import Given
 
@@ -30,19 +31,20 @@ def given_cases(
 
     Raises:
         InputError: They cannot be decoded, or are fewer than the batch that the model fixes.
-        UsageError: The model has several inputs.
+        UsageError: The model takes more inputs than samples give.
     """
     if dataset is None:
         return ()
-    batch = tuned or inputs[0].shape[0]
+    given = find_inputs(inputs, dataset.sized)
+    batch = tuned or given.sample.shape[0]
     size = batch if isinstance(batch, int) else SAMPLES
-    cases = []
-    for number, each in enumerate(dataset.batches(size)):
-        if number * size >= SAMPLES:
+    cases, seen = list[Given](), 0
+    for each in dataset.batches(size):
+        if seen >= SAMPLES:
             break
-        if isinstance(batch, int) and len(each.array) < batch:
-            break
-        cases.append(Given(f"{dataset.name} {number * size}", {inputs[0].name: each.array}))
+        if not isinstance(batch, int) or len(each.array) == batch:
+            cases.append(Given(f"{dataset.name} {seen}", given.feeds(each)))
+        seen += len(each.array)
     if not cases:
         raise InputError(f"{dataset.name} holds {len(dataset)} samples, the model takes {size}")
     return tuple(cases)
@@ -60,22 +62,32 @@ def open_samples(
     Args:
         samples: What the user gave.
         inputs: Of the model.
-        shapes: Full input shapes, whose sizes the samples are to have.
+        shapes: Full input shapes, whose sizes the samples are to have, unless the model leaves
+            them free and each picture has its own.
         preprocessing: What is stated of how a picture becomes an input.
         names: The network's classes, where labels are to be held against its scores.
 
     Raises:
         InputError: They cannot be used.
-        UsageError: The limit is below 1.
+        UsageError: The limit is below 1, or the model takes more inputs than samples give.
     """
     if samples.data is None:
         return None
-    spec = TensorSpec(only_input(inputs).name, "float32", ("batch", *shapes[0][1:]))
+    given = find_inputs(inputs, bool(size_fact(preprocessing))).sample
+    free = len(given.shape) == 4 and sizes_vary(preprocessing, given.shape[2:])
+    sizes = given.shape[1:] if free else shapes[inputs.index(given)][1:]
+    spec = TensorSpec(given.name, "float32", ("batch", *sizes))
     path, limit = Path(samples.data), samples.limit
     return open_dataset(path, spec, preprocessing, limit=limit, names=names)
 
 
-def renamed(case: Given, name: str) -> Given:
-    """Give the only input of a case another name."""
-    (array,) = case.arrays.values()
-    return Given(case.name, {name: array})
+def renamed(case: Given, inputs: tuple[TensorSpec, ...], own: tuple[TensorSpec, ...]) -> Given:
+    """Give a case the names that another model has for its inputs, which are in the same order.
+
+    Args:
+        case: A case of the model that takes `own`.
+        inputs: Of the other.
+        own: Of the model.
+    """
+    names = {mine.name: theirs.name for mine, theirs in zip(own, inputs, strict=True)}
+    return Given(case.name, {names[name]: array for name, array in case.arrays.items()})

@@ -1,7 +1,7 @@
-"""Mean average precision as COCO defines it, by COCO's own code: pycocotools.
+"""Mean average precision of boxes and of masks as COCO defines it, by COCO's own: pycocotools.
 
 Precision at 101 recalls, averaged over classes and over overlaps of 0.5 to 0.95 in steps of 0.05;
-boxes of every area, the 100 surest of a class and picture, crowds ignored
+things of every area, the 100 surest of a class and picture, crowds ignored
 (https://cocodataset.org/#detection-eval).
 """
 
@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simam_deploy.detect.decoding import Found
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples import Truth
-from simam_deploy.verify.decoding import Found
 from simam_deploy.verify.report import MeanPrecision
+from simam_deploy.verify.rle import Rle, rle_of
 
 _MOST = 100
 _EVERY_AREA = (0.0, 1e10)
@@ -39,7 +40,7 @@ def require_pycocotools() -> None:
 
 
 def mean_precision(truths: Sequence[Truth], found: Sequence[Found]) -> MeanPrecision | None:
-    """Measure detections against what lies in the pictures.
+    """Measure the boxes of detections against what lies in the pictures.
 
     Args:
         truths: A picture each.
@@ -48,16 +49,55 @@ def mean_precision(truths: Sequence[Truth], found: Sequence[Found]) -> MeanPreci
     Returns:
         None where no picture has a box that counts.
     """
+    return _measured("bbox", truths, list(_true(truths)), list(_detected(found)))
+
+
+def mask_precision(
+    truths: Sequence[Truth], found: Sequence[Found], masks: Sequence[Sequence[Rle] | None]
+) -> MeanPrecision | None:
+    """Measure the masks of detections against the outlines of what lies in the pictures.
+
+    Args:
+        truths: A picture each.
+        found: What was detected in each.
+        masks: A mask in the picture for each of that.
+
+    Returns:
+        None where no picture has a thing that counts, or masks or outlines are missing.
+    """
+    if any(truth.segments is None for truth in truths) or any(each is None for each in masks):
+        return None
+    true = [
+        rle_of(segment, truth.placement.picture)
+        for truth in truths
+        for segment in truth.segments or ()
+    ]
+    given = [each for picture in masks for each in picture or ()]
+    return _measured(
+        "segm",
+        truths,
+        [{**box, "segmentation": mask} for box, mask in zip(_true(truths), true, strict=True)],
+        [{**box, "segmentation": mask} for box, mask in zip(_detected(found), given, strict=True)],
+    )
+
+
+def _measured(
+    kind: str,
+    truths: Sequence[Truth],
+    true: Sequence[dict[str, Any]],
+    detected: Sequence[dict[str, Any]],
+) -> MeanPrecision | None:
+    """Have COCO's code measure entries of its own form, by their `kind`: bbox or segm."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):  # it reports every step
         wanted, given = COCO(), COCO()
-        wanted.dataset = _document(truths, list(_true(truths)))
-        given.dataset = _document(truths, list(_detected(found)))
+        wanted.dataset = _document(truths, true)
+        given.dataset = _document(truths, detected)
         wanted.createIndex()
         given.createIndex()
-        evaluation = COCOeval(wanted, given, "bbox")
+        evaluation = COCOeval(wanted, given, kind)
         evaluation.params.maxDets = [_MOST]
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [list(_EVERY_AREA)], ["all"]
         evaluation.evaluate()
@@ -75,8 +115,9 @@ def _mean(precision: npt.NDArray[np.float64]) -> float:
 
 def _document(truths: Sequence[Truth], boxes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     labels = sorted({int(label) for truth in truths for label in truth.labels})
+    sides = (truth.placement.picture for truth in truths)
     return {
-        "images": [{"id": number} for number in range(len(truths))],
+        "images": [{"id": i, "height": h, "width": w} for i, (h, w) in enumerate(sides)],
         "categories": [{"id": label} for label in labels],
         "annotations": [{"id": number, **box} for number, box in enumerate(boxes, start=1)],
     }

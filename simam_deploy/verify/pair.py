@@ -19,6 +19,7 @@ from simam_deploy.runtime.protocol import Closing, Runner
 from simam_deploy.runtime.renamed import Renamed
 from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.samples.inputs import find_inputs, size_fact
 from simam_deploy.source.subject import InputShapes, Subject
 from simam_deploy.verify.candidate import Candidate
 
@@ -108,6 +109,19 @@ def shapes_for(
     return tuple(dict.fromkeys(_fitted(each, candidate.inputs) for each in wanted))
 
 
+def taken_by_both(inputs: tuple[TensorSpec, ...], candidate: Candidate) -> tuple[TensorSpec, ...]:
+    """Give a reference's inputs, with the sizes that the candidate fixes or is tuned for."""
+    own = candidate.shapes[0] if candidate.shapes else [spec.shape for spec in candidate.inputs]
+    return tuple(
+        TensorSpec(spec.name, spec.dtype, tuple(map(_narrower, spec.shape, sizes)))
+        for spec, sizes in zip(inputs, own, strict=True)
+    )
+
+
+def _narrower(one: int | str, other: int | str) -> int | str:
+    return other if isinstance(one, str) else one
+
+
 def load_reference(path: Path, options: NetworkOptions, candidate: Candidate) -> Subject:
     """Open a reference at the sizes that the candidate takes.
 
@@ -120,27 +134,38 @@ def load_reference(path: Path, options: NetworkOptions, candidate: Candidate) ->
     if path.suffix.lower() == ".pt2":
         return load_subject(path, options)
     try:
-        return load_subject(path, _asked_as(options, candidate.inputs))
+        return load_subject(path, _asked_as(options, candidate))
     except UsageError as error:
         taken = "; ".join(map(str, candidate.inputs))
         line = f"{candidate.path.name} takes {taken}; for {path.name}, {error}"
         raise error.reworded(line) from error
 
 
-def _asked_as(options: NetworkOptions, inputs: tuple[TensorSpec, ...]) -> NetworkOptions:
+def _asked_as(options: NetworkOptions, candidate: Candidate) -> NetworkOptions:
     """Ask for a source that takes what a candidate does."""
-    alone = len(inputs) == 1 and _in_float32(inputs[0].dtype) == "float32"
-    return (_sized if alone and not options.inputs else _with_inputs)(options, inputs)
+    alone = _given_by_samples(candidate)
+    if alone is None or options.inputs:
+        return _with_inputs(options, candidate.inputs)
+    return _sized(options, alone)
 
 
-def _sized(options: NetworkOptions, inputs: tuple[TensorSpec, ...]) -> NetworkOptions:
-    """Ask for the one input's own sizes, and where its sides are free for those that were given."""
-    batch, *sizes = inputs[0].shape
+def _given_by_samples(candidate: Candidate) -> TensorSpec | None:
+    """Give the input that samples become, where it is all that need be said, and in floats."""
+    sized = bool(size_fact(candidate.facts.get("preprocessing")))
+    with contextlib.suppress(UsageError):
+        sample = find_inputs(candidate.inputs, sized).sample
+        return sample if _in_float32(sample.dtype) == "float32" else None
+    return None
+
+
+def _sized(options: NetworkOptions, sample: TensorSpec) -> NetworkOptions:
+    """Ask for an input's own sizes, and where its sides are free for those that were given."""
+    batch, *sizes = sample.shape
     if any(isinstance(size, str) for size in sizes):
         return replace(options, dynamic="hw")
     fixed = int(batch) if isinstance(batch, int) else 1
     shape = options.input_shape or (fixed, *map(int, sizes))
-    return replace(options, dynamic=_dynamic(inputs), input_shape=shape)
+    return replace(options, dynamic=_dynamic((sample,)), input_shape=shape)
 
 
 def _with_inputs(options: NetworkOptions, inputs: tuple[TensorSpec, ...]) -> NetworkOptions:

@@ -40,7 +40,8 @@ def prove(onnx: Path, plan: Path, request: BuildRequest, progress: Progress) -> 
     rule = rule_for(model.precision, request.precision)
     assert model.graph is not None
     with model.runner() as reference:
-        recording = record(reference, rule.cases(_shapes(request)))
+        cases = rule.cases(_shapes(request), model.facts.get("preprocessing"))
+        recording = record(reference, cases)
     graph = run_cases_of(model.graph(), recording)
     behaviour = behaviour_of(model.graph(), graph, model.precision, request.precision)
     with TensorRTRunner(plan, trust=True) as runner:

@@ -71,6 +71,9 @@ class Detections:
         score_difference: The largest between their scores.
         reference: Its precision, None where no boxes are known.
         candidate: Its precision, None where no boxes are known.
+        reference_masks: The precision of its masks, None where it gives none, or no outlines are
+            known.
+        candidate_masks: The same of the candidate.
     """
 
     samples: int
@@ -83,6 +86,8 @@ class Detections:
     score_difference: float
     reference: MeanPrecision | None
     candidate: MeanPrecision | None
+    reference_masks: MeanPrecision | None = None
+    candidate_masks: MeanPrecision | None = None
 
     @property
     def passed(self) -> bool:

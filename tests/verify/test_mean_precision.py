@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from simam_deploy.detect.decoding import Found
+from simam_deploy.detect.overlap import overlaps
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples import Truth
 from simam_deploy.source.samples.placement import Placement
-from simam_deploy.verify.decoding import Found
 from simam_deploy.verify.mean_precision import mean_precision, require_pycocotools
-from simam_deploy.verify.overlap import overlaps
 
 HERE = Placement((100, 100), (100, 100), (0, 0))
 RECALLS = np.linspace(0, 1, 101)

@@ -9,6 +9,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.precision.taps import Taps
 from simam_deploy.source.samples import Dataset
+from simam_deploy.source.samples.inputs import SampleInputs, find_inputs
 
 _BYTES = 2**26
 """Of the tensors that a run gives; the runtime holds as much again while it makes them."""
@@ -31,7 +32,8 @@ class Runs:
     """
 
     def __init__(self, dataset: Dataset, taps: Taps) -> None:
-        (spec,) = taps.inputs
+        self._inputs = find_inputs(taps.inputs, dataset.sized)
+        spec = self._inputs.sample
         fixed = spec.shape[0]
         if isinstance(fixed, int) and fixed > len(dataset):
             raise InputError(
@@ -39,7 +41,7 @@ class Runs:
                 "more, or export with a free batch"
             )
         self.name = spec.name
-        self.size = fixed if isinstance(fixed, int) else _affordable(dataset, taps)
+        self.size = fixed if isinstance(fixed, int) else _affordable(dataset, taps, self._inputs)
         self.samples = whole_batches(len(dataset), spec)
         """How many a pass takes."""
         self._dataset = dataset
@@ -50,7 +52,7 @@ class Runs:
         for batch in self._dataset.batches(self.size):
             taken += len(batch.array)
             if taken <= self.samples:
-                yield {self.name: batch.array}
+                yield self._inputs.feeds(batch)
 
 
 def whole_batches(samples: int, spec: TensorSpec) -> int:
@@ -59,10 +61,10 @@ def whole_batches(samples: int, spec: TensorSpec) -> int:
     return samples // fixed * fixed if isinstance(fixed, int) else samples
 
 
-def _affordable(dataset: Dataset, taps: Taps) -> int:
+def _affordable(dataset: Dataset, taps: Taps, inputs: SampleInputs) -> int:
     """Try one sample, and tell how many fit."""
-    single = next(dataset.batches(1)).array
-    taken = sum(value.nbytes for value in taps.read({taps.inputs[0].name: single}))
+    single = inputs.feeds(next(dataset.batches(1)))
+    taken = sum(value.nbytes for value in taps.read(single))
     return max(1, min(_LARGEST_BATCH, _BYTES // taken))
 
 

@@ -15,12 +15,11 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from simam_deploy.serve import describe
-from simam_deploy.serve.http.app import refusal_headers, watched
+from simam_deploy.serve.http.answer import json_response, model_of
+from simam_deploy.serve.http.app import refusal_headers
 from simam_deploy.serve.http.metrics import render
-from simam_deploy.serve.models.model import Model
-from simam_deploy.serve.models.pictures import preparation_of, rank, read_picture, scores_of
+from simam_deploy.serve.http.shown import classify, detect
 from simam_deploy.serve.models.repository import Repository
-from simam_deploy.serve.protocol.exchange import Query
 from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, Unsupported
 
 _PAGE_MAY = (
@@ -30,15 +29,11 @@ _PAGE_MAY = (
 """The page's policy: its own inline script and style, its own server, nothing else."""
 
 
-def json_response(document: Any, status: int = 200) -> Response:
-    """Answer with JSON."""
-    return Response(orjson.dumps(document), status, media_type="application/json")
-
-
 def make_routes(repository: Repository) -> Starlette:
     """Make the application of all routes but /infer."""
     models = "/v2/models/{model}"
-    classifying = functools.partial(classify, asyncio.Semaphore(1))
+    decoding = asyncio.Semaphore(1)
+    shown = {"/classify": classify, "/detect": detect}
     table: list[tuple[str, str, Any]] = [
         ("GET", "/v2/health/live", live),
         ("GET", "/v2/health/ready", ready),
@@ -54,8 +49,9 @@ def make_routes(repository: Repository) -> Starlette:
           for tail, endpoint in (
               ("", model_metadata), ("/ready", model_ready),
               ("/config", model_config), ("/stats", model_statistics))),
-        *(("POST", prefix + "/classify", classifying)
-          for prefix in (models, models + "/versions/{version}")),
+        *(("POST", prefix + tail, functools.partial(endpoint, decoding))
+          for prefix in (models, models + "/versions/{version}")
+          for tail, endpoint in shown.items()),
     ]  # fmt: skip
     app = Starlette(
         routes=[
@@ -85,11 +81,6 @@ async def unrouted(request: Request, error: Exception) -> Response:
     return response
 
 
-def _model(repository: Repository, request: Request) -> Model:
-    params = request.path_params
-    return repository.get(params["model"], params.get("version", ""))
-
-
 async def live(repository: Repository, request: Request) -> Response:
     """Alive until the process ends."""
     return Response()
@@ -107,25 +98,25 @@ async def server_metadata(repository: Repository, request: Request) -> Response:
 
 async def model_metadata(repository: Repository, request: Request) -> Response:
     """Describe a model; its facts under `parameters`, which clients leave alone."""
-    model = _model(repository, request)
+    model = model_of(repository, request)
     facts = describe.facts_document(model)
     return json_response({**describe.model_document(model), "parameters": facts})
 
 
 async def model_ready(repository: Repository, request: Request) -> Response:
     """Tell whether a model is ready; 404 where it is not there."""
-    _model(repository, request)
+    model_of(repository, request)
     return Response(status_code=200 if repository.ready else 503)
 
 
 async def model_config(repository: Repository, request: Request) -> Response:
     """Give a model's configuration."""
-    return json_response(describe.config_document(_model(repository, request)))
+    return json_response(describe.config_document(model_of(repository, request)))
 
 
 async def model_statistics(repository: Repository, request: Request) -> Response:
     """Give what a model did."""
-    return json_response(describe.statistics_document([_model(repository, request)]))
+    return json_response(describe.statistics_document([model_of(repository, request)]))
 
 
 async def all_statistics(repository: Repository, request: Request) -> Response:
@@ -172,52 +163,6 @@ async def _document(request: Request) -> dict[str, Any]:
     return document
 
 
-async def classify(
-    decoding: asyncio.Semaphore, repository: Repository, request: Request
-) -> Response:
-    """Classify the JPEG or PNG file in the body: `?top=5`, and `?attention=1` for the gates.
-
-    A model that does not show its gates has none, and a note that says why. A picture whose EXIF
-    says that it was stored on its side is turned upright, and the answer says so.
-    One picture is decoded at a time: one of 89 million pixels takes 270 MB meanwhile.
-    """
-    repository.check_loaded()
-    model = _model(repository, request)
-    model.batcher.check_room()
-    prepare, scores = preparation_of(model), scores_of(model)
-    top = _count(request, "top", 5)
-    content = await request.scope["read_body"]()
-    async with decoding:
-        picture, turned = await asyncio.to_thread(read_picture, content, prepare)
-    model = _model(repository, request)  # a reload may have replaced it meanwhile
-    feeds = {port.name: picture.astype(port.dtype) for port in model.inputs.values()}
-    outputs = await watched(request.scope, model.infer(Query(feeds)))
-    answer: dict[str, Any] = {
-        "model_name": model.name,
-        "model_version": model.version,
-        "classes": rank(outputs[scores.name], model.labels, top),
-        **({"turned_upright": True} if turned else {}),
-    }
-    if _count(request, "attention", 0):
-        try:
-            answer["attention"] = await asyncio.to_thread(model.attention.heatmaps, feeds)
-        except Unsupported as why:
-            answer |= {"attention": [], "attention_note": str(why)}
-    return json_response(answer)
-
-
-def _count(request: Request, name: str, default: int) -> int:
-    """Read a number from the query string.
-
-    Raises:
-        BadRequest: It is none.
-    """
-    text = request.query_params.get(name, str(default))
-    if not text.isdecimal() or len(text) > 6:
-        raise BadRequest(f"{name} must be a number, got {text!r:.40}")
-    return int(text)
-
-
 async def metrics(repository: Repository, request: Request) -> Response:
     """Give the counters in Prometheus' text form."""
     content, kind = render(repository)
@@ -234,6 +179,15 @@ async def openapi(repository: Repository, request: Request) -> Response:
     return Response(_asset("openapi.json"), media_type="application/json")
 
 
+@functools.cache
+def _page() -> bytes:
+    """Put the page's style and scripts into it, so that it is one answer and asks for no more."""
+    whole = _asset("page.html")
+    for part in ("page.css", "page_boxes.js", "page.js"):
+        whole = whole.replace(f"/* {part} */\n".encode(), _asset(part))
+    return whole
+
+
 async def page(repository: Repository, request: Request) -> Response:
     """Give the page for people."""
-    return HTMLResponse(_asset("page.html"), headers={"content-security-policy": _PAGE_MAY})
+    return HTMLResponse(_page(), headers={"content-security-policy": _PAGE_MAY})

@@ -1,21 +1,24 @@
-"""A picture in, classes out: the model's own preprocessing, its scores as probabilities."""
+"""A picture in, by the model's own preprocessing; classes out, their scores as probabilities."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
-from simam_deploy.core.specs import TensorSpec
-from simam_deploy.errors import InputError
+from simam_deploy.detect.decoding import may_detect
+from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.models.model import Model
-from simam_deploy.serve.protocol.check import Port
+from simam_deploy.serve.protocol.check import Port, spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
+from simam_deploy.source.samples.inputs import SampleInputs, Sizes, find_inputs, size_fact
 from simam_deploy.source.samples.pictures import decode
+from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -28,10 +31,9 @@ def preparation_of(model: Model) -> Preparation:
     Raises:
         Unsupported: It takes no pictures, or nothing says how they are prepared.
     """
-    ports = list(model.inputs.values())
-    prepare = None
-    if len(ports) == 1 and ports[0].dtype.kind == "f":
-        spec = TensorSpec(ports[0].name, "float32", _shape(ports[0]))
+    prepare, given = None, _given_by_pictures(model)
+    if given is not None and model.inputs[given.sample.name].dtype.kind == "f":
+        spec = replace(given.sample, dtype="float32")
         try:
             prepare = read_preparation(model.facts.get("preprocessing"), spec)
         except InputError as error:
@@ -43,7 +45,16 @@ def preparation_of(model: Model) -> Preparation:
     return prepare
 
 
-def takes_pictures(model: Model) -> bool:
+def _given_by_pictures(model: Model) -> SampleInputs | None:
+    """Tell which inputs a picture gives; None where the model takes others too."""
+    specs = [spec_of(port) for port in model.inputs.values()]
+    try:
+        return find_inputs(specs, bool(size_fact(model.facts.get("preprocessing"))))
+    except UsageError:
+        return None
+
+
+def classifies(model: Model) -> bool:
     """Tell whether the model can classify a picture."""
     try:
         preparation_of(model)
@@ -53,15 +64,35 @@ def takes_pictures(model: Model) -> bool:
     return True
 
 
-def _shape(port: Port) -> tuple[int | str, ...]:
-    return tuple(d if d > 0 else "?" for d in port.shape)
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a model takes it: a batch of one.
+
+    Attributes:
+        array: float32 (1, C, H, W).
+        sizes: float32 (1, 2), height and width of what of it is no padding.
+        placement: Where the picture lies in it.
+        turned: Whether it was turned upright, as its EXIF says.
+    """
+
+    array: npt.NDArray[np.float32]
+    sizes: Sizes
+    placement: Placement
+    turned: bool
+
+    def feeds(self, model: Model) -> dict[str, Array]:
+        """Give the arrays of a model's inputs."""
+        given = _given_by_pictures(model)
+        if given is None:
+            raise Unsupported(f"model '{model.name}' takes no pictures")
+        arrays = {given.sample.name: self.array}
+        if given.size is not None:
+            arrays[given.size.name] = self.sizes
+        return {name: array.astype(model.inputs[name].dtype) for name, array in arrays.items()}
 
 
-def read_picture(content: bytes, prepare: Preparation) -> tuple[npt.NDArray[np.float32], bool]:
+def read_picture(content: bytes, prepare: Preparation) -> Picture:
     """Decode a JPEG or PNG file and prepare it.
-
-    Returns:
-        An input (1, C, H, W), and whether the picture was turned upright, as its EXIF says.
 
     Raises:
         Unsupported: It is neither.
@@ -71,7 +102,9 @@ def read_picture(content: bytes, prepare: Preparation) -> tuple[npt.NDArray[np.f
         raise Unsupported("a JPEG or PNG file is wanted as the body")
     try:
         picture, turned = decode(io.BytesIO(content), "the picture")
-        return prepare(picture)[None], turned
+        sides = picture.height, picture.width
+        size = np.array([prepare.extent(sides)], np.float32)
+        return Picture(prepare(picture)[None], size, prepare.placement(sides), turned)
     except InputError as error:
         raise BadRequest(str(error)) from error
 
@@ -80,12 +113,19 @@ def scores_of(model: Model) -> Port:
     """Find the output that has a score for every class: the first of shape (N, classes).
 
     Raises:
-        Unsupported: There is none.
+        Unsupported: There is none, or the scores are those of boxes.
     """
+    if may_detect([spec_of(port) for port in model.outputs.values()]):
+        raise Unsupported(f"model '{model.name}' detects: ask /detect")
     for port in model.outputs.values():
         if len(port.shape) == 2 and port.dtype.kind == "f":
             return port
     raise Unsupported(f"model '{model.name}' has no output of class scores")
+
+
+def label_of(index: int, labels: Sequence[str]) -> str:
+    """Name a class; one without a label has its number."""
+    return labels[index] if index < len(labels) else str(index)
 
 
 def rank(scores: Array, labels: Sequence[str], top: int) -> list[dict[str, Any]]:
@@ -102,7 +142,7 @@ def rank(scores: Array, labels: Sequence[str], top: int) -> list[dict[str, Any]]
     return [
         {
             "index": int(i),
-            "label": labels[i] if i < len(labels) else str(i),
+            "label": label_of(int(i), labels),
             "probability": round(float(row[i]), 6),
         }
         for i in best

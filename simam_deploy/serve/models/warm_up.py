@@ -17,7 +17,8 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.protocol.profiles import profiles_of, usual_shapes
-from simam_deploy.source.samples.preparation import made_size
+from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.preparation import made_size, sizes_vary
 
 _PLANE, _FRAMES = 224, 200
 _AGREE = 1e-2
@@ -29,21 +30,34 @@ def sample(runner: Runner, facts: Mapping[str, Any], rows: int) -> dict[str, Arr
     """Draw one array per input, with `rows` where the first dimension is free.
 
     Other free dimensions get the size that the engine is tuned for or the manifest names, or else
-    224 in maps and 200 in sequences. Floats are normal, all else is 0, which is a valid index.
+    224 in maps and 200 in sequences. Floats are normal, all else is 0, which is a valid index; a
+    network that is told the size of its pictures is told the whole.
     """
     rng = np.random.default_rng(0)
     usual = usual_shapes(profiles_of(runner))
-    return {
+    feeds = {
         spec.name: _draw(spec, (rows, *usual.get(spec.name, _sizes(spec, facts))[1:]), rng)
         for spec in runner.inputs
     }
+    if size_fact(facts.get("preprocessing")):
+        given = find_inputs(runner.inputs, sized=True)
+        if given.size is not None:
+            feeds[given.size.name][:] = feeds[given.sample.name].shape[2:]
+    return feeds
 
 
 def _sizes(spec: TensorSpec, facts: Mapping[str, Any]) -> tuple[int, ...]:
-    """Give a size for every dimension, should it be free."""
+    """Give a size for every dimension, should it be free.
+
+    Where each picture has its own, a small one: 8 detectors at 800 x 1344 take a minute.
+    """
     if len(spec.shape) != 4:
         return (_FRAMES,) * len(spec.shape)
-    height, width = made_size(facts.get("preprocessing") or {}) or (_PLANE, _PLANE)
+    said = facts.get("preprocessing") or {}
+    if sizes_vary(said, spec.shape[2:]):
+        side = -(-_PLANE // said["pad_divisor"]) * said["pad_divisor"]
+        return (side,) * 4
+    height, width = made_size(said) or (_PLANE, _PLANE)
     return (height, height, height, width)
 
 

@@ -42,6 +42,12 @@ def port_of(spec: TensorSpec) -> Port:
     return Port(spec.name, datatype, DTYPES[datatype], shape)
 
 
+def spec_of(port: Port) -> TensorSpec:
+    """Turn a port into a tensor of the same shape; a free dimension's name is not known."""
+    shape = tuple(dim if dim > 0 else "?" for dim in port.shape)
+    return TensorSpec(port.name, port.dtype.name, shape)
+
+
 def find_port(ports: Mapping[str, Port], name: Any, model: str) -> Port:
     """Look an input up.
 

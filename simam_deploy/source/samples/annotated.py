@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.errors import InputError
+from simam_deploy.source.samples.segments import Segment
 
 LARGEST_CLASS = 2**31 - 1
 
@@ -24,6 +25,8 @@ class Annotated:
         boxes: float64 (n, 4), x1 y1 x2 y2, in pixels; in fractions of the picture without a size.
         labels: int64 (n,), counted from 0.
         crowd: bool (n,).
+        segments: The pixels of what lies in each box, None where nothing says them; none at all
+            where the format has none.
     """
 
     file: Path
@@ -32,6 +35,7 @@ class Annotated:
     boxes: npt.NDArray[np.float64]
     labels: npt.NDArray[np.int64]
     crowd: npt.NDArray[np.bool_]
+    segments: tuple[Segment | None, ...] = ()
 
 
 def inside(root: Path, name: str, where: str) -> Path:

@@ -23,7 +23,9 @@ import numpy.typing as npt
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
+from simam_deploy.source.samples.inputs import Sample
 from simam_deploy.source.samples.pictures import from_array, require_pillow
+from simam_deploy.source.samples.placement import Sides
 from simam_deploy.source.samples.preparation import Preparation
 
 IMAGE_NAMES = ("images", "x", "data")
@@ -107,7 +109,7 @@ class ArraySamples:
     Args:
         rows: The samples.
         labels: As many whole numbers, or None.
-        prepare: Makes a sample of a row.
+        prepare: Makes a sample of a row, and says how much of it is no padding.
     """
 
     classes: tuple[str, ...] | None = None
@@ -118,7 +120,7 @@ class ArraySamples:
         self,
         rows: Rows,
         labels: Rows | None,
-        prepare: Callable[[Array], npt.NDArray[np.float32]],
+        prepare: Callable[[Array], tuple[npt.NDArray[np.float32], Sides]],
     ) -> None:
         self.labelled = labels is not None
         self._rows, self._labels, self._prepare = rows, labels, prepare
@@ -127,13 +129,14 @@ class ArraySamples:
         """Count the rows."""
         return self._rows.shape[0]
 
-    def read(self, chosen: Sequence[int]) -> Iterator[tuple[str, npt.NDArray[np.float32], int]]:
-        """Yield name, sample and label."""
+    def read(self, chosen: Sequence[int]) -> Iterator[Sample]:
+        """Yield the chosen rows as samples."""
         labels: Iterator[Any] = itertools.repeat(0, len(chosen))
         if self._labels is not None:
             labels = self._labels.read(chosen)
         for index, row, label in zip(chosen, self._rows.read(chosen), labels, strict=True):
-            yield f"{self._rows.name}[{index}]", self._prepare(row), int(label)
+            array, size = self._prepare(row)
+            yield Sample(f"{self._rows.name}[{index}]", array, int(label), size)
 
 
 def open_arrays(path: Path, spec: TensorSpec, prepare: Preparation | None) -> ArraySamples:
@@ -186,21 +189,33 @@ def _check_labels(labels: Rows, rows: Rows) -> None:
 
 def _row_reader(
     rows: Rows, spec: TensorSpec, prepare: Preparation | None
-) -> Callable[[Array], npt.NDArray[np.float32]]:
+) -> Callable[[Array], tuple[npt.NDArray[np.float32], Sides]]:
     """Choose how a row becomes a sample.
 
     Raises:
         InputError: The rows are neither floats in the input's shape nor pictures of uint8.
     """
     if rows.dtype.kind == "f" and _fits(rows.shape[1:], spec.shape[1:]):
-        return lambda row: row.astype(np.float32)
+        return lambda row: (row.astype(np.float32), _sides(row.shape))
     if rows.dtype == np.uint8 and prepare is not None:
         require_pillow()
         order = _channels_last(rows.shape[1:])
         if order is not None:
-            return lambda row: prepare(from_array(np.ascontiguousarray(row.transpose(order))))
+            return lambda row: _prepared(prepare, row.transpose(order))
     pictures = ", or uint8 pictures (N, H, W, 3), (N, 3, H, W) or (N, H, W)" if prepare else ""
     raise InputError(f"{rows.name} is {rows.dtype} {rows.shape}: wanted floats {spec}{pictures}")
+
+
+def _prepared(prepare: Preparation, pixels: Array) -> tuple[npt.NDArray[np.float32], Sides]:
+    """Prepare (H, W) or (H, W, 3)."""
+    height, width = pixels.shape[:2]
+    return prepare(from_array(np.ascontiguousarray(pixels))), prepare.extent((height, width))
+
+
+def _sides(shape: tuple[int, ...]) -> Sides:
+    """Take the last two axes for height and width: nothing says that a part is padding."""
+    height, width = (1, 1, *shape)[-2:]
+    return height, width
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:

@@ -25,9 +25,11 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples.annotated import Annotated
 from simam_deploy.source.samples.coco import find_coco, read_coco
+from simam_deploy.source.samples.inputs import Sample
 from simam_deploy.source.samples.pictures import decode, require_pillow, size_of, turned_notes
 from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, stretching
+from simam_deploy.source.samples.segments import Segment
 from simam_deploy.source.samples.sifting import Sieve
 from simam_deploy.source.samples.yolo import find_yolo, read_yolo
 
@@ -42,6 +44,7 @@ class Truth:
         labels: int64 (n,), counted from 0.
         crowd: bool (n,), whether the box stands for many that nobody counted.
         placement: Where the picture lies in the input.
+        segments: The pixels of what lies in each box; None where nothing says those of some.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Truth:
     labels: npt.NDArray[np.int64]
     crowd: npt.NDArray[np.bool_]
     placement: Placement
+    segments: tuple[Segment, ...] | None = None
 
 
 class BoxPictures:
@@ -83,8 +87,8 @@ class BoxPictures:
         """Count the pictures."""
         return len(self._pictures)
 
-    def read(self, chosen: Sequence[int]) -> Iterator[tuple[str, npt.NDArray[np.float32], int]]:
-        """Yield name, prepared picture, and 0.
+    def read(self, chosen: Sequence[int]) -> Iterator[Sample]:
+        """Yield the chosen pictures, prepared.
 
         Raises:
             InputError: A picture cannot be decoded, or has another size than its annotations say.
@@ -92,10 +96,11 @@ class BoxPictures:
         for index in chosen:
             found = self._pictures[index]
             picture, turned = decode(found.file, found.name)
-            _check_size(found, (picture.height, picture.width), turned)
+            size = picture.height, picture.width
+            _check_size(found, size, turned)
             if turned:
                 self._turned.add(index)
-            yield found.name, self._prepare(picture), 0
+            yield Sample(found.name, self._prepare(picture), 0, self._prepare.extent(size))
 
     def truth(self, index: int) -> Truth:
         """Give what lies in a picture.
@@ -107,7 +112,9 @@ class BoxPictures:
         height, width = found.size or size_of(found.file, found.name)
         boxes = found.boxes if found.size else found.boxes * [width, height, width, height]
         placement = self._prepare.placement((height, width))
-        return Truth(found.name, boxes, found.labels, found.crowd, placement)
+        segments = tuple(each for each in found.segments if each is not None)
+        known = segments if len(segments) == len(boxes) else None
+        return Truth(found.name, boxes, found.labels, found.crowd, placement, known)
 
 
 def open_boxes(
@@ -144,7 +151,17 @@ def open_boxes(
         pictures = read_yolo(yolo, sieve)
     pictures, classes, notes = _relabelled(pictures, own, names)
     stretched = () if prepare else (_STRETCHED,)
-    return BoxPictures(pictures, classes, used, (*stretched, *notes, *sieve.notes()))
+    said = (*stretched, *notes, *_outline_notes(pictures), *sieve.notes())
+    return BoxPictures(pictures, classes, used, said)
+
+
+def _outline_notes(pictures: Sequence[Annotated]) -> tuple[str, ...]:
+    """Say that masks cannot be measured, where some things have an outline and others have none."""
+    each = [segment for picture in pictures for segment in picture.segments]
+    missing = each.count(None)
+    if missing in (0, len(each)):
+        return ()
+    return (f"{missing} of {len(each)} boxes have no outline: masks are not measured",)
 
 
 _STRETCHED = (

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,22 @@ from simam_deploy.core.document import parse_json
 from simam_deploy.core.files import read_small
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples.annotated import Annotated, inside
+from simam_deploy.source.samples.segments import Segment, read_segment
 
 LARGEST = 1 << 27
 """Bytes: COCO's own 5000 pictures to validate on take 20 MB, and Python some ten times that."""
 _LARGEST_PIXEL = 1e6
 _LARGEST_SIDE = 1 << 20
 _NAMED = ("_annotations.coco.json", "annotations.json")
+
+
+class _Thing(NamedTuple):
+    """What an annotation says."""
+
+    box: list[float]
+    category: int
+    crowd: bool
+    segment: Segment | None
 
 
 def find_coco(path: Path) -> Path | None:
@@ -64,15 +74,17 @@ def read_coco(path: Path) -> tuple[list[Annotated], tuple[str, ...]]:
     document = _document(path)
     images = _images(path, document)
     categories = _categories(path, document)
-    found: dict[int, list[tuple[list[float], int, bool]]] = {key: [] for key in images}
+    found: dict[int, list[_Thing]] = {key: [] for key in images}
     for where, entry in _entries(path, document, "annotations"):
         image, box = _whole(where, entry, "image_id"), _box(where, entry)
         category = _whole(where, entry, "category_id")
         for what, key, known in (("image", image, images), ("category", category, categories)):
             if key not in known:
                 raise InputError(f"{where}: there is no {what} {key}")
-        found[image].append((box, category, _crowd(where, entry)))
-    used = {category for boxes in found.values() for _, category, _ in boxes}
+        size = images[image][1]["height"], images[image][1]["width"]
+        segment = read_segment(where, entry.get("segmentation"), size)
+        found[image].append(_Thing(box, category, _crowd(where, entry), segment))
+    used = {thing.category for things in found.values() for thing in things}
     order = _order(categories, used)
     root = _root(path, [entry["file_name"] for _, entry in images.values()])
     pictures = [
@@ -150,7 +162,7 @@ def _annotated(
     root: Path,
     where: str,
     entry: Mapping[str, Any],
-    boxes: Sequence[tuple[list[float], int, bool]],
+    things: Sequence[_Thing],
     order: Sequence[int],
 ) -> Annotated:
     places = {key: place for place, key in enumerate(order)}
@@ -158,9 +170,10 @@ def _annotated(
         file=inside(root, entry["file_name"], where),
         name=entry["file_name"],
         size=(entry["height"], entry["width"]),
-        boxes=np.array([box for box, _, _ in boxes], np.float64).reshape(-1, 4),
-        labels=np.array([places[category] for _, category, _ in boxes], np.int64),
-        crowd=np.array([crowd for _, _, crowd in boxes], np.bool_),
+        boxes=np.array([thing.box for thing in things], np.float64).reshape(-1, 4),
+        labels=np.array([places[thing.category] for thing in things], np.int64),
+        crowd=np.array([thing.crowd for thing in things], np.bool_),
+        segments=tuple(thing.segment for thing in things),
     )
 
 

@@ -23,6 +23,7 @@ from simam_deploy.errors import InputError, UsageError
 from simam_deploy.source.samples.arrays import open_arrays
 from simam_deploy.source.samples.boxes import BoxPictures, Truth, open_boxes
 from simam_deploy.source.samples.folder import PictureFolder
+from simam_deploy.source.samples.inputs import Sample, Sizes, size_fact
 from simam_deploy.source.samples.preparation import read_preparation
 
 LARGEST_LABEL = 2**31 - 1
@@ -35,10 +36,13 @@ class Batch:
     Attributes:
         array: float32, (N, C, H, W) of pictures or (N, T, F) of audio; all finite.
         labels: int64 (N,), or None without labels.
+        sizes: float32 (N, 2), height and width of what is no padding; None where the network is
+            not told it.
     """
 
     array: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64] | None
+    sizes: Sizes | None = None
 
 
 class Source(Protocol):
@@ -57,8 +61,8 @@ class Source(Protocol):
         """Count the samples."""
         ...
 
-    def read(self, chosen: Sequence[int]) -> Iterator[tuple[str, npt.NDArray[np.float32], int]]:
-        """Yield name, sample without the batch axis, and label (0 without labels)."""
+    def read(self, chosen: Sequence[int]) -> Iterator[Sample]:
+        """Yield the chosen samples."""
         ...
 
 
@@ -70,10 +74,14 @@ class Dataset:
         classes: Class names in ascending order of their labels; None where nothing names them.
         labelled: Whether every sample has a label.
         by_place: Whether a label is no more than the place of a folder among others.
+        sized: Whether the network is told how much of each picture is no padding.
     """
 
-    def __init__(self, name: str, source: Source, chosen: Sequence[int]) -> None:
+    def __init__(
+        self, name: str, source: Source, chosen: Sequence[int], sized: bool = False
+    ) -> None:
         self.name = name
+        self.sized = sized
         self.classes = source.classes
         self.labelled, self.by_place = source.labelled, source.by_place
         self._source = source
@@ -90,17 +98,25 @@ class Dataset:
         return (*self._source.notes, *(single if len(self) == 1 else ()))
 
     def batches(self, size: int) -> Iterator[Batch]:
-        """Yield batches of `size` samples, the last one perhaps smaller.
+        """Yield batches of `size` samples in their order, smaller ones where shapes change.
 
         Raises:
-            InputError: A sample cannot be decoded, has another shape than the first, holds NaN
-                or infinity, or has an impossible label; it is named.
+            InputError: A sample cannot be decoded, holds NaN or infinity, or has an impossible
+                label; it is named.
         """
         samples = self._source.read(self._chosen)
-        while group := list(itertools.islice(samples, size)):
-            arrays = [_checked(name, sample, group[0][1].shape) for name, sample, _ in group]
-            labels = [_label(name, label) for name, _, label in group]
-            yield Batch(np.stack(arrays), np.array(labels, np.int64) if self.labelled else None)
+        for _, alike in itertools.groupby(samples, key=lambda sample: sample.array.shape):
+            while group := list(itertools.islice(alike, size)):
+                yield self._batch(group)
+
+    def _batch(self, group: Sequence[Sample]) -> Batch:
+        arrays = [_checked(sample) for sample in group]
+        labels = [_label(sample.name, sample.label) for sample in group]
+        return Batch(
+            np.stack(arrays),
+            np.array(labels, np.int64) if self.labelled else None,
+            np.array([sample.size for sample in group], np.float32) if self.sized else None,
+        )
 
     def truths(self) -> Iterator[Truth] | None:
         """Say what lies in each sample, in the order of the batches; None without boxes.
@@ -112,15 +128,11 @@ class Dataset:
         return map(source.truth, self._chosen) if isinstance(source, BoxPictures) else None
 
 
-def _checked(
-    name: str, sample: npt.NDArray[np.float32], shape: tuple[int, ...]
-) -> npt.NDArray[np.float32]:
-    if sample.shape != shape:
-        raise InputError(f"{name} is {sample.shape}, others in its batch are {shape}")
-    if not np.isfinite(sample).all():
-        bad = int(np.count_nonzero(~np.isfinite(sample)))
-        raise InputError(f"{name} holds {bad} NaN or infinite values: remove or mend it")
-    return sample
+def _checked(sample: Sample) -> npt.NDArray[np.float32]:
+    if not np.isfinite(sample.array).all():
+        bad = int(np.count_nonzero(~np.isfinite(sample.array)))
+        raise InputError(f"{sample.name} holds {bad} NaN or infinite values: remove or mend it")
+    return sample.array
 
 
 def _label(name: str, label: int) -> int:
@@ -171,7 +183,8 @@ def open_dataset(
     else:
         there = "is neither" if path.exists() else "does not exist: wanted"
         raise InputError(f"{path} {there} a folder of pictures, .npz, .npy, .json or .yaml")
-    dataset = Dataset(path.name, source, _spread(len(source), limit))
+    sized = bool(size_fact(preprocessing))
+    dataset = Dataset(path.name, source, _spread(len(source), limit), sized)
     next(dataset.batches(1))
     return dataset
 

@@ -13,11 +13,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from simam_deploy.core.labels import match_names
 from simam_deploy.errors import InputError
+from simam_deploy.source.samples.inputs import Sample
 from simam_deploy.source.samples.pictures import FORMATS, decode, require_pillow, turned_notes
 from simam_deploy.source.samples.preparation import Preparation
 from simam_deploy.source.samples.sifting import Sieve
@@ -71,15 +69,16 @@ class PictureFolder:
         """Count the pictures."""
         return len(self._files)
 
-    def read(self, chosen: Sequence[int]) -> Iterator[tuple[str, npt.NDArray[np.float32], int]]:
-        """Yield name, prepared picture and label."""
+    def read(self, chosen: Sequence[int]) -> Iterator[Sample]:
+        """Yield the chosen pictures, prepared."""
         for index in chosen:
             file, label = self._files[index]
             name = str(file.relative_to(self._root))
             picture, turned = decode(file, name)
             if turned:
                 self._turned.add(index)
-            yield name, self._prepare(picture), label
+            size = self._prepare.extent((picture.height, picture.width))
+            yield Sample(name, self._prepare(picture), label, size)
 
     def _look(self, folder: Path) -> tuple[list[Path], list[Path]]:
         """List the pictures and the folders directly in a folder, by name."""

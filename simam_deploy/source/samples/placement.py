@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,10 @@ class Stretched:
 
     size: Sides
 
+    def made(self, picture: Sides) -> Sides:
+        """Give height and width of the input that a picture becomes."""
+        return self.size
+
     def placement(self, picture: Sides) -> Placement:
         """Say where a picture of this height and width comes to lie."""
         return Placement(picture, self.size, (0, 0))
@@ -70,6 +75,10 @@ class Covering:
 
     size: Sides
     enlarged: float = 1.0
+
+    def made(self, picture: Sides) -> Sides:
+        """Give height and width of the input that a picture becomes."""
+        return self.size
 
     def placement(self, picture: Sides) -> Placement:
         """Say where a picture of this height and width comes to lie."""
@@ -98,6 +107,10 @@ class Letterboxed:
     box: Sides
     centred: bool = False
 
+    def made(self, picture: Sides) -> Sides:
+        """Give height and width of the input that a picture becomes."""
+        return self.size
+
     def placement(self, picture: Sides) -> Placement:
         """Say where a picture of this height and width comes to lie."""
         factor = min(w / n for w, n in zip(self.box, picture, strict=True))
@@ -108,4 +121,33 @@ class Letterboxed:
         return Placement(picture, (height, width), (top, left))
 
 
-Fitting = Stretched | Covering | Letterboxed
+@dataclass(frozen=True)
+class Padded:
+    """A picture is scaled until it fits into a box, and its input is no larger than it must be.
+
+    As detectors are trained and measured: the box lies or stands as the picture does, and each
+    picture has an input of its own size, filled up at the right and below.
+
+    Attributes:
+        box: What the picture is fitted into: its longer side into the longer one.
+        step: What the input's sides are multiples of.
+    """
+
+    box: Sides
+    step: int
+
+    def made(self, picture: Sides) -> Sides:
+        """Give height and width of the input that a picture becomes."""
+        height, width = (
+            math.ceil(n / self.step) * self.step for n in self.placement(picture).scaled
+        )
+        return height, width
+
+    def placement(self, picture: Sides) -> Placement:
+        """Say where a picture of this height and width comes to lie."""
+        short, long = sorted(self.box)
+        box = (short, long) if picture[0] <= picture[1] else (long, short)
+        return Letterboxed(box, box).placement(picture)
+
+
+Fitting = Stretched | Covering | Letterboxed | Padded

@@ -8,7 +8,7 @@ what is letterboxed from the four nearest pixels, as the detectors' loaders do b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from simam_deploy.source.samples.placement import (
     Covering,
     Fitting,
     Letterboxed,
+    Padded,
     Placement,
     Sides,
     Stretched,
@@ -56,23 +57,25 @@ class Preparation:
     std: Floats
     fill: float | None = None
 
-    @property
-    def size(self) -> Sides:
-        """Height and width of the input."""
-        return self.fitting.size
-
     def __call__(self, picture: Image.Image) -> Floats:
         """Prepare one picture of any size and mode."""
         if picture.mode != self.mode:
             picture = picture.convert(self.mode)
-        where = self.placement((picture.height, picture.width))
-        if isinstance(self.fitting, Letterboxed):
-            return self._filled(self._normalised(sampled(picture, where.scaled)), where)
-        return self._normalised(np.asarray(_scaled(picture, where, self.size)))
+        sides = picture.height, picture.width
+        where, made = self.placement(sides), self.fitting.made(sides)
+        if isinstance(self.fitting, (Letterboxed, Padded)):
+            return self._filled(self._normalised(sampled(picture, where.scaled)), where, made)
+        return self._normalised(np.asarray(_scaled(picture, where, made)))
 
     def placement(self, picture: Sides) -> Placement:
         """Say where a picture of this height and width comes to lie in the input."""
         return self.fitting.placement(picture)
+
+    def extent(self, picture: Sides) -> Sides:
+        """Give height and width of what of an input is the picture, and not filled up."""
+        if isinstance(self.fitting, (Letterboxed, Padded)):
+            return self.placement(picture).scaled
+        return self.fitting.made(picture)
 
     def of_light(self, light: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Normalise what is a picture already, (C, H, W) from 0 (black) to 1."""
@@ -87,9 +90,9 @@ class Preparation:
         normal = (channels * np.float32(self.scale) - self.mean) / self.std
         return np.ascontiguousarray(normal.transpose(2, 0, 1))
 
-    def _filled(self, array: Floats, where: Placement) -> Floats:
-        """Put a normalised picture into the input, and fill that up around it."""
-        full = np.zeros((len(array), *self.size), np.float32)
+    def _filled(self, array: Floats, where: Placement, made: Sides) -> Floats:
+        """Put a normalised picture into an input, and fill that up around it."""
+        full = np.zeros((len(array), *made), np.float32)
         if self.fill is not None:
             full += self._normalised(np.full((1, 1, len(array)), self.fill))
         (top, left), (height, width) = where.offset, where.scaled
@@ -175,6 +178,10 @@ def _read(facts: Mapping[str, Any], spec: TensorSpec) -> Preparation:
 def _fitting(facts: Mapping[str, Any], shape: tuple[int | str, ...]) -> Fitting:
     """Read how a picture comes to lie in an input of this height and width."""
     usual = made_size(facts)
+    if facts.get("size_input") and facts.get("pad") == "centre":
+        raise ValueError("a letterbox in the centre, of which the network is told the size alone")
+    if sizes_vary(facts, shape):
+        return Padded(_sides(facts["resize"]), facts["pad_divisor"])
     given = [side for side in shape if isinstance(side, int)]
     if usual is None and len(given) < 2:
         raise ValueError("neither it nor the input says a size")
@@ -186,6 +193,19 @@ def _fitting(facts: Mapping[str, Any], shape: tuple[int | str, ...]) -> Fitting:
     if facts.get("stretch"):
         return Stretched(size)
     return Covering(size, _enlarged(facts))
+
+
+def sizes_vary(facts: Mapping[str, Any] | None, sides: Sequence[int | str]) -> bool:
+    """Tell whether each picture becomes an input of its own size.
+
+    Args:
+        facts: `preprocessing` of a manifest; None where it has none.
+        sides: Height and width of the input; a free one is a text.
+    """
+    said = facts or {}
+    padded = said.get("keep_ratio") and "pad_divisor" in said and said.get("pad") != "centre"
+    free = all(isinstance(side, str) for side in sides)
+    return bool(padded) and free and made_size(said) is not None
 
 
 def _enlarged(facts: Mapping[str, Any]) -> float:

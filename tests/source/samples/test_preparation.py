@@ -44,7 +44,16 @@ def test_another_input_size_scales_the_resize_with_it():
 
 def test_free_sizes_are_taken_from_the_facts():
     assert prepared(IMAGENET, picture(50, 60), ("h", "w")).shape == (3, 224, 224)
-    assert prepared(BACKBONE, picture(50, 60), ("h", "w")).shape == (3, 800, 1344)
+    assert prepared(BACKBONE, picture(50, 60), (800, 1344)).shape == (3, 800, 1344)
+
+
+@pytest.mark.parametrize(
+    ("sides", "made"),
+    [((50, 60), (800, 960)), ((60, 50), (960, 800)), ((30, 90), (448, 1344)), ((9, 9), (800, 800))],
+)
+def test_a_padded_picture_has_an_input_of_its_own_size(sides, made):
+    """444 x 1333 becomes 448 x 1344; a standing picture's longer side may have 1333 too."""
+    assert prepared(BACKBONE, picture(*sides), ("h", "w")).shape == (3, *made)
 
 
 def test_a_picture_of_the_right_size_stays_as_it_is():

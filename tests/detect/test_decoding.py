@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from simam_deploy.core.specs import TensorSpec
+from simam_deploy.detect.decoding import find_decoder, may_detect
+from simam_deploy.detect.overlap import overlaps, pair_boxes, suppress
 from simam_deploy.errors import InputError
-from simam_deploy.verify.decoding import find_decoder, may_detect
-from simam_deploy.verify.overlap import overlaps, pair_boxes, suppress
 from tests.verify.detected import CLASSES, CONVENTIONS, cells, parts, rows, scene
 
 SCENES = [scene(0), scene(1, 4), scene(2, 0)]

@@ -4,7 +4,9 @@
 (N, A, 5 + C)        the same with an objectness, rows first, as YOLOv5 does
 (N, k, 6)            x1 y1 x2 y2 score class, overlaps removed already
 (N, k, 4), (N, k), (N, k)   boxes x1 y1 x2 y2, scores and classes, in any order; or (N, k, 5)
-                     with the score last, and classes; perhaps (N,) or (N, 1), how many count
+                     with the score last, and classes; perhaps (N,) or (N, 1), how many count,
+                     and masks (N, k, m, m), probabilities over each box. Our own detectors give
+                     num_dets, boxes, scores, labels (-1 where there is none) and masks
 """
 
 from __future__ import annotations
@@ -17,12 +19,18 @@ import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.specs import TensorSpec
+from simam_deploy.detect.overlap import suppress
 from simam_deploy.errors import InputError
-from simam_deploy.verify.overlap import suppress
 
 Floats = npt.NDArray[np.float64]
+SURE = 0.25
+"""Detections above this score are what people look at."""
 _SLACK = 1e-3
 """By so much may a score lie outside of 0..1: half rounds."""
+_BOXED = (4, 5)
+"""Columns of boxes, and of boxes with their score."""
+_LARGEST_MASK = 128
+"""Cells a side of a mask over a box: usual are 28, and 112 of those that are refined."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +41,22 @@ class Found:
         boxes: float64 (n, 4), x1 y1 x2 y2.
         scores: float64 (n,).
         labels: int64 (n,), counted from 0.
+        masks: (n, m, m), probabilities over each box; None where the network gives none.
     """
 
     boxes: Floats
     scores: Floats
     labels: npt.NDArray[np.int64]
+    masks: Array | None = None
 
     def above(self, least: float) -> Found:
         """Keep what has a higher score."""
-        kept = self.scores > least
-        return Found(self.boxes[kept], self.scores[kept], self.labels[kept])
+        return self.taken(np.flatnonzero(self.scores > least))
+
+    def taken(self, places: npt.NDArray[np.int64]) -> Found:
+        """Keep what stands at these places."""
+        masks = None if self.masks is None else self.masks[places]
+        return Found(self.boxes[places], self.scores[places], self.labels[places], masks)
 
 
 Decode = Callable[[Feeds, float], Iterator[Found]]
@@ -50,9 +64,11 @@ Decode = Callable[[Feeds, float], Iterator[Found]]
 
 
 def may_detect(outputs: Sequence[TensorSpec]) -> bool:
-    """Tell by their ranks whether outputs are a detector's rather than a classifier's."""
-    ranks = [len(spec.shape) for spec in outputs]
-    return bool(ranks) and (ranks[0] == 3 or (3 in ranks and ranks.count(2) >= 2))
+    """Tell by their shapes whether outputs are a detector's rather than a classifier's."""
+    shapes = [spec.shape for spec in outputs]
+    ranks = [len(shape) for shape in shapes]
+    boxes = any(len(s) == 3 and (isinstance(s[2], str) or s[2] in _BOXED) for s in shapes)
+    return ranks[:1] == [3] or (boxes and ranks.count(2) >= 2)
 
 
 def find_decoder(outputs: Feeds, name: str) -> tuple[Decode, int | None]:
@@ -113,11 +129,12 @@ class _Parts:
     scores: str
     labels: str
     count: str | None
+    masks: str | None
 
 
 def _parts(outputs: Feeds) -> _Parts | None:
     """Find boxes, scores and labels among outputs, if each is there once."""
-    boxes = [n for n, a in outputs.items() if a.ndim == 3 and a.shape[2] in (4, 5)]
+    boxes = [n for n, a in outputs.items() if a.ndim == 3 and a.shape[2] in _BOXED]
     if len(boxes) != 1:
         return None
     box = outputs[boxes[0]]
@@ -130,7 +147,14 @@ def _parts(outputs: Feeds) -> _Parts | None:
         return None
     taken = {boxes[0], labels[0], scores[0]}
     counts = (n for n, a in outputs.items() if _is_count(a, len(box)) and n not in taken)
-    return _Parts(boxes[0], scores[0], labels[0], next(counts, None))
+    masks = (n for n, a in outputs.items() if _are_masks(a, box.shape[:2]))
+    return _Parts(boxes[0], scores[0], labels[0], next(counts, None), next(masks, None))
+
+
+def _are_masks(array: Array, rows: tuple[int, ...]) -> bool:
+    """Tell a mask a box, over the box, from maps of the whole picture."""
+    square = array.ndim == 4 and array.shape[:2] == rows and array.shape[2] == array.shape[3]
+    return square and array.dtype.kind == "f" and array.shape[2] <= _LARGEST_MASK
 
 
 def _named(arrays: Mapping[str, Array], words: Sequence[str]) -> list[str]:
@@ -144,10 +168,16 @@ def _is_count(array: Array, batch: int) -> bool:
 def _decode_parts(outputs: Feeds, least: float, parts: _Parts) -> Iterator[Found]:
     boxes, labels = outputs[parts.boxes], outputs[parts.labels]
     scores = boxes[..., 4] if parts.scores == parts.boxes else outputs[parts.scores]
+    masks = None if parts.masks is None else outputs[parts.masks]
     for number, box in enumerate(boxes):
-        size = len(box) if parts.count is None else int(outputs[parts.count].reshape(-1)[number])
+        size = len(box) if parts.count is None else _count(outputs[parts.count], number)
         score, label = (each[number][:size].astype(np.float64) for each in (scores, labels))
-        yield _sorted(box[:size].astype(np.float64), score, label, least)
+        mask = None if masks is None else masks[number]
+        yield _sorted(box[:size].astype(np.float64), score, label, least, mask)
+
+
+def _count(counts: Array, number: int) -> int:
+    return max(0, int(counts.reshape(-1)[number]))
 
 
 def _row_reader(least: float) -> Callable[[Array], Found]:
@@ -158,14 +188,17 @@ def _row_reader(least: float) -> Callable[[Array], Found]:
     return read
 
 
-def _sorted(boxes: Floats, scores: Floats, labels: Floats, least: float) -> Found:
+def _sorted(
+    boxes: Floats, scores: Floats, labels: Floats, least: float, masks: Array | None = None
+) -> Found:
     """Keep finite rows with a label and a score above `least`, the surest first."""
     with np.errstate(invalid="ignore"):
         kept = (scores > least) & (labels > -0.5) & np.isfinite(boxes).all(axis=-1)
     kept &= np.isfinite(scores) & np.isfinite(labels)
     places = np.flatnonzero(kept)
     places = places[np.argsort(-scores[places], kind="stable")]
-    return Found(boxes[places, :4], scores[places], np.round(labels[places]).astype(np.int64))
+    whole = np.where(kept, np.round(labels), -1).astype(np.int64)
+    return Found(boxes[:, :4], scores, whole, masks).taken(places)
 
 
 _MOST = 30_000
@@ -184,6 +217,6 @@ def _cell_reader(objectness: bool) -> Callable[[Array, float], Found]:
             corners = np.concatenate([centre - half, centre + half], axis=1)
         found = _sorted(corners, scores[cell, label], label.astype(np.float64), least)
         kept = suppress(found.boxes[:_MOST], found.labels[:_MOST])
-        return Found(found.boxes[kept], found.scores[kept], found.labels[kept])
+        return found.taken(kept)
 
     return read

@@ -1,0 +1,171 @@
+const at = id => document.getElementById(id);
+// From dark blue to yellow, evenly brighter, so that it reads on both grounds and without colour.
+const STOPS = [[40, 30, 90], [70, 60, 150], [40, 120, 160], [50, 170, 130], [150, 205, 80], [250, 230, 60]];
+
+function colour(t) {
+  const place = Math.min(Math.max(t, 0), 1) * (STOPS.length - 1);
+  const i = Math.min(Math.floor(place), STOPS.length - 2);
+  return STOPS[i].map((low, k) => Math.round(low + (STOPS[i + 1][k] - low) * (place - i)));
+}
+
+function element(name, text, className) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+async function ask(path, options = {}) {
+  const token = at("token").value;
+  const headers = token ? {Authorization: "Bearer " + token} : {};
+  const response = await fetch(path, {...options, headers});
+  if (response.status === 401) at("token-label").hidden = false;
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.error || response.statusText);
+  return answer;
+}
+
+async function attempt(work) {
+  try { at("error").textContent = ""; return await work(); }
+  catch (error) { at("error").textContent = error.message; }
+}
+
+const NAMES = {
+  runtime: "Runtime", arch: "Network", precision: "Precision", lowering: "SimAM written as",
+  e_lambda: "SimAM's λ", e_lambda_source: "λ comes from", simam_sites: "SimAM sites",
+};
+const modelPath = () => "v2/models/" + encodeURIComponent(at("model").value);
+
+async function listModels() {
+  const listed = await ask("v2/repository/index", {method: "POST", body: '{"ready": true}'});
+  at("model").replaceChildren(...listed.map(m => element("option", m.name)));
+  if (listed.length) await showModel();
+}
+
+async function showModel() {
+  const name = at("model").value;
+  const [facts, config] = await Promise.all([ask(modelPath()), ask(modelPath() + "/config")]);
+  if (name !== at("model").value) return;  // another was chosen meanwhile
+  at("picture").hidden = !facts.parameters?.takes_pictures;
+  detects = Boolean(facts.parameters?.detects);
+  at("picture").classList.toggle("wide", detects);
+  at("heading").textContent = detects ? "Detections" : "Classes";
+  at("surer").hidden = !detects;
+  at("took").hidden = true;
+  found = null;
+  draw();
+  at("attention").hidden = true;
+  at("classes").replaceChildren(element("li", "Nothing yet.", "soft"));
+  const tensors = list => list.map(t => `${t.name}  ${t.datatype}  [${t.shape.join(", ")}]`);
+  const rows = [
+    ["Version", facts.versions], ["Platform", [facts.platform]],
+    ["Inputs", tensors(facts.inputs)], ["Outputs", tensors(facts.outputs)],
+    ["Batch", [config.max_batch_size ? "up to " + config.max_batch_size : "requests run one by one"]],
+    ...Object.entries(facts.parameters || {}).filter(([k]) => k in NAMES)
+      .map(([k, v]) => [NAMES[k], [String(v)]]),
+  ];
+  at("facts").replaceChildren(...rows.map(([name, values]) => {
+    const row = element("tr"), cell = element("td");
+    values.forEach(value => { cell.append(element("code", value), element("br")); });
+    row.append(element("th", name), cell);
+    return row;
+  }));
+}
+
+function showTime(milliseconds) {
+  at("took").textContent = `${Math.round(milliseconds)} ms, there and back`;
+  at("took").hidden = false;
+}
+
+function showClasses(classes, milliseconds) {
+  at("classes").replaceChildren(...classes.map(c => {
+    const item = element("li"), track = element("div", undefined, "track"), bar = element("div");
+    bar.style.width = 100 * c.probability + "%";
+    track.append(bar);
+    item.append(element("span", c.label, "label"),
+                element("span", (100 * c.probability).toFixed(1) + " %", "percent"), track);
+    return item;
+  }));
+  showTime(milliseconds);
+}
+
+function heatmap(site) {
+  const rows = site.gates, height = rows.length, width = rows[0].length;
+  const values = rows.flat(), low = Math.min(...values), high = Math.max(...values);
+  const canvas = element("canvas");
+  canvas.width = width; canvas.height = height;
+  canvas.style.aspectRatio = width + " / " + height;
+  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
+  values.forEach((value, i) => {
+    image.data.set([...colour((value - low) / (high - low || 1)), 255], 4 * i);
+  });
+  context.putImageData(image, 0, 0);
+  const figure = element("figure"), caption = element("figcaption", site.name);
+  const span = `${low.toFixed(3)} to ${high.toFixed(3)}`;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `gates of ${site.name}, ${span}`);
+  caption.append(element("br"), `${site.height} × ${site.width}, ${span}`);
+  figure.append(canvas, caption);
+  return figure;
+}
+
+function showAttention(sites, note) {
+  at("maps").replaceChildren(...sites.map(heatmap));
+  at("low").textContent = "low";
+  at("high").textContent = "high";
+  const steps = STOPS.map(rgb => `rgb(${rgb})`).join(", ");
+  at("ramp").style.background = `linear-gradient(to right, ${steps})`;
+  at("unseen").textContent = note || "";
+  at("unseen").hidden = !note;
+  at("scale").hidden = !sites.length;
+  at("attention").hidden = false;
+}
+
+let shown = "";
+async function look(file) {
+  const image = element("img"), frame = element("div", undefined, "shown");
+  URL.revokeObjectURL(shown);
+  image.src = shown = URL.createObjectURL(file);
+  image.alt = "the picture";
+  frame.append(image, element("canvas"));
+  at("drop").querySelector("span, .shown").replaceWith(frame);
+  found = pointed = null;
+  await (detects ? detect(file) : classify(file));
+}
+
+async function detect(file) {
+  const begun = performance.now();
+  found = await ask(modelPath() + "/detect?masks=1&threshold=0.05", {method: "POST", body: file});
+  const took = performance.now() - begun;
+  await at("drop").querySelector("img").decode();
+  showDetections(took);
+}
+
+async function classify(file) {
+  const begun = performance.now();
+  const answer = await ask(modelPath() + "/classify", {method: "POST", body: file});
+  showClasses(answer.classes, performance.now() - begun);
+  try {
+    const more = await ask(modelPath() + "/classify?attention=1", {method: "POST", body: file});
+    showAttention(more.attention, more.attention_note);
+  } catch { at("attention").hidden = true; }
+}
+
+at("file").addEventListener("change", event => {
+  if (event.target.files[0]) attempt(() => look(event.target.files[0]));
+});
+for (const kind of ["dragenter", "dragover"]) at("drop").addEventListener(kind, event => {
+  event.preventDefault(); at("drop").classList.add("over");
+});
+for (const kind of ["dragleave", "drop"]) at("drop").addEventListener(kind, event => {
+  event.preventDefault(); at("drop").classList.remove("over");
+});
+at("drop").addEventListener("drop", event => {
+  const file = event.dataTransfer.files[0];
+  if (file) attempt(() => look(file));
+});
+at("least").addEventListener("input", () => found ? showDetections() : draw());
+addEventListener("resize", draw);
+at("model").addEventListener("change", () => attempt(showModel));
+at("token").addEventListener("change", () => attempt(listModels));
+attempt(listModels);

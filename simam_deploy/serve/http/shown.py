@@ -1,0 +1,120 @@
+"""The routes that take a picture: classify it, or detect in it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from simam_deploy.detect.decoding import SURE
+from simam_deploy.serve.http.answer import json_response, model_of
+from simam_deploy.serve.http.app import watched
+from simam_deploy.serve.models.detect import check_detects, found_in
+from simam_deploy.serve.models.pictures import (
+    Picture,
+    preparation_of,
+    rank,
+    read_picture,
+    scores_of,
+)
+from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.exchange import Query
+from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
+from simam_deploy.source.samples.preparation import Preparation
+
+
+async def classify(
+    decoding: asyncio.Semaphore, repository: Repository, request: Request
+) -> Response:
+    """Classify the JPEG or PNG file in the body: `?top=5`, and `?attention=1` for the gates.
+
+    A model that does not show its gates has none, and a note that says why. A picture whose EXIF
+    says that it was stored on its side is turned upright, and the answer says so.
+    One picture is decoded at a time: one of 89 million pixels takes 270 MB meanwhile.
+    """
+    repository.check_loaded()
+    model = model_of(repository, request)
+    model.batcher.check_room()
+    prepare, scores = preparation_of(model), scores_of(model)
+    top = _count(request, "top", 5)
+    picture = await _picture(decoding, request, prepare)
+    model = model_of(repository, request)  # a reload may have replaced it meanwhile
+    feeds = picture.feeds(model)
+    outputs = await watched(request.scope, model.infer(Query(feeds)))
+    answer: dict[str, Any] = {
+        "model_name": model.name,
+        "model_version": model.version,
+        "classes": rank(outputs[scores.name], model.labels, top),
+        **({"turned_upright": True} if picture.turned else {}),
+    }
+    if _count(request, "attention", 0):
+        try:
+            answer["attention"] = await asyncio.to_thread(model.attention.heatmaps, feeds)
+        except Unsupported as why:
+            answer |= {"attention": [], "attention_note": str(why)}
+    return json_response(answer)
+
+
+async def detect(decoding: asyncio.Semaphore, repository: Repository, request: Request) -> Response:
+    """Detect in the JPEG or PNG file in the body: `?threshold=0.25`, and `?masks=1` for masks.
+
+    Boxes and masks are in pixels of the picture as it was sent, once it is turned upright; width
+    and height say which way that is. Masks are there where the model gives them.
+    """
+    repository.check_loaded()
+    model = model_of(repository, request)
+    model.batcher.check_room()
+    prepare = preparation_of(model)
+    check_detects(model)
+    least, masks = _share(request, "threshold", SURE), bool(_count(request, "masks", 0))
+    picture = await _picture(decoding, request, prepare)
+    model = model_of(repository, request)  # a reload may have replaced it meanwhile
+    outputs = await watched(request.scope, model.infer(Query(picture.feeds(model))))
+    height, width = picture.placement.picture
+    found = await asyncio.to_thread(found_in, model, outputs, picture, least, masks)
+    answer = {
+        "model_name": model.name,
+        "model_version": model.version,
+        "width": width,
+        "height": height,
+        "detections": found,
+        **({"turned_upright": True} if picture.turned else {}),
+    }
+    return json_response(answer)
+
+
+async def _picture(decoding: asyncio.Semaphore, request: Request, prepare: Preparation) -> Picture:
+    content = await request.scope["read_body"]()
+    async with decoding:
+        return await asyncio.to_thread(read_picture, content, prepare)
+
+
+def _share(request: Request, name: str, default: float) -> float:
+    """Read a number from 0 to 1 from the query string.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    text = request.query_params.get(name, str(default))
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise BadRequest(f"{name} must be a number from 0 to 1, got {text!r:.40}")
+    return number
+
+
+def _count(request: Request, name: str, default: int) -> int:
+    """Read a number from the query string.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    text = request.query_params.get(name, str(default))
+    if not text.isdecimal() or len(text) > 6:
+        raise BadRequest(f"{name} must be a number, got {text!r:.40}")
+    return int(text)

@@ -1,0 +1,95 @@
+"""Boxes and masks of a picture, in pixels of the picture as it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.detect.decoding import find_decoder, may_detect
+from simam_deploy.detect.masks import cut_out, runs
+from simam_deploy.errors import InputError
+from simam_deploy.serve.models.model import Model
+from simam_deploy.serve.models.pictures import Picture, label_of, preparation_of
+from simam_deploy.serve.protocol.check import spec_of
+from simam_deploy.serve.protocol.refusals import Unsupported
+from simam_deploy.source.samples.placement import Sides
+
+
+def has_boxes(model: Model) -> bool:
+    """Tell by the shapes of its outputs whether a model detects."""
+    return may_detect([spec_of(port) for port in model.outputs.values()])
+
+
+def detects(model: Model) -> bool:
+    """Tell whether the model can be asked what is in a picture."""
+    try:
+        preparation_of(model)
+    except Unsupported:
+        return False
+    return has_boxes(model)
+
+
+def check_detects(model: Model) -> None:
+    """See that the model may detect.
+
+    Raises:
+        Unsupported: Its outputs are no detector's.
+    """
+    if not has_boxes(model):
+        raise Unsupported(f"model '{model.name}' gives no boxes: /classify is for class scores")
+
+
+def found_in(
+    model: Model, outputs: Feeds, picture: Picture, least: float, masks: bool
+) -> list[dict[str, Any]]:
+    """Turn the outputs for one picture into what was detected, the surest first.
+
+    Args:
+        model: Whose they are.
+        outputs: For a batch of this picture alone.
+        picture: What was given.
+        least: The score to be above.
+        masks: Whether masks are wanted, where the model gives them.
+
+    Raises:
+        Unsupported: The outputs are of no known convention.
+    """
+    try:
+        decode, _ = find_decoder(outputs, f"model '{model.name}'")
+    except InputError as error:
+        raise Unsupported(str(error)) from error
+    found = next(iter(decode(outputs, least)))
+    boxes = picture.placement.to_picture(found.boxes)
+    wanted = found.masks if masks else None
+    return list(
+        _entries(
+            model,
+            picture.placement.picture,
+            zip(boxes, found.scores, found.labels, strict=True),
+            wanted,
+        )
+    )
+
+
+def _entries(
+    model: Model, sides: Sides, found: Iterator[tuple[Array, float, int]], masks: Array | None
+) -> Iterator[dict[str, Any]]:
+    """Describe what has an area in the picture."""
+    for number, (box, score, label) in enumerate(found):
+        if box[2] > box[0] and box[3] > box[1]:
+            yield {
+                "index": int(label),
+                "label": label_of(int(label), model.labels),
+                "score": round(float(score), 6),
+                "box": [round(float(side), 2) for side in box],
+                **({} if masks is None else {"mask": _mask(masks[number], box, sides)}),
+            }
+
+
+def _mask(mask: Array, box: Array, sides: Sides) -> dict[str, Any]:
+    """Describe the rectangle that a mask reaches, and its pixels as runs along the rows."""
+    cut = cut_out(mask, box, *sides).trimmed()
+    height, width = cut.bits.shape
+    place = {"left": cut.left, "top": cut.top, "width": width, "height": height}
+    return {**place, "counts": runs(cut.bits)}
