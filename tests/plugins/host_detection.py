@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench.detection_library import AlignParams, Level, NmsParams, load
 
+from bench.detection_library import AlignParams, Level, NmsParams, load
 from simam_deploy.op.detection import NOTHING, STRIDES
 from simam_deploy.op.torch.parameters import LAYOUTS, TYPES
-from tests.plugins.host_kernel import DTYPES, GUARD, HOST, PLUGIN, compile_host
+from tests.plugins.host_kernel import DTYPES, GUARD, PLUGIN, compile_host
 
 DETECTION = PLUGIN / "detection"
 FINEST = 56.0

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from bench.detection_library import AlignParams, Level, NmsParams
 
+from bench.detection_library import AlignParams, Level, NmsParams
 from simam_deploy.op.detection import NOTHING
 from tests.marks import slow_but
 from tests.plugins.host_detection import (
     DETECTION,
-    F,
     AlignCase,
+    F,
     HostDetection,
     align_reference,
     build_detection,

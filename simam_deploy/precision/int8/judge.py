@@ -26,8 +26,8 @@ from simam_deploy.precision.int8.tensors import check_tensors
 from simam_deploy.source.samples import Dataset
 
 RULE = (
-    "int8: twice what rounding every quantised tensor to int8's steps costs, which is told from the "
-    "float32 graph; slices of an output too, and more where chance may make it more"
+    "int8: twice what rounding every quantised tensor to int8's steps costs, as the float32 graph "
+    "tells; slices of an output too, and more where chance may make it more"
 )
 
 

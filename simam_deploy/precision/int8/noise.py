@@ -22,8 +22,8 @@ from simam_deploy.precision.int8.histogram import LEVELS
 from simam_deploy.precision.int8.placement import Placement
 
 APART = 4
-"""Steps more or fewer than 127, at the most. Of 12, a draw costs a yolov8n 1.3 times what int8 does:
-the range was chosen for 127."""
+"""Steps more or fewer than 127, at the most. Of 12, a draw costs a yolov8n 1.3 times what int8
+does: the range was chosen for 127."""
 
 
 def disturb(model: ir.Model, placement: Placement, ranges: Mapping[str, float], seed: int) -> None:
