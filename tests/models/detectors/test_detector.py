@@ -11,6 +11,7 @@ from torch import Tensor
 
 from simam_deploy.models.detectors.boxes import decode
 from simam_deploy.models.geometry import simam_shapes
+from simam_deploy.op.detection import NOTHING
 from tests.models.detectors import naive, tiny
 
 
@@ -84,11 +85,11 @@ def test_a_blank_image_without_a_size_shows_nothing() -> None:
 
 def test_proposals_of_no_size_are_dropped() -> None:
     image, size = tiny.inputs(1)
-    model = tiny.detector(settings=replace(tiny.SETTINGS, min_size=20.0))
+    model = tiny.detector(settings=replace(tiny.SETTINGS, min_size=40.0))
     proposals, found = model.rpn_head(model.neck(model.backbone(image)), size)
     sides = (proposals[..., 2:] - proposals[..., :2]).amin(-1)
     assert 0 < found.sum() < 40
-    assert (sides[found] > 20).all() and not proposals[~found].any()
+    assert (sides[found] > 40).all() and not proposals[~found].any()
 
 
 def test_proposals_are_what_each_level_keeps() -> None:
@@ -119,7 +120,8 @@ def _level(model, level, stride, size):
     boxes = decode(table, deltas, settings.rpn_means, settings.rpn_stds, size)[0].numpy()
     chosen = np.argsort(-logits.numpy())[: settings.nms_pre]
     boxes, scores = boxes[chosen], logits.numpy()[chosen]
-    kept = naive.nms(boxes[None], scores[None], np.zeros((1, len(scores))), 0.7)[0] == scores
+    scores[(boxes[:, 2:] <= boxes[:, :2]).any(1)] = NOTHING
+    kept = naive.nms(boxes[None], scores[None], np.zeros((1, len(scores))), 0.7)[0] > NOTHING
     return boxes[kept], scores[kept]
 
 
@@ -163,7 +165,13 @@ def test_boxes_are_decoded() -> None:
     size = torch.tensor([[100.0, 50.0]])
 
     def of(*deltas: float) -> list[float]:
-        got = decode(boxes, torch.tensor([[deltas]]), (0.0,) * 4, (0.1, 0.1, 0.2, 0.2), size)
+        got = decode(
+            boxes,
+            torch.tensor([[deltas]], dtype=torch.float32),
+            (0.0,) * 4,
+            (0.1, 0.1, 0.2, 0.2),
+            size,
+        )
         return [round(value, 3) for value in got[0, 0].tolist()]
 
     assert of(0, 0, 0, 0) == [10, 20, 30, 60]

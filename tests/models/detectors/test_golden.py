@@ -112,9 +112,11 @@ def test_in_float64(case: str, name: str) -> None:
     _, boxes, scores, labels, masks = _run(_build(case).double(), recorded)
     pairs = recorded.pairs(boxes, scores, labels)
     assert (pairs.lost, pairs.added) == (0, 0)
-    assert pairs.pixels <= 1e-4
-    assert pairs.score <= 1e-6
-    assert np.abs(masks[pairs.index[:10]] - recorded.mask_prob).max() <= 1e-5
+    # mmdet's anchors are float32 even then: sides of 724 px off by 3e-5, which a head makes up to
+    # 62 times as large. Measured: 7e-4 px, 2.6e-5 and 1.2e-4.
+    assert pairs.pixels <= 2e-3
+    assert pairs.score <= 1e-4
+    assert np.abs(masks[pairs.index[:10]] - recorded.mask_prob).max() <= 3e-4
 
 
 @pytest.mark.parametrize("found", slow([0, 1, 37]))
