@@ -8,7 +8,7 @@ from simam_deploy.models.create import create
 from simam_deploy.models.detectors.box_head import BoxHead
 from simam_deploy.models.detectors.detector import Detector, RoIHead
 from simam_deploy.models.detectors.fpn import FPN
-from simam_deploy.models.detectors.identity import DetectorIdentity
+from simam_deploy.models.detectors.identity import DetectorIdentity, MaskSizes
 from simam_deploy.models.detectors.mask_head import MaskHead
 from simam_deploy.models.detectors.rpn import RPN
 from simam_deploy.models.detectors.settings import DetectorSettings
@@ -41,9 +41,12 @@ def _roi_head(identity: DetectorIdentity, settings: DetectorSettings) -> RoIHead
         identity.class_agnostic,
         settings,
     )
-    sizes = identity.mask
-    mask_head = sizes and MaskHead(identity.fpn_width, sizes.width, sizes.layers, sizes.planes)
+    mask_head = None if identity.mask is None else _mask_head(identity.fpn_width, identity.mask)
     return RoIHead(box_head, mask_head, identity.roi_size, settings)
+
+
+def _mask_head(inputs: int, sizes: MaskSizes) -> MaskHead:
+    return MaskHead(inputs, sizes.width, sizes.layers, sizes.planes)
 
 
 def expected_shapes(identity: DetectorIdentity) -> dict[str, tuple[int, ...]]:

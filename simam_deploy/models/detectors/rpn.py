@@ -65,7 +65,7 @@ class RPN(nn.Module):
         anchor, cell = split(index, cells)
         channels = anchor[..., None] * 4 + torch.arange(4, device=index.device)
         where = channels * cells + cell[..., None]
-        picked = deltas.flatten(1).gather(1, where.flatten(1)).unflatten(1, (-1, 4))
+        picked = deltas.flatten(1).gather(1, where.flatten(1)).reshape(*best.shape, 4)
         return best, self._anchors(anchor, cell, logits.shape[3], stride, best.dtype), picked
 
     def _anchors(
