@@ -18,7 +18,7 @@ def drawn(number=70, batch=2, seed=0):
     random = np.random.default_rng(seed)
     low = random.integers(0, 3, (batch, number, 2))
     sides = random.integers(3, 6, (batch, number, 2))
-    sides[:, ::7] = random.integers(-1, 1, (batch, (number + 6) // 7, 2))
+    sides[:, ::7] = random.choice([-4, 0], (batch, (number + 6) // 7, 2))
     boxes = np.concatenate([low, low + sides], 2)
     scores = random.integers(-4, 5, (batch, number)).astype(np.float32)
     scores[:, ::9] = NOTHING
