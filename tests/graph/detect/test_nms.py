@@ -18,14 +18,15 @@ def drawn(number=70, batch=2, seed=0):
     random = np.random.default_rng(seed)
     low = random.integers(0, 3, (batch, number, 2))
     sides = random.integers(3, 6, (batch, number, 2))
-    sides[:, ::7] = random.integers(-1, 1, (batch, (number + 6) // 7, 2))
+    sides[:, ::7] = random.choice([-4, 0], (batch, (number + 6) // 7, 2))
     boxes = np.concatenate([low, low + sides], 2)
     scores = random.integers(-4, 5, (batch, number)).astype(np.float32)
     scores[:, ::9] = NOTHING
     groups = random.integers(0, GROUPS, (batch, number))
-    boxes[:, 1:4] = [[0, 0, 4, 4], [0, 0, 4, 2], [0, 1, 4, 4]]  # overlap by 1/2, by 3/4
-    scores[:, 1:4] = [[9, 8, 7]]
-    groups[:, 1:4] = 0
+    # The first overlaps the next by 1/2, by 3/4, and the inverted one not at all.
+    boxes[:, 1:5] = [[0, 0, 4, 4], [0, 0, 4, 2], [0, 1, 4, 4], [4, 4, 0, 0]]
+    scores[:, 1:5] = [[9, 8, 7, 6]]
+    groups[:, 1:5] = 0
     return boxes.astype(np.float32), scores, groups
 
 
