@@ -238,6 +238,7 @@ struct NmsSweep {
         }
     }
 
+    // The stretch before ends behind a barrier after which it wrote nothing shared.
     template <class Thread>
     SIMAM_BODY static void sweep(Thread const& thread, Shared& shared,
                                  NmsArguments const& arguments, Stretch const& stretch) {
@@ -245,7 +246,6 @@ struct NmsSweep {
         int64_t const words = wordsOf(params.count);
         int64_t const lastWord = (stretch.last - 1) / kWord;
         int const index = thread.index();
-        thread.barrier();  // Another stretch may have been swept just now.
         for (int64_t w = stretch.first / kWord + index % kWord; w <= lastWord; w += kWord) {
             shared.removed[index / kWord][w] = 0;
         }
