@@ -7,6 +7,7 @@ from typing import Any
 
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.specs import SimamSite
+from simam_deploy.models.detectors.identity import TITLES
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.report.columns import size_text
 from simam_deploy.report.power_text import power_lines, verdict_word
@@ -100,4 +101,6 @@ def network_table() -> str:
         family = network.family
         shape = "x".join(map(str, ("N", *family.input_shape)))
         lines.append(f"{network.name:34} {family.e_lambda:7g}  {shape:16} {family.title}")
+    kinds = " and ".join(f"{kind}_NAME" for kind in TITLES)
+    lines.append(f"{kinds}, of each NAME_backbone: detectors, whole")
     return "\n".join(lines)
