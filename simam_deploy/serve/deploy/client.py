@@ -36,7 +36,8 @@ image.set_data_from_numpy(prepare(picture)[None].astype(np.{image_dtype}))
 {size}client = http.InferenceServerClient("localhost:8000")
 answer = client.infer("{name}", [{inputs}])
 
-outputs = {{each["name"]: answer.as_numpy(each["name"]) for each in answer.get_response()["outputs"]}}
+names = [each["name"] for each in answer.get_response()["outputs"]]
+outputs = {{name: answer.as_numpy(name) for name in names}}
 decoder, _ = find_decoder(outputs, "{name}")
 found = next(iter(decoder(outputs, 0.25)))  # scores above 0.25
 boxes = prepare.placement(sides).to_picture(found.boxes)  # x1 y1 x2 y2
