@@ -71,6 +71,13 @@ def may_detect(outputs: Sequence[TensorSpec]) -> bool:
     return ranks[:1] == [3] or (boxes and ranks.count(2) >= 2)
 
 
+def may_mask(outputs: Sequence[TensorSpec]) -> bool:
+    """Tell by their shapes whether a detector's outputs have a mask for every box."""
+    rows = {spec.shape[1] for spec in outputs if len(spec.shape) == 3 and spec.shape[2] in _BOXED}
+    maps = [spec.shape for spec in outputs if len(spec.shape) == 4]
+    return any(shape[1] in rows and shape[2] == shape[3] for shape in maps)
+
+
 def find_decoder(outputs: Feeds, name: str) -> tuple[Decode, int | None]:
     """Choose by the shapes of a reference's outputs, and what its scores and boxes may be.
 

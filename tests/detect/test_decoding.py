@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.detect.decoding import find_decoder, may_detect
+from simam_deploy.detect.decoding import find_decoder, may_detect, may_mask
 from simam_deploy.detect.overlap import overlaps, pair_boxes, suppress
 from simam_deploy.errors import InputError
 from tests.verify.detected import CLASSES, CONVENTIONS, cells, parts, rows, scene
@@ -85,6 +85,54 @@ def test_labels_in_floats_are_known_by_their_name():
 def test_a_detector_is_told_from_a_classifier(ranks, detects):
     specs = [TensorSpec(f"o{i}", "float32", ("n",) * rank) for i, rank in enumerate(ranks)]
     assert may_detect(specs) == detects
+
+
+OURS = {
+    "num_dets": np.array([3, 0, 2], np.int64),
+    "boxes": np.arange(3 * 4 * 4, dtype=np.float32).reshape(3, 4, 4) % 9 + [0, 0, 9, 9],
+    "scores": np.tile(np.array([0.3, 0.9, 0.6, 0.8], np.float32), (3, 1)),
+    "labels": np.array([[0, 1, 2, 1], [-1] * 4, [5, -1, -1, -1]], np.int64),
+    "masks": np.arange(3 * 4 * 4, dtype=np.float32).reshape(3, 4, 2, 2) / 48,
+}  # fmt: skip
+
+
+def test_our_own_detectors_give_masks_with_their_boxes():
+    """As many as num_dets says, but for those that have no label; the surest first."""
+    decode, classes = find_decoder(OURS, "m")
+    first, none, last = decode(OURS, 0.25)
+    assert classes is None
+    assert first.labels.tolist() == [1, 2, 0]
+    np.testing.assert_array_equal(first.masks, OURS["masks"][0, [1, 2, 0]])
+    np.testing.assert_array_equal(first.boxes, OURS["boxes"][0, [1, 2, 0]])
+    assert (len(none.boxes), len(none.masks)) == (0, 0)
+    assert (last.labels.tolist(), last.masks.shape) == ([5], (1, 2, 2))
+    np.testing.assert_array_equal(first.above(0.5).masks, OURS["masks"][0, [1, 2]])
+
+
+def test_maps_of_the_whole_picture_are_no_masks_of_boxes():
+    for shape in ((3, 4, 200, 200), (3, 4, 2, 3), (3, 5, 2, 2)):
+        outputs = {**OURS, "masks": np.zeros(shape, np.float32)}
+        assert next(iter(find_decoder(outputs, "m")[0](outputs, 0.25))).masks is None
+
+
+def test_a_count_below_none_is_none():
+    outputs = {**OURS, "num_dets": np.array([-1, -5, 9], np.int64)}
+    found = list(find_decoder(outputs, "m")[0](outputs, 0.25))
+    assert [len(each.boxes) for each in found] == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "detects", "masked"),
+    [
+        ([("n",), ("n", 100, 4), ("n", 100), ("n", 100), ("n", 100, 28, 28)], True, True),
+        ([("n",), ("n", 100, 4), ("n", 100), ("n", 100)], True, False),
+        ([("n", 116, 8400), ("n", 32, 160, 160)], True, False),  # YOLO's prototypes
+        ([("n", 10), ("n", 49, 512), ("n", 512)], False, False),  # scores, tokens, their mean
+    ],
+)
+def test_detectors_and_masks_are_told_by_shapes(shapes, detects, masked):
+    specs = [TensorSpec(f"o{i}", "float32", shape) for i, shape in enumerate(shapes)]
+    assert (may_detect(specs), may_mask(specs)) == (detects, masked)
 
 
 def test_overlaps_by_hand():

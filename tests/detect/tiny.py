@@ -13,6 +13,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from simam_deploy.core.files import sha256_of
+from simam_deploy.core.onnx_metadata import as_metadata
 
 CLASSES = ("red", "green", "blue")
 SCORES = (0.9, 0.8, 0.7)
@@ -80,11 +81,12 @@ def detector(sides="h, w"):
 
 
 def write(folder, name="spots", model=None, **facts):
-    """The detector, with a manifest that says how its inputs are made of pictures."""
-    path = folder / f"{name}.onnx"
-    onnx.save(detector() if model is None else model, path)
-    files = [{"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}]
+    """The detector; it says itself, and a manifest beside it, how its inputs are made."""
+    path, model = folder / f"{name}.onnx", detector() if model is None else model
     stated = {"preprocessing": FACTS, "classes": list(CLASSES), "precision": "fp32", **facts}
+    helper.set_model_props(model, as_metadata(stated))
+    onnx.save(model, path)
+    files = [{"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}]
     path.with_suffix(".json").write_text(
         json.dumps({"schema": 1, "kind": "onnx", "files": files, **stated})
     )

@@ -323,6 +323,40 @@ def test_pictures_are_normalised_as_the_network_states():
     np.testing.assert_allclose(blank, -2)
 
 
+SIZED = (TensorSpec("image", "float32", ("n", 3, 64, 96)), TensorSpec("s", "float32", ("n", 2)))
+
+
+def test_every_second_row_is_padded_where_the_network_is_told_sizes():
+    facts = {"kind": "image", "resize": [96, 64], "keep_ratio": True, "pad_divisor": 32,
+             "scale": 1 / 255, "mean": [0.5] * 3, "std": [0.25] * 3, "size_input": "s"}  # fmt: skip
+    (case,) = drawn_cases([((4, 3, 64, 96), (4, 2))], ("normal", "picture"), facts)
+    feeds = case.feeds(SIZED)
+    assert feeds["s"].tolist() == [[64, 96], [56, 84]] * 2
+    assert feeds["s"].dtype == np.float32
+    for image, (height, width) in zip(feeds["image"], feeds["s"].astype(int), strict=True):
+        assert image[:, :height, :width].all()
+        assert not image[:, height:].any()
+        assert not image[:, :, width:].any()
+    np.testing.assert_array_equal(feeds["image"], case.feeds(SIZED)["image"])
+
+
+def test_of_single_rows_some_are_padded_too():
+    facts = {"kind": "image", "size_input": "s"}
+    shapes = [((1, 3, 800, 1344), (1, 2))]
+    sizes = {
+        case.kinds[0]: case.feeds(SIZED)["s"][0].tolist()
+        for case in drawn_cases(shapes, ("normal", "picture"), {**facts, "kind": "x"})
+    }
+    assert sizes == {"normal": [800, 1344], "picture": [769, 1313]}
+
+
+def test_a_second_input_that_is_no_size_is_drawn_as_ever():
+    (case,) = drawn_cases([((2, 3, 64, 96), (2, 2))], ("normal",), {"kind": "x"})
+    feeds = case.feeds(SIZED)
+    assert np.abs(feeds["s"]).max() < 5
+    assert feeds["image"].all()
+
+
 def test_every_kind_and_every_shape_is_met_in_few_runs():
     free = [((1, 3, 64, 64),), ((3, 3, 90, 103),)]
     assert [case.kinds for case in drawn_cases(free, RULE.kinds)] == [

@@ -23,7 +23,8 @@ class Serving:
 
     `max_batch_size` 0 leaves the batch to the client, as a model of fixed batch needs it; shapes
     then are whole. `warm_up` gives a whole shape by input, or nothing where none is known;
-    `classes` are the labels, and `preprocess` the recipe for pictures, if there is one.
+    `classes` are the labels, `preprocess` the recipe for pictures, and `size_input` the input that
+    takes their sizes, if there are such.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Serving:
     warm_up: Mapping[str, tuple[int, ...]]
     classes: Sequence[str]
     preprocess: str | None
+    size_input: str | None = None
 
 
 def config_text(
@@ -111,4 +113,7 @@ def _warm(config: Any, inputs: tuple[TensorSpec, ...], serving: Serving, batch: 
         tensor = sample.inputs[spec.name]
         tensor.data_type = _element(spec)
         tensor.dims.extend((shape[1:] if batch else shape) or (1,))
-        tensor.random_data = True
+        if spec.name == serving.size_input:
+            tensor.zero_data = True  # random sides may be below 0
+        else:
+            tensor.random_data = True

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from simam_deploy.core.manifest import Artifact
+from simam_deploy.core.specs import TensorSpec
+from simam_deploy.detect.decoding import may_detect
+from simam_deploy.errors import UsageError
+from simam_deploy.serve.deploy.client import client_text
 from simam_deploy.source.recipes import recipe_text
+from simam_deploy.source.samples.inputs import find_inputs, size_fact
 
 _TEXT = """# {name}
 
@@ -46,14 +53,36 @@ itself prepares nothing.
 """
 
 
-def readme_text(artifact: Artifact, name: str) -> str:
+def readme_text(
+    artifact: Artifact,
+    name: str,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+) -> str:
     """Give the README's text."""
     plugin = artifact.facts.get("plugin")
     notes = _ONNX if artifact.kind == "onnx" else _plan_text(artifact)
     recipe = recipe_text(artifact.facts.get("preprocessing") or {})
-    notes += _PICTURES.format(recipe=recipe) if recipe else ""
+    if recipe:
+        notes += _PICTURES.format(recipe=recipe)
+        notes += _client_text(artifact, name, recipe, inputs, outputs)
     options = " \\\n        --backend-config=tensorrt,version-compatible=true" if plugin else ""
     return _TEXT.format(name=name, file=artifact.path.name, options=options, notes=notes)
+
+
+def _client_text(
+    artifact: Artifact,
+    name: str,
+    recipe: str,
+    inputs: tuple[TensorSpec, ...],
+    outputs: tuple[TensorSpec, ...],
+) -> str:
+    """Give a client for a detector; what else takes pictures, the server's own README shows."""
+    with contextlib.suppress(UsageError):
+        given = find_inputs(inputs, bool(size_fact(artifact.facts["preprocessing"])))
+        if may_detect(outputs) and len(given.sample.shape) == 4:
+            return client_text(name, recipe, given, outputs)
+    return ""
 
 
 def _plan_text(artifact: Artifact) -> str:

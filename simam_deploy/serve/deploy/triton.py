@@ -17,6 +17,7 @@ from simam_deploy.serve.deploy.readme import readme_text
 from simam_deploy.serve.deploy.result import Deployment
 from simam_deploy.serve.deploy.shapes import batch_size, warm_up_shapes
 from simam_deploy.source.recipes import recipe_text
+from simam_deploy.source.samples.inputs import size_fact
 
 DEVICES = ("auto", "gpu", "cpu")
 _VERSION = "1"
@@ -74,9 +75,11 @@ def write_triton(
             warm_up=warm_up_shapes(checked, inputs),
             classes=checked.facts.get("classes", ()),
             preprocess=recipe_text(checked.facts.get("preprocessing") or {}),
+            size_input=size_fact(checked.facts.get("preprocessing")).get("size_input"),
         )
         with explained(target):
-            _write_texts(model, checked, config_text(inputs, outputs, serving))
+            text = readme_text(checked, target.name, inputs, outputs)
+            _write_texts(model, checked, config_text(inputs, outputs, serving), text)
             publish_folder(model, target)
     return Deployment("triton", target, target.name, _files(target), _notes(serving))
 
@@ -144,9 +147,9 @@ def _stated(artifact: Artifact, key: str) -> tuple[TensorSpec, ...]:
     return specs_from(artifact.facts[key])
 
 
-def _write_texts(model: Path, artifact: Artifact, config: str) -> None:
+def _write_texts(model: Path, artifact: Artifact, config: str, readme: str) -> None:
     (model / "config.pbtxt").write_text(config, encoding="utf-8")
-    (model / "README.md").write_text(readme_text(artifact, model.name), encoding="utf-8")
+    (model / "README.md").write_text(readme, encoding="utf-8")
     classes = artifact.facts.get("classes")
     if classes:
         (model / LABELS).write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")

@@ -1,23 +1,35 @@
 "use strict";
 // What was detected in a picture, drawn over it and listed beside it.
 let detects = false, found = null, pointed = null;
-const hue = index => Math.round(index * 137.5) % 360;  // the golden angle: neighbours are far apart
+// One colour each, by the golden angle from blue on, so that those next in the list are far apart.
+const colourOf = each => rgb((215 + 137.5 * found.detections.indexOf(each)) % 360);
 
-function drawMask(context, mask, index, strength) {
-  if (!mask?.width) return;
-  const plane = element("canvas"), [r, g, b] = rgb(hue(index));
+function planeOf(each) {
+  const mask = each.mask, plane = element("canvas"), [r, g, b] = colourOf(each);
   plane.width = mask.width; plane.height = mask.height;
   const image = new ImageData(mask.width, mask.height), pixels = new Uint32Array(image.data.buffer);
-  const packed = (Math.round(255 * strength) << 24 | b << 16 | g << 8 | r) >>> 0;
-  let at = 0;
-  mask.counts.forEach((count, turn) => { if (turn % 2) pixels.fill(packed, at, at + count); at += count; });
+  const packed = (255 << 24 | b << 16 | g << 8 | r) >>> 0;
+  let place = 0;
+  mask.counts.forEach((count, turn) => {
+    if (turn % 2) pixels.fill(packed, place, place + count);
+    place += count;
+  });
   plane.getContext("2d").putImageData(image, 0, 0);
-  context.drawImage(plane, mask.left, mask.top);
+  return plane;
 }
 
-function rgb(degrees) {
-  const part = n => 0.56 - 0.36 * Math.max(-1, Math.min((n + degrees / 30) % 12 - 3, 9 - (n + degrees / 30) % 12, 1));
-  return [0, 8, 4].map(n => Math.round(255 * part(n)));
+function drawMask(context, each, strength) {
+  if (!each.mask?.width) return;
+  each.plane ||= planeOf(each);
+  context.globalAlpha = strength;
+  context.drawImage(each.plane, each.mask.left, each.mask.top);
+}
+
+function rgb(degrees) {  // a hue of even strength, light enough for dark text
+  return [0, 8, 4].map(third => {
+    const turn = (third + degrees / 30) % 12;
+    return Math.round(255 * (0.56 - 0.36 * Math.max(-1, Math.min(turn - 3, 9 - turn, 1))));
+  });
 }
 
 function drawBox(context, each, scale, faint) {
@@ -25,11 +37,12 @@ function drawBox(context, each, scale, faint) {
   const text = `${each.label} ${Math.round(100 * each.score)} %`, high = 18 * ratio;
   context.globalAlpha = faint ? 0.25 : 1;
   context.lineWidth = 2 * ratio;
-  context.strokeStyle = context.fillStyle = `rgb(${rgb(hue(each.index))})`;
+  context.strokeStyle = context.fillStyle = `rgb(${colourOf(each)})`;
   context.strokeRect(left, top, right - left, bottom - top);
   context.font = `${12 * ratio}px system-ui, sans-serif`;
   const wide = context.measureText(text).width + 8 * ratio;
-  const x = Math.max(0, Math.min(left - ratio, context.canvas.width - wide)), y = top < high ? top : top - high;
+  const x = Math.max(0, Math.min(left - ratio, context.canvas.width - wide));
+  const y = top < high ? top : top - high;
   context.fillRect(x, y, wide, high);
   context.fillStyle = "#10141a";
   context.fillText(text, x + 4 * ratio, y + 13 * ratio);
@@ -40,12 +53,13 @@ function draw() {
   const least = at("least").value / 100;
   at("share").textContent = Math.round(100 * least) + " %";
   if (!canvas || !image.clientWidth) return;
-  canvas.width = image.clientWidth * devicePixelRatio; canvas.height = image.clientHeight * devicePixelRatio;
+  canvas.width = image.clientWidth * devicePixelRatio;
+  canvas.height = image.clientHeight * devicePixelRatio;
   if (!found) return;
   const context = canvas.getContext("2d"), scale = canvas.width / found.width;
   const shown = found.detections.filter(each => each.score > least).reverse();  // the surest on top
   context.scale(scale, canvas.height / found.height);
-  shown.forEach(each => drawMask(context, each.mask, each.index, pointed && pointed !== each ? 0.1 : 0.45));
+  shown.forEach(each => drawMask(context, each, pointed && pointed !== each ? 0.1 : 0.45));
   context.resetTransform();
   shown.forEach(each => drawBox(context, each, scale, pointed && pointed !== each));
 }
@@ -53,8 +67,9 @@ function draw() {
 function showDetections(milliseconds) {
   const shown = found.detections.filter(each => each.score > at("least").value / 100);
   at("classes").replaceChildren(...shown.map(each => {
-    const item = element("li"), label = element("span", undefined, "label"), swatch = element("i", undefined, "swatch");
-    swatch.style.background = `rgb(${rgb(hue(each.index))})`;
+    const item = element("li"), label = element("span", undefined, "label");
+    const swatch = element("i", undefined, "swatch");
+    swatch.style.background = `rgb(${colourOf(each)})`;
     label.append(swatch, each.label);
     item.append(label, element("span", (100 * each.score).toFixed(1) + " %", "percent"));
     item.addEventListener("mouseenter", () => { pointed = each; draw(); });

@@ -18,11 +18,15 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from simam_deploy import export_onnx
+from simam_deploy.detect.masks import paste
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.models.zoo import CIFAR, WESPEAKER
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.serve.deploy import write_triton
 from simam_deploy.source.recipes import read_recipe
+from tests.detect import tiny
+from tests.serve.models.test_detect import write_yolo
+from tests.serve.running import serving
 
 
 def config_of(deployment):
@@ -333,3 +337,78 @@ def test_a_real_triton_sees_a_planted_fault(wrong, right, exported, tmp_path):
     config.write_text(config.read_text().replace(wrong, right))
     states = {model: state for model, _, state in ask_triton(tmp_path / "out")}
     assert "unable to find backend" not in states.get("digits", "")
+
+
+def test_a_detector_has_two_inputs_labels_and_a_client(tmp_path):
+    deployment = write_triton(tiny.write(tmp_path), tmp_path / "models")
+    config = config_of(deployment)
+    assert [(t.name, list(t.dims)) for t in config.input] == [
+        ("image", [3, -1, -1]), ("image_size", [2])
+    ]  # fmt: skip
+    assert [(t.name, list(t.dims), t.data_type) for t in config.output] == [
+        ("num_dets", [1], pb.TYPE_INT64), ("boxes", [3, 4], pb.TYPE_FP32),
+        ("scores", [3], pb.TYPE_FP32), ("labels", [3], pb.TYPE_INT64),
+        ("masks", [3, 28, 28], pb.TYPE_FP32),
+    ]  # fmt: skip
+    assert config.output[0].HasField("reshape")
+    for warm in config.model_warmup:
+        assert list(warm.inputs["image"].dims) == [3, 96, 128]
+        assert warm.inputs["image"].random_data
+        assert warm.inputs["image_size"].zero_data
+    assert (deployment.path / "labels.txt").read_text() == "red\ngreen\nblue\n"
+    assert config.parameters["preprocess"].string_value.startswith("resize=128x96,letterbox=corner")
+
+
+PICTURE = tiny.painted(30, 50, red=(4, 2, 20, 18), blue=(22, 5, 40, 24))
+
+
+def run_client(deployment, running, folder):
+    """Run the client of a README as it stands, but for the server's address; give what it has."""
+    text = (deployment.path / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (folder / "street.jpg").write_bytes(tiny.png(PICTURE))
+    code = code.replace("localhost:8000", running.http).replace(
+        '"street.jpg"', repr(str(folder / "street.jpg"))
+    )
+    made = {}
+    exec(compile(code, "README.md", "exec"), made)  # our own text
+    return made
+
+
+def test_the_client_of_a_detector_finds_what_the_server_does(tmp_path):
+    pytest.importorskip("tritonclient.http")
+    source = tiny.write(tmp_path)
+    deployment = write_triton(source, tmp_path / "models", name="spots")
+    with serving({"spots": source}) as running:
+        made = run_client(deployment, running, tmp_path)
+        said = running.request("POST", "/v2/models/spots/detect", tiny.png(PICTURE))[1]
+    assert made["found"].labels.tolist() == [0, 2]
+    wanted = [each["box"] for each in said["detections"]]
+    np.testing.assert_allclose(made["boxes"], wanted, atol=0.01)
+    assert made["masks"].shape == (2, 30, 50)
+    np.testing.assert_array_equal(made["masks"], paste(tiny.MASKS[[0, 2]], made["boxes"], 30, 50))
+
+
+def test_a_detector_without_masks_or_a_second_input_has_a_client_too(tmp_path):
+    pytest.importorskip("tritonclient.http")
+    source = write_yolo(tmp_path / "squares.onnx")
+    deployment = write_triton(source, tmp_path / "models")
+    text = (deployment.path / "README.md").read_text()
+    assert "paste" not in text
+    assert "image_size" not in text
+    with serving({"squares": source}) as running:
+        assert len(run_client(deployment, running, tmp_path)["boxes"]) > 0
+
+
+def test_what_a_file_calls_its_inputs_is_text_in_the_client(tmp_path):
+    name = 'i"); print("x'
+    path = tiny.write(tmp_path, "odd", tiny.renamed(tiny.detector(), image=name))
+    text = (write_triton(path, tmp_path / "models").path / "README.md").read_text()
+    assert json.dumps(name) in text
+    assert f'"{name}"' not in text
+
+
+def test_a_classifier_has_no_client(exported, tmp_path):
+    assert (
+        "```python" not in (write_triton(exported, tmp_path / "m").path / "README.md").read_text()
+    )
