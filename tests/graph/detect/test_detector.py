@@ -30,6 +30,7 @@ def exported():
     with warnings.catch_warnings():
         # torch 2.13's exporter calls a pytree function it has deprecated itself.
         warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", UserWarning)
         program = torch.onnx.export(
             tiny.detector(), tiny.inputs(2), dynamo=True, verbose=False, opset_version=18,
             input_names=["image", "image_size"], output_names=OUTPUTS,
