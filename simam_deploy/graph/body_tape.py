@@ -31,6 +31,10 @@ class LoopTape(Tape):
         """Give an attribute `name`, of type INT, for a node here: the operator's `own`."""
         raise NotImplementedError
 
+    def known(self, name: str) -> int | None:
+        """Give the number of an attribute of type INT, None where only a caller knows it."""
+        return None
+
     def since(self, opset: int) -> bool:
         """Tell whether the opset is that one or newer."""
         return self._opset >= opset
@@ -106,6 +110,10 @@ class SiteTape(LoopTape):
         attribute = self._node.attributes[name]
         is_float = kind == ir.AttributeType.FLOAT
         return self.constant(attribute.as_float() if is_float else attribute.as_int())
+
+    def known(self, name: str) -> int | None:
+        """Give the node's number."""
+        return self._node.attributes[name].as_int()
 
     def passed_on(self, name: str, own: str) -> ir.Attr:
         """Give the node's number."""

@@ -3,7 +3,8 @@
 What is written by default (the standard form) has lost its nodes, and an engine wants them: for its
 plugin, or for the form that it builds. A file's ops are held against those that would be written
 today, from the result back, node by node and number by number, so that nothing else is taken. A
-simplifier may have computed ahead what follows from shapes and attributes alone.
+simplifier may have computed ahead what follows from shapes and attributes alone, and have made one
+of an Unsqueeze and what reshaped its input before.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from simam_deploy.graph.types import HALVES
 from simam_deploy.op import contract, detection
 
 _KINDS = (
-    (detection.NMS_OP_TYPE, ir.DataType.FLOAT),
-    *((detection.ALIGN_OP_TYPE, dtype) for dtype in (ir.DataType.FLOAT, *HALVES)),
+    (detection.NMS_OP_TYPE, ir.DataType.FLOAT, {}),
+    (detection.NMS_OP_TYPE, ir.DataType.FLOAT, {"num_groups": 1}),
+    *((detection.ALIGN_OP_TYPE, dtype, {}) for dtype in (ir.DataType.FLOAT, *HALVES)),
 )
-"""Operators, by the dtype of their result."""
+"""Operators, by the dtype of their result and by what is known of them."""
+_RESHAPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze")
 _OPEN = "attribute"
 """Marks a pattern's value that stands for an attribute of that name."""
 _MOST_GROUPS = 65536
@@ -45,7 +48,7 @@ def to_detection_nodes(model: ir.Model) -> int:
     opset = model.opset_imports[""]
     if opset < FUNCTIONS_SINCE:
         return 0
-    patterns = [_Pattern(op_type, dtype, opset) for op_type, dtype in _KINDS]
+    patterns = [_Pattern(*kind, opset) for kind in _KINDS]
     # From the end: of maps in half, the Cast behind the sum is the operator's last op.
     count = sum(_replace(model.graph, node, patterns) for node in reversed(list(model.graph)))
     if count:
@@ -63,9 +66,10 @@ def _replace(graph: ir.Graph, last: ir.Node, patterns: list[_Pattern]) -> bool:
         if match is None:
             continue
         op_type, old = pattern.op_type, last.outputs[0]
+        inputs = [match.found.get(value) for value in pattern.inputs]
         node = ir.node(
             op_type,
-            [match.found[value] for value in pattern.inputs],
+            [value or _zeros(graph, last, inputs[1]) for value in inputs],
             match.numbers,
             domain=contract.DOMAIN,
             name=(last.name or op_type).rpartition("/")[0] or last.name,
@@ -77,8 +81,30 @@ def _replace(graph: ir.Graph, last: ir.Node, patterns: list[_Pattern]) -> bool:
     return False
 
 
+def _zeros(graph: ir.Graph, before: ir.Node, like: ir.Value | None) -> ir.Value:
+    """Insert the groups (B, M) of scores that are all of one, which needs none."""
+    shape = ir.node("Shape", [like], name=f"{before.name}/Shape")
+    zeros = ir.node("ConstantOfShape", shape.outputs, {"value": _ZERO}, name=f"{before.name}/zeros")
+    for node, kind in ((shape, "shape"), (zeros, "groups")):
+        node.outputs[0].name = f"{before.outputs[0].name}/{kind}"
+        node.outputs[0].type = ir.TensorType(ir.DataType.INT64)
+    graph.insert_before(before, [shape, zeros])
+    return zeros.outputs[0]
+
+
+_ZERO = ir.tensor([0], dtype=ir.DataType.INT64)
+
+
 class _OpenTape(LoopTape):
-    """A tape whose attributes are yet to be found."""
+    """A tape whose attributes are yet to be found, but for those in `told`."""
+
+    def __init__(self, graph: ir.Graph, node: ir.Node, opset: int, told: Mapping[str, int]) -> None:
+        super().__init__(graph, node, opset)
+        self._told = told
+
+    def known(self, name: str) -> int | None:
+        """Give what was told."""
+        return self._told.get(name)
 
     def attribute(self, name: str, kind: ir.AttributeType = ir.AttributeType.FLOAT) -> ir.Value:
         """Give a value that stands for the attribute."""
@@ -92,8 +118,10 @@ class _OpenTape(LoopTape):
 class _Pattern:
     """The ops that one operator is written in, with a result of that dtype."""
 
-    def __init__(self, op_type: str, dtype: ir.DataType, opset: int) -> None:
-        self.op_type = op_type
+    def __init__(
+        self, op_type: str, dtype: ir.DataType, told: Mapping[str, int], opset: int
+    ) -> None:
+        self.op_type, self._told = op_type, told
         kind = ir.TensorType(dtype)
         self.inputs = [
             ir.Value(name=name, type=kind if name.startswith("x") else None)
@@ -101,7 +129,7 @@ class _Pattern:
         ]
         node = ir.node(op_type, self.inputs, outputs=[ir.Value(name="y", type=kind)], name="y")
         graph = ir.Graph(self.inputs, node.outputs, nodes=[node], opset_imports={"": opset})
-        tape = _OpenTape(graph, node, opset)
+        tape = _OpenTape(graph, node, opset, told)
         tape.replace(node, emit_of(op_type, STANDARD, opset)(tape, self.inputs))
         self._last = graph[-1]
 
@@ -109,8 +137,8 @@ class _Pattern:
         """Hold what a node gives against the pattern."""
         if last.domain or last.op_type != self._last.op_type:
             return None
-        match = _Match()
-        if not match.computes(self._last.outputs[0], last.outputs[0]):
+        match = _Match(numbers=dict(self._told))
+        if not (match.computes(self._last.outputs[0], last.outputs[0]) and match.reshapes()):
             return None
         match.read_groups()
         return match if match.numbers.keys() == kinds_of(self.op_type).keys() else None
@@ -123,10 +151,12 @@ class _Match:
     Attributes:
         found: The graph's value by the pattern's.
         numbers: The operator's attributes.
+        reshaped: What should be an Unsqueeze of an input: the input, and what is there.
     """
 
     found: dict[ir.Value, ir.Value] = field(default_factory=dict)
     numbers: dict[str, Any] = field(default_factory=dict)
+    reshaped: list[tuple[ir.Value, ir.Value]] = field(default_factory=list)
 
     def computes(self, ours: ir.Value | None, theirs: ir.Value | None) -> bool:
         """Tell whether their value is computed as ours is."""
@@ -147,6 +177,9 @@ class _Match:
         return self._same(node, theirs.producer()) if stored is None else _follows(ours)
 
     def _same(self, ours: ir.Node, theirs: ir.Node | None) -> bool:
+        if theirs is not None and (ours.op_type, theirs.op_type) == ("Unsqueeze", "Reshape"):
+            self.reshaped.append((ours.inputs[0], theirs.outputs[0]))  # type: ignore[arg-type]
+            return True
         return (
             theirs is not None
             and (theirs.domain, theirs.op_type) == ("", ours.op_type)
@@ -169,6 +202,13 @@ class _Match:
         """Take an attribute's number, which must be the same wherever it is read."""
         return bool(self.numbers.setdefault(name or "", number) == number)
 
+    def reshapes(self) -> bool:
+        """Tell whether what was reshaped is what was found elsewhere, in another shape."""
+        return all(
+            ours in self.found and _source(self.found[ours]) is _source(theirs)
+            for ours, theirs in self.reshaped
+        )
+
     def read_groups(self) -> None:
         """Count the groups, 0, 1 and so on as (1, G, 1), where a simplifier has listed them."""
         for ours, theirs in self.found.items():
@@ -187,6 +227,15 @@ def _follows(ours: ir.Value) -> bool:
     if node is None:
         return ours.const_value is not None or _OPEN in ours.metadata_props
     return node.op_type == "Shape" or all(v is not None and _follows(v) for v in node.inputs)
+
+
+def _source(value: ir.Value) -> ir.Value:
+    """Go back to where a value had another shape first."""
+    node = value.producer()
+    while node is not None and node.op_type in _RESHAPING and node.inputs[0] is not None:
+        value = node.inputs[0]
+        node = value.producer()
+    return value
 
 
 def _read(tensor: ir.TensorProtocol | None, size: int) -> Array | None:

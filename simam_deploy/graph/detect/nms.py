@@ -40,9 +40,12 @@ def by_non_max_suppression(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Val
 
 def _by_group(tape: LoopTape, scores: ir.Value, groups: ir.Value) -> ir.Value:
     """Emit the scores (B, G, M): a row a group, `NOTHING` where a box is of another."""
+    one = tape.constant([1])
+    rows = tape.op("Unsqueeze", scores, one)
+    if tape.known("num_groups") == 1:
+        return rows
     number = tape.attribute("num_groups", ir.AttributeType.INT)
     order = tape.op("Range", tape.constant(0), number, tape.constant(1))
     order = tape.op("Reshape", order, tape.constant([1, -1, 1]))
-    one = tape.constant([1])
     own = tape.op("Equal", tape.op("Unsqueeze", groups, one), order)
-    return tape.op("Where", own, tape.op("Unsqueeze", scores, one), NOTHING)
+    return tape.op("Where", own, rows, NOTHING)

@@ -149,6 +149,6 @@ def test_an_older_opset_is_refused_in_one_line():
 
 
 def test_a_newer_opset_is_written():
-    written = for_runtime(typed(small(opset=22)), 22)
+    written = for_runtime(typed(small(opset=22)), 22, simplify=False)
     assert "RoiAlign" not in ops(written)
     assert_alike(written, plain(small()))
