@@ -143,7 +143,7 @@ SIMAM_BODY bool areCounts(float rows, float columns) {
 }
 
 template <class Thread, class Storage>
-SIMAM_BODY AlignSource sourceOf(AlignParams const& params, int64_t roi) {
+SIMAM_BODY void findSource(AlignParams const& params, int64_t roi, AlignSource& source) {
     float const* const box = params.rois + 4 * roi;
     float const width = box[2] - box[0];
     float const height = box[3] - box[1];
@@ -160,8 +160,11 @@ SIMAM_BODY AlignSource sourceOf(AlignParams const& params, int64_t roi) {
     x.pixels = static_cast<int32_t>(from.width);
     x.stride = static_cast<int32_t>(planes ? 1 : params.pitch);
     y.stride = x.pixels * x.stride;
-    return {static_cast<Storage const*>(from.x) + roi / params.r * image, planes ? area : 1,
-            {y, x}, hasArea && areCounts(y.samples, x.samples)};
+    source.map = static_cast<Storage const*>(from.x) + roi / params.r * image;
+    source.channelStride = planes ? area : 1;
+    source.axes[0] = y;
+    source.axes[1] = x;
+    source.reads = hasArea && areCounts(y.samples, x.samples);
 }
 
 // Channels are read by the unit: 16 bytes of them in NHWC, where pixels allow it.
@@ -320,7 +323,7 @@ struct AlignBody {
         int64_t const slab = thread.cluster() % arguments.slabs;
         auto const first = static_cast<int32_t>(units * slab / arguments.slabs);
         auto const last = static_cast<int32_t>(units * (slab + 1) / arguments.slabs);
-        if (thread.index() == 0) shared.source = sourceOf<Thread, Storage>(params, roi);
+        if (thread.index() == 0) findSource<Thread, Storage>(params, roi, shared.source);
         thread.barrier();
         AlignBody{params, shared, roi, last - first, first}.fill(thread);
     }
