@@ -35,8 +35,9 @@ def cubin(tmp_path_factory):
     return build
 
 
-@pytest.mark.parametrize(("arch", "name"), slow_but([(90, "align"), (90, "nms")], CELLS))
-def test_no_kernel_spills(cubin, arch, name):
+@pytest.mark.parametrize("cell", slow_but([(90, "align"), (90, "nms")], CELLS))
+def test_no_kernel_spills(cubin, cell):
+    arch, name = cell
     _, report = cubin(arch, name)
     spills = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores", report)
     assert len(spills) == KERNELS[name], "kernels in the report"
@@ -51,7 +52,7 @@ def test_vectors_are_read_and_written_whole(cubin, arch):
     code = {n: body for n, body in zip(parts[::2], parts[1::2], strict=True) if "Vector" in n}
     assert len(code) == 3
     for body in code.values():
-        assert len(re.findall(r"LDG\.E\.\S*128", body)) >= 4
+        assert len(re.findall(r"LDG\.E\.\S*128", body)) >= 2
         assert re.findall(r"STG\.E\.\S*128", body)
 
 

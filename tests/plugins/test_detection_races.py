@@ -1,5 +1,6 @@
 """A detector's kernels with a host thread for each CUDA thread, under the sanitizers."""
 
+import os
 import subprocess
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.marks import slow_but
 from tests.plugins.host_detection import DETECTION
 from tests.plugins.host_kernel import HOST, compile_host
-from tests.plugins.test_kernel_races import RACE, run
+from tests.plugins.test_kernel_races import RACE
 
 
 def build(folder, sanitizers: str):
@@ -19,6 +20,14 @@ def build(folder, sanitizers: str):
 @pytest.fixture(scope="session")
 def race(tmp_path_factory):
     return build(tmp_path_factory.mktemp("detection_race"), "thread")
+
+
+def run(race, *words: str) -> subprocess.CompletedProcess[str]:
+    """With as long a memory as there is: of what it has forgotten, nothing is reported."""
+    environment = {**os.environ, "TSAN_OPTIONS": "history_size=7"}
+    return subprocess.run(
+        [race, *words], capture_output=True, text=True, timeout=600, env=environment
+    )
 
 
 def test_no_race(race):
