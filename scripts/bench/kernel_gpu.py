@@ -10,19 +10,20 @@
                more than four times the L2 cache; contenders take turns in every round, and the
                figure is the median over rounds.
 
+    detection  a detector's two operators: detection_gpu.py.
+
 What was expected before it was measured stands in predictions.md.
 
     python scripts/bench/kernel_gpu.py [--steps build,speed] [--rounds 15] [--out FOLDER]
 
-Writes kernel_accuracy.csv and kernel_speed.csv to FOLDER (scripts/bench/results). Exit code 1
+Writes kernel_accuracy.csv and kernel_speed.csv, detection_accuracy.csv and detection_speed.csv to
+FOLDER (scripts/bench/results). Exit code 1
 where a result is wrong, 2 where there is no GPU or no nvcc.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import itertools
 import os
 import shutil
@@ -39,15 +40,17 @@ KERNEL = ROOT / "plugins" / "simam" / "kernel"
 CASES = ROOT / "plugins" / "simam" / "tests" / "device_cases.cu"
 sys.path.insert(0, str(ROOT))
 
+import detection_gpu  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as functional  # noqa: E402
+from gpu_timing import Row, capture, require_gpu, require_nvcc, turn, write  # noqa: E402
 from torch import Tensor  # noqa: E402
 
-from simam_deploy.errors import InputError, SimamError  # noqa: E402
+from simam_deploy.errors import SimamError  # noqa: E402
 from simam_deploy.op.torch import formula, simam, simam_epilogue  # noqa: E402
 from simam_deploy.op.torch.library import VARIABLE  # noqa: E402
 
-STEPS = ("build", "sanitize", "accuracy", "speed")
+STEPS = ("build", "sanitize", "accuracy", "speed", "detection")
 TOLERANCES = {torch.float32: 2e-6, torch.float16: 6e-4, torch.bfloat16: 4.2e-3}
 ACCURACY_SHAPES = (
     (3, 37, 2, 1),
@@ -75,32 +78,6 @@ SPEED_COLUMNS = (
     "date", "gpu", "torch", "shape", "dtype", "layout", "epilogue", "contender", "microseconds",
     "gigabytes_per_second", "per_cent_of_copy",
 )  # fmt: skip
-Row = dict[str, str]
-
-
-def require_gpu() -> None:
-    """Check that there is something to measure on.
-
-    Raises:
-        InputError: There is no CUDA device, or PyTorch is built without CUDA.
-    """
-    if not torch.cuda.is_available():
-        raise InputError(
-            f"no CUDA GPU is seen by PyTorch {torch.__version__}: run this where nvidia-smi shows "
-            "one, with a CUDA build of PyTorch and nvcc"
-        )
-
-
-def require_nvcc() -> str:
-    """Find nvcc.
-
-    Raises:
-        InputError: It is neither on the PATH nor in /usr/local/cuda.
-    """
-    found = shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
-    if found is None:
-        raise InputError("nvcc is neither on the PATH nor in /usr/local/cuda/bin: install CUDA")
-    return found
 
 
 def build(folder: Path) -> tuple[Path, Path]:
@@ -267,37 +244,6 @@ def cell(shape: tuple[int, ...], dtype: torch.dtype, layout: str, epilogue: str)
     }
 
 
-def capture(run: Callable[[Given], Tensor], sets: list[Given]) -> torch.cuda.CUDAGraph:
-    """Capture one launch on each set; each result has memory of its own."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            run(sets[0])
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    kept = []
-    with torch.cuda.graph(graph):
-        for given in sets:
-            kept.append(run(given))
-    return graph
-
-
-def turn(graph: torch.cuda.CUDAGraph, launches: int) -> float:
-    """Give the microseconds of one launch in 20 ms or so of replays."""
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    replays = 1
-    while True:
-        start.record()
-        for _ in range(replays):
-            graph.replay()
-        end.record()
-        end.synchronize()
-        if start.elapsed_time(end) > 20 or replays >= 1024:
-            return float(start.elapsed_time(end)) * 1e3 / (replays * launches)
-        replays *= 2
-
-
 def contenders(epilogue: str) -> dict[str, Callable[[Given], Tensor]]:
     return {
         "memcpy": lambda given: given.x.clone(),
@@ -347,21 +293,6 @@ def speed_rows(rounds: int) -> Iterator[Row]:
         yield from measure(SPEED_SHAPES[0][0], dtype, layout, "none", rounds)
 
 
-def write(path: Path, columns: tuple[str, ...], rows: Iterator[Row]) -> list[Row]:
-    """Print rows as they come and write them, so that a run that is cut short leaves its rows."""
-    stamp = {"date": str(datetime.date.today()), "gpu": torch.cuda.get_device_name()}
-    written = []
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            print(*row.values(), sep="  ", flush=True)
-            writer.writerow({**stamp, **row})
-            file.flush()
-            written.append(row)
-    return written
-
-
 def run_steps(steps: list[str], rounds: int, out: Path) -> bool:
     """Run the steps; tell whether all that was looked at is right."""
     right = True
@@ -377,6 +308,8 @@ def run_steps(steps: list[str], rounds: int, out: Path) -> bool:
             right &= all(float(row["error"]) <= float(row["tolerance"]) for row in rows)
         if "speed" in steps:
             write(out / "kernel_speed.csv", SPEED_COLUMNS, speed_rows(rounds))
+        if "detection" in steps:
+            right &= detection_gpu.run(Path(folder), rounds, out)
     return right
 
 
@@ -386,7 +319,8 @@ def steps_of(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(
             f"unknown step {', '.join(unknown)}; there are {', '.join(STEPS)}"
         )
-    if "build" not in steps and ("sanitize" in steps or VARIABLE not in os.environ):
+    wants = {"accuracy", "speed"} & set(steps) and VARIABLE not in os.environ
+    if "build" not in steps and ("sanitize" in steps or wants):
         raise argparse.ArgumentTypeError(f"without build, set {VARIABLE} and leave sanitize out")
     return steps
 

@@ -1,10 +1,12 @@
-"""A detector's kernels as g++ compiles them, and the naive references that they are held against."""
+"""A detector's kernels as g++ compiles them, and naive references that they are held against."""
 
 from __future__ import annotations
 
 import ctypes
 import itertools
 import math
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,9 +76,7 @@ class HostDetection:
         if case.result_layout == "nhwc":
             shape = (n * r, case.bins, case.bins, pitch)
         y = Guarded(np.full(shape, 7.0, DTYPES[case.dtype]), 7.0)
-        levels = [
-            Level(p.address, *x.shape[2:]) for p, x in zip(placed, maps, strict=True)
-        ]
+        levels = [Level(p.address, *x.shape[2:]) for p, x in zip(placed, maps, strict=True)]
         params = AlignParams(
             boxes.address, (Level * 4)(*levels), y.address, n, r, channels, pitch,
             LAYOUTS[case.layout], LAYOUTS[case.result_layout], case.bins, case.ratio, FINEST,
@@ -131,6 +131,26 @@ def build_detection(folder: Path, *options: str, source: Path = DETECTION) -> Ho
     return HostDetection(load(library))
 
 
+def build_mutant(folder: Path, file: str, old: str, new: str) -> HostDetection:
+    """Compile the library with a fault planted in a file of detection/."""
+    copy = folder / "simam"
+    shutil.copytree(DETECTION.parent, copy)
+    source = (copy / "detection" / file).read_text()
+    assert old in source
+    (copy / "detection" / file).write_text(source.replace(old, new))
+    return build_detection(folder, "-O1", "-w", source=copy / "detection")
+
+
+def fails(checks: Iterable[Callable[[], None]]) -> bool:
+    """Tell whether one of the checks fails."""
+    for check in checks:
+        try:
+            check()
+        except AssertionError:
+            return True
+    return False
+
+
 def level_of(roi: np.ndarray) -> int:
     """The level as the contract writes it, in exact enough arithmetic: none here is at a border."""
     width, height = (float(F(roi[2 + i] - roi[i])) for i in (0, 1))
@@ -142,9 +162,7 @@ def samples_of(low: np.float32, high: np.float32, stride: int, bins: int, ratio:
     start, end = (F(F(v) / F(stride)) - F(0.5) for v in (low, high))
     size = F(end - start) / F(bins)
     count = ratio or math.ceil(size)
-    return [
-        F(F(start + F(bin_) * size) + F(F(i + 0.5) * size) / F(count)) for i in range(count)
-    ]
+    return [F(F(start + F(bin_) * size) + F(F(i + 0.5) * size) / F(count)) for i in range(count)]
 
 
 def taps_of(at: np.float32, pixels: int) -> list[tuple[int, float]]:
@@ -204,9 +222,7 @@ def nms_reference(
         chosen: list[int] = []
         for i in sorted(range(scores.shape[1]), key=lambda i: (-scores[entry, i], i)):
             rivals = [j for j in chosen if groups[entry, j] == groups[entry, i]]
-            free = all(
-                overlap(boxes[entry, i], boxes[entry, j]) <= F(threshold) for j in rivals
-            )
+            free = all(overlap(boxes[entry, i], boxes[entry, j]) <= F(threshold) for j in rivals)
             if scores[entry, i] > NOTHING and free:
                 chosen.append(i)
                 kept[entry, i] = scores[entry, i]

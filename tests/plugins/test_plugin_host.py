@@ -163,6 +163,5 @@ def test_the_sources_state_a_detectors_contract(file, name):
     assert tuple(attribute for attribute, _ in declared) == detection.ATTRIBUTES[name]
     reals = {attribute for attribute, kind in declared if kind == "FLOAT"}
     assert reals <= {"finest_scale", "iou_threshold"}
-    assert f"{detection.NOTHING:.9e}".replace("e+38", "e+38f") in (
-        SOURCES / "detection" / "params.h"
-    ).read_text()
+    params = (SOURCES / "detection" / "params.h").read_text()
+    assert f"kNothing = {detection.NOTHING:.9e}f" in params

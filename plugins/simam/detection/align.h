@@ -143,7 +143,7 @@ SIMAM_BODY bool areCounts(float rows, float columns) {
 }
 
 template <class Thread, class Storage>
-SIMAM_BODY AlignSource sourceOf(AlignParams const& params, int64_t roi) {
+SIMAM_BODY void findSource(AlignParams const& params, int64_t roi, AlignSource& source) {
     float const* const box = params.rois + 4 * roi;
     float const width = box[2] - box[0];
     float const height = box[3] - box[1];
@@ -160,8 +160,11 @@ SIMAM_BODY AlignSource sourceOf(AlignParams const& params, int64_t roi) {
     x.pixels = static_cast<int32_t>(from.width);
     x.stride = static_cast<int32_t>(planes ? 1 : params.pitch);
     y.stride = x.pixels * x.stride;
-    return {static_cast<Storage const*>(from.x) + roi / params.r * image, planes ? area : 1,
-            {y, x}, hasArea && areCounts(y.samples, x.samples)};
+    source.map = static_cast<Storage const*>(from.x) + roi / params.r * image;
+    source.channelStride = planes ? area : 1;
+    source.axes[0] = y;
+    source.axes[1] = x;
+    source.reads = hasArea && areCounts(y.samples, x.samples);
 }
 
 // Channels are read by the unit: 16 bytes of them in NHWC, where pixels allow it.
@@ -173,7 +176,7 @@ struct AlignBody {
     static constexpr int kWidth = Unit::kWidth;
     static constexpr int kMaxThreads = kAlignThreads;
     static constexpr int kMinBlocks = kWidth == 1 ? 4 : 3;  // Sums of a vector and a row spill at 4.
-    static constexpr int kReads = 4;  // In flight.
+    static constexpr int kReads = 2;  // In flight; more of them spill on 12.0.
 
     AlignParams const& params;
     Shared& shared;
@@ -225,13 +228,20 @@ struct AlignBody {
         int32_t column;
     };
 
-    // Neighbours among threads are neighbours in the maps: columns of NCHW, channels of NHWC.
+    // Units that neighbouring threads have of one bin. In NCHW they have neighbouring bins, whose
+    // columns lie side by side; in NHWC all of a pixel's units; from NHWC to NCHW four, which are
+    // 64 bytes of a pixel, and eight bins, which are 16 bytes of y and more.
+    SIMAM_BODY int32_t together() const {
+        if (params.from == Layout::kNCHW) return 1;
+        return params.to == Layout::kNCHW && units > 4 ? 4 : units;
+    }
+
     SIMAM_BODY Place placeOf(int32_t index) const {
-        int32_t const bins = params.bins;
-        bool const planes = params.from == Layout::kNCHW;
-        int32_t const unit = planes ? index / (bins * bins) : index % units;
-        int32_t const bin = planes ? index % (bins * bins) : index / units;
-        return {(first + unit) * kWidth, bin / bins, bin % bins};
+        int32_t const lanes = together();
+        int32_t const area = params.bins * params.bins;
+        int32_t const bin = index / lanes % area;
+        int32_t const unit = index / (lanes * area) * lanes + index % lanes;
+        return {(first + unit) * kWidth, bin / params.bins, bin % params.bins};
     }
 
     template <class Thread>
@@ -294,18 +304,22 @@ struct AlignBody {
         if (once) layRound(thread, 0, 0);
         float const samples = Thread::product(source.axes[0].samples, source.axes[1].samples);
         float const share = source.reads ? Thread::quotient(1.f, samples) : 0.f;  // Of one.
-        int32_t const outputs = units * params.bins * params.bins;
+        int32_t const lanes = together();
+        int32_t const rounded = (units + lanes - 1) / lanes * lanes;
+        int32_t const outputs = rounded * params.bins * params.bins;
+        int32_t const beyond = (first + units) * kWidth;
         for (int32_t from = 0; from < outputs; from += thread.blockSize()) {
             int32_t const index = from + thread.index();
             Place const place = placeOf(index);
+            bool const own = index < outputs && place.channel < beyond;
             float sums[kWidth] = {};
             for (int32_t row = 0; row < rows; ++row) {
                 for (int32_t column = 0; column < columns; ++column) {
                     if (!once) layRound(thread, row, column);
-                    if (index < outputs) gather<Thread>(place, sums);
+                    if (own) gather<Thread>(place, sums);
                 }
             }
-            if (index < outputs) store<Thread>(place, sums, share);
+            if (own) store<Thread>(place, sums, share);
         }
     }
 
@@ -320,7 +334,7 @@ struct AlignBody {
         int64_t const slab = thread.cluster() % arguments.slabs;
         auto const first = static_cast<int32_t>(units * slab / arguments.slabs);
         auto const last = static_cast<int32_t>(units * (slab + 1) / arguments.slabs);
-        if (thread.index() == 0) shared.source = sourceOf<Thread, Storage>(params, roi);
+        if (thread.index() == 0) findSource<Thread, Storage>(params, roi, shared.source);
         thread.barrier();
         AlignBody{params, shared, roi, last - first, first}.fill(thread);
     }
