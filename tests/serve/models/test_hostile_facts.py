@@ -83,6 +83,10 @@ def test_a_picture_that_is_prepared_as_stated(model):
         {"std": [0]},
         {"scale": 1e308},
         {"resize": None},
+        {"keep_ratio": True, "pad_divisor": 5},
+        {"keep_ratio": True, "pad_divisor": 4096, "resize": 4096},
+        {"size_input": "nobody"},
+        {"size_input": "nobody", "keep_ratio": True, "pad": "centre"},
     ],
     ids=str,
 )
