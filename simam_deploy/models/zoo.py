@@ -36,6 +36,7 @@ class Family:
         input_shape: The published input shape without the batch.
         dynamic_axes: Axes that may be freed beside the batch, with their names; the batch is 0.
         preprocessing: JSON-able facts: how an input is made from an image or a waveform.
+        dynamic: What is free where nobody says it: "batch", or "hw" where inputs come in all sizes.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Family:
     input_shape: tuple[int, ...]
     dynamic_axes: tuple[tuple[int, str], ...]
     preprocessing: Mapping[str, Any] = field(hash=False)
+    dynamic: str = "batch"
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ WESPEAKER = Family(
         "window": "hamming",
         "mean_normalised": "utterance",
     },
+    dynamic="hw",  # how long somebody speaks nobody knows beforehand
 )
 
 _IMAGENET_RESNETS = (

@@ -63,17 +63,14 @@ def plan_input(
 
     Args:
         family: Gives rank, default sizes and the axes that may be free.
-        dynamic: One of `DYNAMIC`; None frees the batch, and also the frames of audio, whose
-            length nobody knows beforehand.
+        dynamic: One of `DYNAMIC`; None frees what the family's inputs differ in.
         shape: Full shape, or the shape without the batch.
         names: The input's name, alone in a sequence.
 
     Raises:
         UsageError: The shape's rank or sizes, or the count of names, do not fit the family.
     """
-    if dynamic is None:
-        audio = any(name == "frames" for _, name in family.dynamic_axes)
-        dynamic = "hw" if audio else "batch"
+    dynamic = family.dynamic if dynamic is None else dynamic
     check_dynamic(dynamic)
     free = {0: "batch"} if dynamic != "none" else {}
     if dynamic == "hw":

@@ -59,7 +59,7 @@ class NetworkOptions:
         e_lambda: SimAM's lambda, of a published network: any other has its own; by default what
             the file or its folder says, else the family's published value.
         dynamic: "none", "batch" or "hw" (batch, height and width, or frames); by default "batch",
-            and "hw" for audio.
+            and "hw" for audio and whole detectors.
         input_shape: Full shape, or for a published network the shape without the batch; by default
             of the size that the file says, else the published one. A network of your own needs it
             where its file says none, or `inputs`.
@@ -96,7 +96,7 @@ class NetworkOptions:
     dynamic: str | None = option(
         None,
         "free dimensions: none, the batch, or batch and height and width (frames for audio) "
-        "(default: batch; hw for audio)",
+        "(default: batch; hw for audio and whole detectors)",
         choices=DYNAMIC,
     )
     input_shape: Sequence[int] | None = option(
