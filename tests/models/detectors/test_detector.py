@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from simam_deploy.models.detectors.boxes import decode
+from simam_deploy.models.detectors.settings import DetectorSettings
 from simam_deploy.models.geometry import simam_shapes
 from simam_deploy.op.detection import NOTHING
 from tests.models.detectors import naive, tiny
@@ -92,37 +93,75 @@ def test_proposals_of_no_size_are_dropped() -> None:
     assert (sides[found] > 40).all() and not proposals[~found].any()
 
 
-def test_proposals_are_what_each_level_keeps() -> None:
+@pytest.mark.parametrize("scales", [(8.0,), (4.0, 6.5)])
+def test_proposals_are_what_each_level_keeps(scales: tuple[float, ...]) -> None:
     """All anchors, in float64 and by numpy: as a table, sorted, suppressed level by level."""
-    model, (image, size) = tiny.detector(False).double(), tiny.inputs(1)
-    size = size.double()
-    pyramid = model.neck(model.backbone(image.double()))
+    settings = replace(tiny.SETTINGS, scales=scales)
+    model = tiny.detector(False, settings, anchors=settings.anchors).double()
+    image, size = (tensor.double() for tensor in tiny.inputs(1))
+    pyramid = model.neck(model.backbone(image))
+    assert torch.equal(pyramid[4], pyramid[3][:, :, ::2, ::2])
     got, found = model.rpn_head(pyramid, size)
-    boxes, logits = zip(*(_level(model, level, s, size) for level, s in zip(
-        pyramid, tiny.SETTINGS.strides, strict=True)), strict=True)  # fmt: skip
-    best = np.argsort(-np.concatenate(logits))[:40]
-    assert found.all() and len(np.concatenate(logits)) > 40
-    assert np.abs(got[0].numpy() - np.concatenate(boxes)[best]).max() <= 1e-9
+    kept = [
+        _level(*model.rpn_head.heads(level), settings, stride, size)
+        for level, stride in zip(pyramid, settings.strides, strict=True)
+    ]
+    boxes, logits = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    assert found.all() and len(logits) > 40
+    assert np.abs(got[0].numpy() - boxes[np.argsort(-logits)[:40]]).max() <= 1e-9
 
 
-def _level(model, level, stride, size):
-    logits, deltas = model.rpn_head.heads(level)
-    logits = logits[0].permute(1, 2, 0).flatten()
-    deltas = deltas[0].permute(1, 2, 0).reshape(1, -1, 4)
+def _level(
+    logits: Tensor, deltas: Tensor, settings: DetectorSettings, stride: int, size: Tensor
+) -> tuple[np.ndarray, np.ndarray]:
+    """The boxes that one level keeps, and their logits."""
+    sides = [
+        (scale * stride / ratio**0.5, scale * stride * ratio**0.5)
+        for ratio in settings.ratios
+        for scale in settings.scales
+    ]
     anchors = [
         [x * stride - w / 2, y * stride - h / 2, x * stride + w / 2, y * stride + h / 2]
-        for y in range(level.shape[2])
-        for x in range(level.shape[3])
-        for w, h in ((8 * stride / r**0.5, 8 * stride * r**0.5) for r in (0.5, 1.0, 2.0))
+        for y in range(logits.shape[2])
+        for x in range(logits.shape[3])
+        for w, h in sides
     ]
-    settings = tiny.SETTINGS
     table = torch.tensor([anchors], dtype=torch.float64)
-    boxes = decode(table, deltas, settings.rpn_means, settings.rpn_stds, size)[0].numpy()
-    chosen = np.argsort(-logits.numpy())[: settings.nms_pre]
-    boxes, scores = boxes[chosen], logits.numpy()[chosen]
+    moved = deltas[0].permute(1, 2, 0).reshape(1, -1, 4)
+    boxes = decode(table, moved, settings.rpn_means, settings.rpn_stds, size)[0].numpy()
+    scores = logits[0].permute(1, 2, 0).flatten().numpy()
+    chosen = np.argsort(-scores)[: settings.nms_pre]
+    boxes, scores = boxes[chosen], scores[chosen]
     scores[(boxes[:, 2:] <= boxes[:, :2]).any(1)] = NOTHING
-    kept = naive.nms(boxes[None], scores[None], np.zeros((1, len(scores))), 0.7)[0] > NOTHING
+    none = np.zeros((1, len(scores)), np.int64)
+    kept = naive.nms(boxes[None], scores[None], none, settings.rpn_iou)[0] > NOTHING
     return boxes[kept], scores[kept]
+
+
+def test_detections_are_what_each_class_keeps() -> None:
+    """Every class of every proposal, in float64 and by numpy, suppressed class by class."""
+    settings = replace(tiny.SETTINGS, iou_threshold=0.2)
+    model = tiny.detector(False, settings).double()
+    image, size = (tensor.double() for tensor in tiny.inputs(1))
+    pyramid = model.neck(model.backbone(image))
+    proposals, found = model.rpn_head(pyramid, size)
+    logits, deltas = model.roi_head.bbox_head.heads(model.roi_head.align(proposals, pyramid, 7))
+    scores = torch.exp(logits - logits.logsumexp(1, keepdim=True)).numpy()
+    kept = []
+    for label in range(3):
+        moved = deltas[None, :, 4 * label : 4 * label + 4]
+        boxes = decode(proposals, moved, settings.box_means, settings.box_stds, size).numpy()
+        wanted = np.where(scores[:, label] > 0.05, scores[:, label], NOTHING)
+        left = naive.nms(boxes, wanted[None], np.zeros((1, 40), np.int64), 0.2)[0]
+        kept += [(s, label, *box) for s, box in zip(left, boxes[0], strict=True) if s > NOTHING]
+    best = np.array(sorted(kept, reverse=True)[:12])
+    _, got, got_scores, labels = model.roi_head.bbox_head(
+        model.roi_head.align(proposals, pyramid, 7), proposals, found, size
+    )
+    assert len(kept) > 12
+    assert labels[0].tolist() == best[:, 1].tolist()
+    assert np.abs(got_scores[0].numpy() - best[:, 0]).max() <= 1e-12
+    assert np.abs(got[0].numpy() - best[:, 2:]).max() <= 1e-9
 
 
 def test_one_box_for_all_classes() -> None:
@@ -164,14 +203,9 @@ def test_boxes_are_decoded() -> None:
     boxes = torch.tensor([[[10.0, 20.0, 30.0, 60.0]]])
     size = torch.tensor([[100.0, 50.0]])
 
-    def of(*deltas: float) -> list[float]:
-        got = decode(
-            boxes,
-            torch.tensor([[deltas]], dtype=torch.float32),
-            (0.0,) * 4,
-            (0.1, 0.1, 0.2, 0.2),
-            size,
-        )
+    def of(*said: float, means: tuple[float, ...] = (0.0,) * 4) -> list[float]:
+        deltas = torch.tensor([[said]], dtype=torch.float32)
+        got = decode(boxes, deltas, means, (0.1, 0.1, 0.2, 0.2), size)
         return [round(value, 3) for value in got[0, 0].tolist()]
 
     assert of(0, 0, 0, 0) == [10, 20, 30, 60]
@@ -179,6 +213,7 @@ def test_boxes_are_decoded() -> None:
     assert of(0, 0, 5 * np.log(2.0), 5 * np.log(0.5)) == [0, 30, 40, 50]
     assert of(0, 0, 100, -100) == [0, 39.68, 50, 40.32]  # at most 62.5 times as large or small
     assert of(100, 100, 0, 0) == [50, 100, 50, 100]
+    assert of(0, 0, 0, 0, means=(0.1, -0.1, 0, 0)) == [12, 16, 32, 56]
 
 
 def test_every_simam_site_is_seen_without_weights() -> None:

@@ -79,6 +79,8 @@ def test_levels() -> None:
     rois = torch.stack([sides * 0, sides * 0, sides, sides], 1)
     assert level_of(rois, 56.0).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert level_of(torch.tensor([0, 0, 224.0, 56.0]), 56.0) == 1  # by the area, not by a side
+    almost = float(np.nextafter(np.float32(112), 0))  # 1e-6 is added: it is of the next level
+    assert level_of(torch.tensor([0, 0, almost, almost]), 56.0) == 1
 
 
 def _crowd(seed: int, entries: int = 3, count: int = 60, dtype: type = np.float32):
@@ -135,10 +137,12 @@ def test_boxes_without_an_area_overlap_nothing() -> None:
     assert np.array_equal(_kept(boxes, scores, [[0] * 6], 0.0), scores)
 
 
-def test_nothing_but_holes() -> None:
+def test_nothing_but_holes_and_a_box_of_the_lowest_score() -> None:
     boxes, scores, groups = _crowd(7)
     scores[:] = NOTHING
     assert (_kept(boxes, scores, groups) == np.float32(NOTHING)).all()
+    scores[1, 5] = np.nextafter(np.float32(NOTHING), 0)
+    assert np.array_equal(_kept(boxes, scores, groups), scores)
 
 
 def test_sizes_alone_on_the_meta_device() -> None:

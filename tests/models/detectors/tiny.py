@@ -23,7 +23,9 @@ SETTINGS = DetectorSettings(nms_pre=60, max_proposals=40, max_detections=12)
 LAMBDA = 0.1
 
 
-def identity(mask: bool = True, classes: int = 3, class_agnostic: bool = False) -> DetectorIdentity:
+def identity(
+    mask: bool = True, classes: int = 3, class_agnostic: bool = False, anchors: int = 3
+) -> DetectorIdentity:
     """The identity of a tiny Mask R-CNN or Faster R-CNN."""
     network = NETWORKS["resnet18_backbone"]
     shapes = backbone_shapes(network, (8,), None)
@@ -31,7 +33,7 @@ def identity(mask: bool = True, classes: int = 3, class_agnostic: bool = False) 
         backbone=identify({f"backbone.{key}": shape for key, shape in shapes.items()}),
         classes=classes,
         class_agnostic=class_agnostic,
-        anchors=SETTINGS.anchors,
+        anchors=anchors,
         fpn_width=16,
         rpn_width=16,
         roi_size=7,
