@@ -25,7 +25,7 @@ _EMIT: Mapping[tuple[str, str], Emit] = {
     (detection.NMS_OP_TYPE, LOOPS): by_rounds,
 }
 _FLOATS = {"finest_scale", "iou_threshold"}
-_ROI_ALIGN_BELOW = 22
+ROI_ALIGN_BELOW = 22
 """The opset whose RoiAlign, with bfloat16, ONNX Runtime 1.32 has no kernel for: not even a float's.
 From there on both forms are the Loop, which is slower on a CPU."""
 
@@ -94,7 +94,7 @@ def detection_body(op_type: str, form: str, opset: int) -> ir.Function:
 
 def emit_of(op_type: str, form: str, opset: int) -> Emit:
     """Give what emits an operator in a form at an opset."""
-    if op_type == detection.ALIGN_OP_TYPE and opset >= _ROI_ALIGN_BELOW:
+    if op_type == detection.ALIGN_OP_TYPE and opset >= ROI_ALIGN_BELOW:
         form = LOOPS
     return _EMIT[op_type, form]
 

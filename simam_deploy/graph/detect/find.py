@@ -19,7 +19,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from simam_deploy.core.arrays import Array
 from simam_deploy.graph.body_tape import LoopTape
 from simam_deploy.graph.detect import STANDARD
-from simam_deploy.graph.detect.bodies import emit_of, kinds_of
+from simam_deploy.graph.detect.bodies import ROI_ALIGN_BELOW, emit_of, kinds_of
 from simam_deploy.graph.lower import FUNCTIONS_SINCE
 from simam_deploy.graph.types import HALVES
 from simam_deploy.op import contract, detection
@@ -130,7 +130,9 @@ class _Pattern:
         node = ir.node(op_type, self.inputs, outputs=[ir.Value(name="y", type=kind)], name="y")
         graph = ir.Graph(self.inputs, node.outputs, nodes=[node], opset_imports={"": opset})
         tape = _OpenTape(graph, node, opset, told)
-        tape.replace(node, emit_of(op_type, STANDARD, opset)(tape, self.inputs))
+        # A file of a newer opset may have been converted to it, its RoiAlign too.
+        emit = emit_of(op_type, STANDARD, min(opset, ROI_ALIGN_BELOW - 1))
+        tape.replace(node, emit(tape, self.inputs))
         self._last = graph[-1]
 
     def find(self, last: ir.Node) -> _Match | None:

@@ -20,6 +20,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
 from simam_deploy.errors import UsageError
+from simam_deploy.graph.detect import STANDARD
+from simam_deploy.graph.detect.bodies import without_detection_nodes
 from simam_deploy.graph.file.weights import without_weights
 from simam_deploy.graph.tape import AXES_AS_INPUT_SINCE, SHAPE_SLICES_SINCE, Tape
 
@@ -35,7 +37,7 @@ _REDUCTIONS = {
 def convert_opset(model: ir.Model, opset: int) -> ir.Model:
     """Bring a model, weights shared, up to a newer opset with onnx's own converter.
 
-    Functions are inlined then.
+    Functions are inlined then, and a detector's operators are in ONNX's own ops.
 
     Returns:
         The converted model, or the given one where its opset is not older.
@@ -45,6 +47,7 @@ def convert_opset(model: ir.Model, opset: int) -> ir.Model:
     """
     if model.opset_imports[""] >= opset:
         return model
+    without_detection_nodes(model, STANDARD)
     if model.functions:  # which the converter drops
         model = InlinePass()(model).model
     try:

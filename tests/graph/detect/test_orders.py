@@ -11,6 +11,7 @@ from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import check_typed, typed, with_shapes
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower import LOWERINGS, WITH_FUNCTIONS
+from simam_deploy.graph.passes.opset import convert_opset
 from simam_deploy.graph.prepare import for_engine, for_runtime, opened, plain, with_sites
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.op import contract, detection
@@ -151,4 +152,17 @@ def test_an_older_opset_is_refused_in_one_line():
 def test_a_newer_opset_is_written():
     written = for_runtime(typed(small(opset=22)), 22, simplify=False)
     assert "RoiAlign" not in ops(written)
+    assert_alike(written, plain(small()))
+
+
+@pytest.mark.parametrize("lowering", ["portable", "function"])
+@pytest.mark.parametrize("opset", [20, 22])
+def test_a_file_is_raised_to_a_newer_opset(opset, lowering, tmp_path):
+    """ONNX's converter knows no functions, and makes a RoiAlign of 22 that nothing runs."""
+    write_model(for_runtime(typed(small()), 18, lowering=lowering), tmp_path / "a.onnx")
+    raised, _ = with_sites(convert_opset(opened(read_model(tmp_path / "a.onnx")), opset))
+    assert [node.op_type for node in detection_nodes(raised)] == NODES
+    assert len(simam_nodes(raised)) == 1
+    written = for_runtime(raised, opset, simplify=False)
+    assert ("RoiAlign" in ops(written)) == (opset == 20)
     assert_alike(written, plain(small()))
