@@ -24,7 +24,7 @@ from simam_deploy.source.samples.arrays import open_arrays
 from simam_deploy.source.samples.boxes import BoxPictures, Truth, open_boxes
 from simam_deploy.source.samples.folder import PictureFolder
 from simam_deploy.source.samples.inputs import Sample, Sizes, size_fact
-from simam_deploy.source.samples.preparation import read_preparation
+from simam_deploy.source.samples.preparation import filled_notes, read_preparation
 
 LARGEST_LABEL = 2**31 - 1
 
@@ -78,10 +78,16 @@ class Dataset:
     """
 
     def __init__(
-        self, name: str, source: Source, chosen: Sequence[int], sized: bool = False
+        self,
+        name: str,
+        source: Source,
+        chosen: Sequence[int],
+        sized: bool = False,
+        said: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.sized = sized
+        self._said = said
         self.classes = source.classes
         self.labelled, self.by_place = source.labelled, source.by_place
         self._source = source
@@ -95,7 +101,7 @@ class Dataset:
     def notes(self) -> tuple[str, ...]:
         """What a user should know, a line each, as far as the samples were read."""
         single = ("there is a single sample: it stands for nothing but itself",)
-        return (*self._source.notes, *(single if len(self) == 1 else ()))
+        return (*self._source.notes, *self._said, *(single if len(self) == 1 else ()))
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield batches of `size` samples in their order, smaller ones where shapes change.
@@ -184,7 +190,8 @@ def open_dataset(
         there = "is neither" if path.exists() else "does not exist: wanted"
         raise InputError(f"{path} {there} a folder of pictures, .npz, .npy, .json or .yaml")
     sized = bool(size_fact(preprocessing))
-    dataset = Dataset(path.name, source, _spread(len(source), limit), sized)
+    chosen = _spread(len(source), limit)
+    dataset = Dataset(path.name, source, chosen, sized, filled_notes(preprocessing, spec))
     next(dataset.batches(1))
     return dataset
 

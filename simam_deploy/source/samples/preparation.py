@@ -202,10 +202,29 @@ def sizes_vary(facts: Mapping[str, Any] | None, sides: Sequence[int | str]) -> b
         facts: `preprocessing` of a manifest; None where it has none.
         sides: Height and width of the input; a free one is a text.
     """
-    said = facts or {}
-    padded = said.get("keep_ratio") and "pad_divisor" in said and said.get("pad") != "centre"
     free = all(isinstance(side, str) for side in sides)
-    return bool(padded) and free and made_size(said) is not None
+    return free and _pads_each(facts or {})
+
+
+def _pads_each(facts: Mapping[str, Any]) -> bool:
+    """Tell whether pictures are padded to multiples of a number, at the right and below."""
+    padded = facts.get("keep_ratio") and "pad_divisor" in facts and facts.get("pad") != "centre"
+    return bool(padded) and made_size(facts) is not None
+
+
+def filled_notes(facts: Mapping[str, Any] | None, spec: TensorSpec) -> tuple[str, ...]:
+    """Say that an input of fixed size is filled up further than in training, if it is.
+
+    Of an image of 320 x 320, padded to 448 x 448, 98 of 100 detections of random weights moved.
+    """
+    sides, said = spec.shape[2:], facts or {}
+    if len(spec.shape) != 4 or not _pads_each(said) or not all(isinstance(n, int) for n in sides):
+        return ()
+    return (
+        f"each picture is filled up to {sides[0]} x {sides[1]}, and not to its own multiple of "
+        f"{said['pad_divisor']} as in training: SimAM takes its mean over that too, and gives "
+        "other outputs; leave height and width free",
+    )
 
 
 def _enlarged(facts: Mapping[str, Any]) -> float:

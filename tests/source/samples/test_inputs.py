@@ -79,6 +79,16 @@ def test_an_input_of_fixed_size_is_filled_up(tmp_path):
     assert batch.sizes.tolist() == [[64, 128], [96, 72]]
 
 
+def test_what_is_filled_up_further_than_in_training_is_said(tmp_path):
+    save(tmp_path, (30, 60), (64, 48))
+    (note,) = open_dataset(tmp_path, FIXED, FACTS).notes
+    assert note.startswith(
+        "each picture is filled up to 96 x 128, and not to its own multiple of 32"
+    )
+    assert open_dataset(tmp_path, IMAGE, FACTS).notes == ()
+    assert open_dataset(tmp_path, FIXED, {**UNTOLD, "pad": "centre"}).notes == ()
+
+
 def test_a_network_that_is_not_told_gets_its_picture_alone(tmp_path):
     save(tmp_path, (30, 60))
     (batch,) = open_dataset(tmp_path, IMAGE, UNTOLD).batches(4)
