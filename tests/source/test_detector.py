@@ -157,6 +157,16 @@ def test_a_divisor_that_the_pyramid_cannot_halve_is_contradicted(steps, said, sa
     assert f"the file pads pictures to multiples of {said}, and the " in subject.contradictions[-1]
 
 
+def test_pictures_in_the_centre_are_left_open(save):
+    """Only how far they reach from the top left is told to the network."""
+    steps = "dict(type='LetterResize', scale=(96, 64), pad_val=dict(img=0))"
+    resize = "dict(type='Resize', img_scale=(96, 64), keep_ratio=True)"
+    text = changed("dict(type='Normalize', **img_norm_cfg),", "", changed(resize, steps))
+    subject = load(save(changed("dict(type='Pad', size_divisor=32)", "", text)))
+    assert "preprocessing" not in subject.facts
+    assert subject.contradictions[-1].startswith("the file lays pictures into the centre, and a d")
+
+
 def test_names_of_other_classes_are_left_out(save):
     subject = load(save(classes=("cat", "dog")))
     assert "classes" not in subject.facts
