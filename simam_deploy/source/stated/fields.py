@@ -58,8 +58,9 @@ def held(value: object, path: str = "") -> Held:
 
 def _are_words(value: object) -> TypeGuard[list[str]]:
     """Tell a command line that was saved as Python has it, sys.argv."""
-    words = isinstance(value, list) and all(isinstance(word, str) for word in value)
-    return words and any(word.startswith("--") for word in value)
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        return False
+    return any(word.startswith("--") for word in value)
 
 
 def follow(value: object, *names: str) -> object:
