@@ -256,7 +256,12 @@ def _facts(
             f"there are {identity.classes}"
         )
     prepared = facts.pop("preprocessing", None)
-    if prepared is not None:
+    if prepared is not None and prepared.get("pad") == "centre":
+        against.append(
+            "the file lays pictures into the centre, and a detector here is told their size alone: "
+            "how they are prepared is left out"
+        )
+    elif prepared is not None:
         against += _unlike(prepared, plan.step)
         divisor = {"pad_divisor": plan.step} if prepared.get("keep_ratio") else {}
         facts["preprocessing"] = {**prepared, **divisor, "size_input": size_input}

@@ -10,7 +10,9 @@ from simam_deploy.core.facts import FACTS
 from simam_deploy.errors import InputError, NetworkError, UsageError
 from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions
+from tests.golden.detectors import golden_detector
 from tests.models.detectors import tiny
+from tests.source.stated.configs import VERSION_2
 
 CONFIG = """
 model = dict(
@@ -158,6 +160,16 @@ def test_a_divisor_that_the_pyramid_cannot_halve_is_contradicted(steps, said, sa
     assert inputs_of(subject)[0].shape == ("batch", 3, 64, 96)
     assert subject.facts["preprocessing"]["pad_divisor"] == 32
     assert f"the file pads pictures to multiples of {said}, and the " in subject.contradictions[-1]
+
+
+def test_pictures_in_the_centre_are_left_open(save):
+    """Only how far they reach from the top left is told to the network."""
+    steps = "dict(type='LetterResize', scale=(96, 64), pad_val=dict(img=0))"
+    resize = "dict(type='Resize', img_scale=(96, 64), keep_ratio=True)"
+    text = changed("dict(type='Normalize', **img_norm_cfg),", "", changed(resize, steps))
+    subject = load(save(changed("dict(type='Pad', size_divisor=32)", "", text)))
+    assert "preprocessing" not in subject.facts
+    assert subject.contradictions[-1].startswith("the file lays pictures into the centre, and a d")
 
 
 def test_names_of_other_classes_are_left_out(save):
@@ -336,3 +348,33 @@ def test_its_graph_has_its_names_and_both_operators(dynamic, save):
     assert {kind: kinds.count(kind) for kind in kinds} == {
         "SimAM": 8, "MultilevelRoIAlign": 2, "BatchedNMS": 2
     }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("old", "new", "lost"),
+    [
+        ("depth=101", "depth=50", 0),
+        ("nms_post=1000,\n        max_num=1000,\n        nms_thr=0.7", "max_per_img=1000, nms=dict("
+         "type='nms', iou_threshold=0.7)", 0),
+        ("[0.1, 0.1, 0.2, 0.2]", "[0.1, 0.1, 0.1, 0.1]", 90),
+        ("sampling_ratio=0", "sampling_ratio=2", 90),
+    ],
+)  # fmt: skip
+def test_what_mmdetection_found_is_found_by_its_own_text(old, new, lost, tmp_path):
+    """Of its 100 detections: in both spellings, and another text finds others."""
+    golden = golden_detector("mask_rcnn_r50")
+    text = changed(old, new, VERSION_2).replace("depth=101", "depth=50")
+    names = tuple(f"class {number}" for number in range(80))
+    file = {"meta": {"config": text, "CLASSES": names}, "state_dict": golden.state_dict}
+    torch.save(file, tmp_path / "epoch_12.pth")
+    subject = load(tmp_path / "epoch_12.pth")
+    assert subject.facts["detector"]["assumed"] == ["finest_scale"]
+    assert subject.contradictions == ()
+    given = golden.inputs["plain"]
+    feeds = {"image": given.image.numpy(), "image_size": given.image_size.numpy()}
+    with subject.reference() as runner:
+        found = runner.run(feeds)
+    pairs = given.pairs(found["boxes"][0], found["scores"][0], found["labels"][0])
+    assert pairs.lost >= lost
+    assert (pairs.lost == 0) is (lost == 0)

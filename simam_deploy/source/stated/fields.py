@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple, TypeGuard
 
+from simam_deploy.source.stated.python_text import Literals
 from simam_deploy.source.stated.text import read_flags, read_text
 
 MOST_VALUES = 100_000
@@ -42,7 +43,8 @@ def held(value: object, path: str = "") -> Held:
     object's class's `name`. OmegaConf keeps its items in `_content`.
     """
     value = _unwrapped(value)
-    maker = "" if type(value) is dict else str(getattr(type(value), "name", type(value).__name__))
+    kind = type(value)
+    maker = "" if kind in (dict, Literals) else str(getattr(kind, "name", kind.__name__))
     if isinstance(value, str):
         value = read_text(value)
     if _are_words(value):
@@ -56,8 +58,9 @@ def held(value: object, path: str = "") -> Held:
 
 def _are_words(value: object) -> TypeGuard[list[str]]:
     """Tell a command line that was saved as Python has it, sys.argv."""
-    words = isinstance(value, list) and all(isinstance(word, str) for word in value)
-    return words and any(word.startswith("--") for word in value)
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        return False
+    return any(word.startswith("--") for word in value)
 
 
 def follow(value: object, *names: str) -> object:

@@ -2,7 +2,8 @@
 
 `ast` parses, and of the tree only what stands for itself is read: numbers, texts, lists, dicts,
 `dict(...)`, names of literals above, sums and products of numbers. Whatever else there is counts as
-not said, and a name that a statement may have changed (an item set, a loop, a call) is forgotten.
+not said, though `Literals` knows that it was there; and a name that a statement may have changed
+(an item set, a loop, a call) is forgotten.
 """
 
 from __future__ import annotations
@@ -28,6 +29,18 @@ _OPERATIONS: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
 _UNKNOWN = object()
 
 
+class Literals(dict[Any, Any]):
+    """A dict that was read: of what it would hold, that which is literal.
+
+    Attributes:
+        unread: The names of the rest.
+    """
+
+    def __init__(self, values: Mapping[Any, Any]) -> None:
+        super().__init__({key: value for key, value in values.items() if value is not _UNKNOWN})
+        self.unread = frozenset(values.keys() - self.keys())
+
+
 def read_python(text: str) -> object:
     """Read the one literal that a text is, or what its assignments give names to.
 
@@ -51,7 +64,7 @@ def read_python(text: str) -> object:
         return None
 
 
-def _assigned(body: list[ast.stmt]) -> dict[str, Any]:
+def _assigned(body: list[ast.stmt]) -> Literals:
     """Go through statements from top to bottom."""
     names: dict[str, Any] = {}
     for statement in body:
@@ -59,13 +72,11 @@ def _assigned(body: list[ast.stmt]) -> dict[str, Any]:
             continue
         target, value = _assignment(statement)
         if target is None:
-            for name in _mentioned(statement):
-                names.pop(name, None)
-        elif (read := _value(value, names)) is _UNKNOWN:
-            names.pop(target, None)
+            changed = names.keys() & set(_mentioned(statement))
+            names |= dict.fromkeys(changed, _UNKNOWN)
         else:
-            names[target] = read
-    return names
+            names[target] = _value(value, names)
+    return Literals(names)
 
 
 def _assignment(statement: ast.stmt) -> tuple[str | None, ast.expr]:
@@ -109,7 +120,7 @@ def _listing(node: Any, names: Mapping[str, Any]) -> Any:
 def _mapping(node: Any, names: Mapping[str, Any]) -> Any:
     pairs = zip(node.keys, node.values, strict=True)
     keyed = {k.value: _value(v, names) for k, v in pairs if isinstance(k, ast.Constant)}
-    return {key: value for key, value in keyed.items() if value is not _UNKNOWN}
+    return Literals(keyed)
 
 
 def _call(node: Any, names: Mapping[str, Any]) -> Any:
@@ -117,7 +128,7 @@ def _call(node: Any, names: Mapping[str, Any]) -> Any:
     if maker not in MAKERS or node.args:
         return _UNKNOWN
     keyed = {k.arg: _value(k.value, names) for k in node.keywords if k.arg is not None}
-    return {key: value for key, value in keyed.items() if value is not _UNKNOWN}
+    return Literals(keyed)
 
 
 def _signed(node: Any, names: Mapping[str, Any]) -> Any:

@@ -132,7 +132,7 @@ REFUSED = [
     ("scales=[8]", "scales=[8], centers=[(0, 0)]", "centers is [...], "),
     ("scales=[8]", "scales=[8], base_sizes=[32]", "base_sizes is [32], "),
     ("scales=[8]", "octave_base_scale=4", "wanted scales, or both of these"),
-    ("scales=[8]", "octave_base_scale=4, scales_per_octave=1 << 40", "wanted scales, or both of"),
+    ("scales=[8]", "octave_base_scale=4, scales_per_octave=1 << 40", "scales_per_octave is no"),
     ("scales=[8]", "octave_base_scale=4, scales_per_octave=99999", "scales_per_octave is 99999, "),
     ("scales=[8]", "scales=8", "scales is 8, file (meta.config.model.rpn_head.anchor_generator"),
     ("scales=[8]", "scales=['8']", "scales is ['8'], "),
@@ -183,12 +183,34 @@ def test_what_a_detector_here_cannot_do_is_one_clear_line(old, new, line):
     assert len(message) < 300
 
 
-@pytest.mark.parametrize("said", ["10**30", "1e999", "float('nan')", "9" * 40, "pick()"])
-def test_what_is_no_literal_is_not_said(said):
-    """As everywhere in the room, so that it is named among what is assumed."""
-    stated = read(with_change(VERSION_2, "nms_pre=1000", f"nms_pre={said}"))
-    assert stated.settings.nms_pre == 1000
-    assert "nms_pre" in stated.assumed
+@pytest.mark.parametrize("said", ["10**30", "1e999", "float('nan')", "9" * 40, "pick()", "x"])
+def test_what_is_no_literal_is_no_setting(said):
+    """It is there, and so nothing is assumed in its place."""
+    for name, part in (("nms_pre", "test_cfg.rpn."), ("min_bbox_size", "test_cfg.rpn.")):
+        text = with_change(VERSION_2, "nms_thr=0.7,", f"nms_thr=0.7, {name}={said},")
+        text = text.replace("nms_pre=1000,", "").replace("min_bbox_size=0", "")
+        with pytest.raises(InputError) as caught:
+            read(text)
+        line = f"{name} is no literal, file (meta.config.{part}{name}): wanted a "
+        assert str(caught.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"{SHORT}\ntest_cfg = make()", "test_cfg is no literal, file (meta.config.test_cfg): "),
+        (f"{SHORT}\ntest_cfg = dict(rpn=dict(nms_pre=7))\ntest_cfg.rpn.nms_pre = 8",
+         "test_cfg is no literal, "),
+        (f"{SHORT[:-1]}, neck=make())", "neck is no literal, file (meta.config.model.neck): "),
+        (f"{SHORT[:-1]}, neck=dict(type=FPN))", "type is no literal, file (meta.config.model.neck"),
+        (f"{SHORT[:-1]}, rpn_head=dict(anchor_generator=dict(scales=[8, x])))",
+         "scales is [8, None], "),
+    ],
+)  # fmt: skip
+def test_parts_that_are_no_literals(text, line):
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert str(caught.value).startswith(line)
 
 
 def of_tests(**rpn):
@@ -281,5 +303,6 @@ def test_nothing_of_a_text_is_run(tmp_path, monkeypatch):
     text = VERSION_2 + "\nmodel['neck'] = __import__('os').system('touch ran')"
     assert read_stated({"meta": {"config": text}}, {}).detectors == ()
     run = "nms_pre=__import__('os').system('touch ran')"
-    assert "nms_pre" in read(with_change(VERSION_2, "nms_pre=1000", run)).assumed
+    with pytest.raises(InputError, match="nms_pre is no literal, file"):
+        read(with_change(VERSION_2, "        nms_pre=1000", f"        {run}"))
     assert list(tmp_path.iterdir()) == []

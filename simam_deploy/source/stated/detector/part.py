@@ -11,11 +11,13 @@ from typing import Any
 from simam_deploy.errors import InputError
 from simam_deploy.source.stated.fields import held
 from simam_deploy.source.stated.places import where
+from simam_deploy.source.stated.python_text import Literals
 from simam_deploy.source.stated.record import Said
 
 MOST_NUMBERS = 16
 """Of a list: a pyramid has five levels, a coder four numbers."""
 _GREATEST = 2**63
+_UNREAD = object()
 _LONGEST = 40
 """Characters of a stranger's text that are shown."""
 
@@ -33,8 +35,13 @@ class Part:
     path: str
 
     def get(self, name: str) -> Any:
-        """Give a value, None where nothing is said; pairs and the like as lists."""
+        """Give a value, None where nothing is said; pairs and the like as lists.
+
+        What stands in a text and is no literal, as 10**30 or f(), is a value that nothing takes.
+        """
         value = self.values.get(name)
+        if isinstance(self.values, Literals) and name in self.values.unread:
+            return _UNREAD
         return list(value) if isinstance(value, tuple) else value
 
     def place(self, name: str) -> str:
@@ -143,6 +150,8 @@ def same_numbers(value: Sequence[object], other: Sequence[object]) -> bool:
 
 def worded(value: object) -> str:
     """Word a value that a stranger may have written, in some 60 characters."""
+    if value is _UNREAD:
+        return "no literal"
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, int):
