@@ -47,9 +47,7 @@ Row = dict[str, Any]
 
 def options(sides: str, plugin: str) -> EngineOptions:
     """Ask for an engine of one picture of these sides."""
-    least, best, most = (
-        ({"image": (1, 3, *each), "image_size": (1, 2)},) for each in SIDES[sides]
-    )
+    least, best, most = (({"image": (1, 3, *each), "image_size": (1, 2)},) for each in SIDES[sides])
     return EngineOptions(
         backend="rtx", targets=(TARGET,), plugin=plugin, cache=False,
         min_shapes=least, opt_shapes=best, max_shapes=most,

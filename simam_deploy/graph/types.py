@@ -13,6 +13,10 @@ FLOAT_TYPES = {name: _BY_NAME[precision.floats] for name, precision in PRECISION
 """By precision, what it computes floats in, SimAM's result among them."""
 HALF_TYPES = {name: dtype for name, dtype in FLOAT_TYPES.items() if dtype != ir.DataType.FLOAT}
 HALVES = tuple(HALF_TYPES.values())
+PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Operators that sum up products of what they are given with weights."""
+LAYERS = PRODUCTS | {"BatchNormalization"}
+"""Operators that compute a value from weights."""
 LARGEST = {ir.DataType.FLOAT16: 65504.0, ir.DataType.BFLOAT16: (2 - 2**-7) * 2.0**127}
 EPSILON = {
     ir.DataType.FLOAT: 2.0**-23,

@@ -18,10 +18,10 @@ from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.typed import with_types
 from simam_deploy.graph.passes.opset import lower_opset
 from simam_deploy.graph.recognise import recognise
-from simam_deploy.graph.types import EPSILON
+from simam_deploy.graph.types import EPSILON, LAYERS
 from simam_deploy.precision.half.constants import unheld
 from simam_deploy.precision.half.known import constant_values
-from simam_deploy.precision.half.layers import LAYERS, layers
+from simam_deploy.precision.half.layers import layers
 from simam_deploy.precision.half.placement import unfit
 from simam_deploy.precision.rounding import round_value
 

@@ -16,12 +16,12 @@ import onnx_ir as ir
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import Departure
 from simam_deploy.graph.recognise import recognise
+from simam_deploy.graph.types import PRODUCTS
 from simam_deploy.precision.taps import SiteRecorder, SiteSample
 
 LEAP = 10.0
 """A difference that is this many times the largest before it is a fault's."""
 
-_WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _SUSPECTS = 3
 
 
@@ -77,7 +77,7 @@ def _suspects(model: ir.Model, place: int) -> tuple[str, ...]:
     ends = maps[place : place + 1] or list(model.graph.outputs)
     between = _ancestors(ends) - known
     new = [node for node in model.graph if node in between]
-    names = [n.name or n.outputs[0].name or "" for n in new if n.op_type in _WEIGHTED]
+    names = [n.name or n.outputs[0].name or "" for n in new if n.op_type in PRODUCTS]
     return tuple(names[:_SUSPECTS])
 
 

@@ -19,6 +19,7 @@ from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.validation import CaseResult, Power, ValidationReport
 from simam_deploy.graph.passes.resum import resum
+from simam_deploy.graph.selection.outputs import BEFORE, before_selection, with_pointed
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES
 from simam_deploy.precision.disturb import disturb
 from simam_deploy.precision.half.overflow import find_overflow
@@ -34,7 +35,6 @@ from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.power import measure_power
 from simam_deploy.verify.remarks import remarks
 from simam_deploy.verify.rule import Rule, rule_for
-from simam_deploy.verify.selection import BEFORE, before_selection, with_pointed
 from simam_deploy.verify.spread import Behaviour, measure_spread
 
 _NOTED = 1e-6

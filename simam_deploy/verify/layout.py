@@ -14,14 +14,14 @@ import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.verify.matching import RowMatch, match_rows
-from simam_deploy.verify.selection import (
+from simam_deploy.graph.selection.outputs import (
     Pointed,
     Selection,
     counting_outputs,
     pointed_values,
     selected_outputs,
 )
+from simam_deploy.verify.matching import RowMatch, match_rows
 from simam_deploy.verify.sets import groups, joined, scales, unlike
 
 ROWS = "rows of "

@@ -11,11 +11,11 @@ import numpy as np
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.validation import CaseResult, ValidationReport
 from simam_deploy.errors import InputError
+from simam_deploy.graph.selection.outputs import pointed_name
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.verify.cases import TYING, Case
 from simam_deploy.verify.layout import ROWS
 from simam_deploy.verify.rule import Rule
-from simam_deploy.verify.selection import pointed_name
 from simam_deploy.verify.sets import compare_indices
 from simam_deploy.verify.slices import Sliced, as_rows, largest, place_of, worst_slice
 from simam_deploy.verify.spread import Behaviour, changes, is_discrete, magnitudes

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.verify.selection import Selection
+from simam_deploy.graph.selection.outputs import Selection
 
 REACH = 1 / 16
 """Rows further apart in a column, relative to its largest magnitude, are not one row that moved:

@@ -11,7 +11,6 @@ from simam_deploy.detect.masks import paste
 from simam_deploy.graph.detect import LOOPS
 from simam_deploy.graph.prepare import for_engine
 from simam_deploy.models.create import expected_shapes as backbone_shapes
-from simam_deploy.models.detectors.create import expected_shapes
 from simam_deploy.models.detectors.identify import identify_detector
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.pipeline.validate import validate_models

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from simam_deploy.graph.selection.outputs import Selection
 from simam_deploy.verify.layout import Layout
-from simam_deploy.verify.selection import Selection
 
 SELECTED = {name: Selection("t", "TopK", 1) for name in ("boxes", "scores", "labels")}
 

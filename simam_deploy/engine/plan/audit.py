@@ -12,9 +12,7 @@ import onnx_ir as ir
 from simam_deploy.core.artifacts import PlanAudit
 from simam_deploy.engine.plan.plan_facts import Launch, PlanFacts
 from simam_deploy.graph.recognise import Site, recognise
-from simam_deploy.graph.types import precision_name, precision_of
-
-_PRODUCTS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
+from simam_deploy.graph.types import PRODUCTS, precision_name, precision_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def products_of(model: ir.Model) -> dict[str, int]:
 
     A quantised one is one that reads a DequantizeLinear.
     """
-    return dict(Counter(_precision(node) for node in model.graph if node.op_type in _PRODUCTS))
+    return dict(Counter(_precision(node) for node in model.graph if node.op_type in PRODUCTS))
 
 
 def _precision(node: ir.Node) -> str:

@@ -23,9 +23,8 @@ import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array
-from simam_deploy.graph.types import LARGEST
+from simam_deploy.graph.types import LARGEST, LAYERS
 from simam_deploy.precision.half.known import MOVES, known_values
-from simam_deploy.precision.half.layers import LAYERS
 
 _MEASURES = {
     "AveragePool", "GlobalAveragePool", "Pow", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean",

@@ -6,10 +6,9 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from simam_deploy.graph.types import LAYERS
 from simam_deploy.precision.half.known import constant_values
 from simam_deploy.precision.taps import copied
-
-LAYERS = {"BatchNormalization", "Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 def layers(model: ir.Model) -> tuple[ir.Node, ...]:

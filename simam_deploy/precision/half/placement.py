@@ -17,7 +17,7 @@ Rules:
        with a constant of which half loses a single number, with what stands before and behind it
        (`constants`).
     7. Arithmetic with weights alone, as of a weight norm: it is rounded once, when it is done.
-    8. Boxes and scores that something is selected by or from (`selections`).
+    8. Boxes and scores that something is selected by or from (`graph.selection.around`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise import recognise
+from simam_deploy.graph.selection.around import around_selections
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.types import EPSILON, LARGEST
 from simam_deploy.precision.half.constants import unheld
 from simam_deploy.precision.half.known import MOVES, constant_values
 from simam_deploy.precision.half.schema import half_positions
-from simam_deploy.precision.half.selections import around_selections
 
 FRAGILE = {
     "Exp",

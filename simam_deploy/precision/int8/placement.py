@@ -4,8 +4,8 @@ Rules, after what TensorRT fuses:
     1. A 2-D convolution with constant float32 weights does. Everything else stays float32: fully
        connected layers, the 1-D convolutions of WeSpeaker's pooling, whose softmax would make
        much of a step, and SimAM, whose sums of squares need a float's range.
-    2. The first layers (none above them) and the last (none below) do not: they cost little, and
-       nothing evens their error out.
+    2. The first layers (none above them) and the last (none below, or boxes and scores that
+       something is selected by) do not: they cost little, and nothing evens their error out.
     3. A quantised layer reads its input and its weights through a pair, and hands on float32.
        TensorRT moves a pair up through what is between (ReLU, pooling), and SimAM is given what
        the convolution accumulated. Biases stay float32: TensorRT adds them as such.
@@ -25,9 +25,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from simam_deploy.graph.passes.links import is_op, only_use
+from simam_deploy.graph.selection.around import around_selections
+from simam_deploy.graph.types import PRODUCTS
 
-LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-"""Ops with weights, by which first and last are told."""
 _CONV_RANK = 4
 
 
@@ -60,8 +60,9 @@ def place(model: ir.Model, left: Mapping[str, str] | None = None) -> Placement:
             through a pair that would not be with fewer of them left.
     """
     left = left or {}
-    weighted = [n for n in model.graph if n.op_type in LAYERS and not n.domain]
+    weighted = [n for n in model.graph if n.op_type in PRODUCTS and not n.domain]
     above, below = _reachable(model.graph, weighted)
+    below -= around_selections(model.graph)
     layers, kept = [], []
     for node in weighted:
         reason = _reason(node, node in above, node in below) or left.get(name_of(node))

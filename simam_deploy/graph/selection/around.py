@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from simam_deploy.graph.types import LAYERS
 from simam_deploy.op import contract, detection
-from simam_deploy.precision.half.layers import LAYERS
 
 _MAPS = {"RoiAlign": (0,), detection.ALIGN_OP_TYPE: (1, 2, 3, 4)}
 """By op, the inputs that are feature maps. ONNX's RoiAlign has its RoIs in their type."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from simam_deploy.verify.selected_rows import Rows, axis_behind
+from simam_deploy.graph.selection.rows import Rows, axis_behind
 
 SELECTING = ("NonMaxSuppression", "TopK", "NonZero", "Compress")
 _POINTING = ("ArgMax", "ArgMin")
@@ -184,6 +184,20 @@ def _own_axis(node: ir.Node, output: ir.Value) -> int | None:
     axis = node.attributes.get_int("axis", -1)
     shape = output.shape
     return axis if axis >= 0 else None if shape is None else axis + len(shape)
+
+
+def without_sets(model: ir.Model) -> ir.Model:
+    """Have a graph give what its selections are given in place of the sets that they make of it.
+
+    Args:
+        model: As for `before_selection`; it is changed in place.
+    """
+    sets = selected_outputs(model).keys() | counting_outputs(model)
+    if sets:
+        before_selection(model)
+        kept = [output for output in model.graph.outputs if output.name not in sets]
+        model.graph.outputs[:] = kept
+    return model
 
 
 def _frontier(model: ir.Model) -> Iterator[ir.Value]:

@@ -6,13 +6,7 @@ import pytest
 
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.prepare import plain
-from simam_deploy.precision.int8 import quantise
-from simam_deploy.precision.rounding import rounded
-from simam_deploy.runtime.graph_runner import run_graph
-from simam_deploy.source.samples import open_dataset
-from simam_deploy.verify.bisect import convert
-from simam_deploy.verify.layout import Layout
-from simam_deploy.verify.selection import (
+from simam_deploy.graph.selection.outputs import (
     Pointed,
     Selection,
     before_selection,
@@ -21,6 +15,12 @@ from simam_deploy.verify.selection import (
     selected_outputs,
     with_pointed,
 )
+from simam_deploy.precision.int8 import quantise
+from simam_deploy.precision.rounding import rounded
+from simam_deploy.runtime.graph_runner import run_graph
+from simam_deploy.source.samples import open_dataset
+from simam_deploy.verify.bisect import convert
+from simam_deploy.verify.layout import Layout
 from tests.graph.onnx_text import model
 from tests.precision.half.graphs import BF16, FP16
 
