@@ -138,20 +138,24 @@ def _level(
     return boxes[kept], scores[kept]
 
 
-def test_detections_are_what_each_class_keeps() -> None:
-    """Every class of every proposal, in float64 and by numpy, suppressed class by class."""
-    settings = replace(tiny.SETTINGS, iou_threshold=0.2)
-    model = tiny.detector(False, settings).double()
+@pytest.mark.parametrize(("classes", "threshold"), [(3, 0.05), (80, 0.0)])
+def test_detections_are_what_each_class_keeps(classes: int, threshold: float) -> None:
+    """Every class of every proposal, in float64 and by numpy, suppressed class by class.
+
+    Of 80 classes that are 3200, all above the threshold, of which 2000 are candidates.
+    """
+    settings = replace(tiny.SETTINGS, iou_threshold=0.2, score_threshold=threshold)
+    model = tiny.detector(False, settings, classes=classes).double()
     image, size = (tensor.double() for tensor in tiny.inputs(1))
     pyramid = model.neck(model.backbone(image))
     proposals, found = model.rpn_head(pyramid, size)
     logits, deltas = model.roi_head.bbox_head.heads(model.roi_head.align(proposals, pyramid, 7))
     scores = torch.exp(logits - logits.logsumexp(1, keepdim=True)).numpy()
     kept = []
-    for label in range(3):
+    for label in range(classes):
         moved = deltas[None, :, 4 * label : 4 * label + 4]
         boxes = decode(proposals, moved, settings.box_means, settings.box_stds, size).numpy()
-        wanted = np.where(scores[:, label] > 0.05, scores[:, label], NOTHING)
+        wanted = np.where(scores[:, label] > threshold, scores[:, label], NOTHING)
         left = naive.nms(boxes, wanted[None], np.zeros((1, 40), np.int64), 0.2)[0]
         kept += [(s, label, *box) for s, box in zip(left, boxes[0], strict=True) if s > NOTHING]
     best = np.array(sorted(kept, reverse=True)[:12])

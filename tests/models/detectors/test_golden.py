@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from simam_deploy.detect.masks import paste
 from simam_deploy.models.detectors.build import build_detector
 from simam_deploy.models.detectors.detector import Detector
 from simam_deploy.models.detectors.identify import identify_detector
@@ -96,6 +97,10 @@ def test_every_proposal_and_detection_is_found(which: str) -> None:
     if masks:
         # Measured: 1.0e-3 where a box is off by 0.006 px.
         assert np.abs(masks[0][pairs.index[:10]] - recorded.mask_prob).max() <= 2e-3
+        first = pairs.index[: len(recorded.masks)]
+        boxes = boxes[first] / recorded.scale_factor
+        pasted = paste(masks[0][first], boxes, *recorded.masks.shape[1:])
+        assert (pasted != recorded.masks).sum() <= 20  # of 20 masks
 
 
 @pytest.mark.parametrize("which", slow(BOTH))
