@@ -175,28 +175,31 @@ def taps_of(at: np.float32, pixels: int) -> list[tuple[int, float]]:
 
 
 def align_reference(case: AlignCase, rois: np.ndarray, maps: list[np.ndarray]) -> np.ndarray:
-    """MultilevelRoIAlign sample by sample; sums in float64."""
+    """MultilevelRoIAlign by the four pixels of every sample; sums in float64."""
     n, r = rois.shape[:2]
     y = np.zeros((n * r, maps[0].shape[1], case.bins, case.bins))
     for index, roi in enumerate(rois.astype(F).reshape(-1, 4)):
         if roi[2] > roi[0] and roi[3] > roi[1]:
             level = level_of(roi)
             x = maps[level][index // r].astype(np.float64)
+            down, across = (
+                [_read(case, roi[i], roi[i + 2], STRIDES[level], b, size) for b in range(case.bins)]
+                for i, size in ((1, x.shape[1]), (0, x.shape[2]))
+            )
             for row, column in np.ndindex(case.bins, case.bins):
-                y[index, :, row, column] = _bin(case, roi, x, STRIDES[level], row, column)
+                (rows, a), (columns, b) = down[row], across[column]
+                y[index, :, row, column] = np.einsum("i,j,cij", a, b, x[:, rows][:, :, columns])
     return y
 
 
-def _bin(case: AlignCase, roi: np.ndarray, x: np.ndarray, stride: int, row: int, column: int):
-    ys = samples_of(roi[1], roi[3], stride, case.bins, case.ratio, row)
-    xs = samples_of(roi[0], roi[2], stride, case.bins, case.ratio, column)
-    total = np.zeros(x.shape[0])
-    for at_y, at_x in itertools.product(ys, xs):
-        for (i, a), (j, b) in itertools.product(
-            taps_of(at_y, x.shape[1]), taps_of(at_x, x.shape[2])
-        ):
-            total += a * b * x[:, i, j]
-    return total / max(len(ys) * len(xs), 1)
+def _read(
+    case: AlignCase, low: np.float32, high: np.float32, stride: int, bin_: int, pixels: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the two pixels of each of a bin's samples along one axis, and their weights."""
+    samples = samples_of(low, high, stride, case.bins, case.ratio, bin_)
+    taps = [tap for at in samples for tap in taps_of(at, pixels)]
+    places, weights = np.array([*taps, (0, 0.0)]).T
+    return places.astype(int), weights / max(len(samples), 1)
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.float32:

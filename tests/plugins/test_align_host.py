@@ -42,6 +42,7 @@ ROIS = {
     "whole image": (0, 0, *EXTENT),
     "under a pixel": (31.2, 14.7, 31.9, 15.1),
     "a thousandth": (80, 40, 80.001, 40.001),
+    "a billionth, which is nothing half a pixel further": (0, 0, 1e-9, 1e-9),
     "over the left and upper edge": (-30, -25, 20, 15),
     "over the right and lower edge": (140, 80, 200, 130),
     "first sample at -1": (-7, -7, 21, 21),
@@ -193,7 +194,7 @@ MUTANTS = {
     "the first round alone": ("(axis == 0 ? rowRound : columnRound)", "0"),
     "no area needed": ("hasArea && areCounts", "areCounts"),
     "half a group of channels": ("units > 4 ? 4 : units", "4"),
-    "a tap twice": ("for (int32_t back = 1; back <= 2;", "for (int32_t back = 1; back <= 0;"),
+    "the lower pixel twice": ("(low + 1) * axis.stride, share", "low * axis.stride, share"),
 }
 """What is put in the place of what in align.h."""
 

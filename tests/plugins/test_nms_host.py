@@ -148,9 +148,12 @@ MUTANTS = {
     "later of equals": ("other == key && first + k < i", "other == key && first + k > i"),
     "by place alone": ("other < key || (other == key && first + k < i)", "first + k < i"),
     "-0 below 0": ("params.scores[at] == 0.f ? 0.f : params.scores[at]", "params.scores[at]"),
-    "groups mixed": ("shared.groups[k] == group &&", "shared.groups[k] != kNoGroup &&"),
+    "groups mixed": ("uint64_t{static_cast<uint32_t>(group)} << 32 | ~rising", "~rising"),
     "at the threshold": ("> threshold;", ">= threshold;"),
-    "nothing is a box": ("params.scores[at] > kNothing", "params.scores[at] >= kNothing"),
+    "what is no number is a box": (
+        "params.scores[at] > kNothing;",
+        "!(params.scores[at] <= kNothing);",
+    ),
     "within 64 alone": ("shared.removed[part][w] |= bits;", ""),
     "a box suppressed suppresses": ("if ((kept >> k & 1) != 0) bits", "bits"),
     "a quarter of the rows": ("part < kParts", "part < 1"),
@@ -172,7 +175,9 @@ def test_without_a_mutation_none_is_caught(host):
 
 
 def quick_checks(host: HostDetection) -> list[Callable[[], None]]:
-    return [functools.partial(test_suppression, host, name, np.int64) for name in NMS_CASES]
+    checks = [functools.partial(test_suppression, host, name, np.int64) for name in NMS_CASES]
+    numbers = functools.partial(test_what_is_no_number_is_no_box_and_suppresses_nothing, host)
+    return [*checks, numbers]
 
 
 NMS_FAULTS = {

@@ -126,6 +126,7 @@ struct NmsOverlaps {
         return Thread::quotient(common, all) > threshold;
     }
 
+    // Bits of other groups are never asked for: to look at the groups saves the arithmetic.
     template <class Thread>
     SIMAM_BODY static uint64_t wordOf(NmsArguments const& arguments, Shared const& shared,
                                       float const (&box)[4], int32_t group, int64_t later) {

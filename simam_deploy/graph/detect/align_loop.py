@@ -47,7 +47,9 @@ class _Axis:
         first: Where bins begin, in cells of the level's map: (N, R, S, 1) or (N, R, 1, S).
         bin: A bin's extent; this and what follows, (N, R, 1, 1).
         samples: Of a bin, 0 where there is none.
+        divisor: The same, and 1 where there is none.
         size: Of the level's map.
+        last: Its last cell, size - 1.
         top: Where that begins in the atlas.
         whole: The atlas's own size, a scalar.
     """
@@ -55,7 +57,9 @@ class _Axis:
     first: ir.Value
     bin: ir.Value
     samples: ir.Value
+    divisor: ir.Value
     size: ir.Value
+    last: ir.Value
     top: ir.Value | float
     whole: ir.Value
 
@@ -154,7 +158,9 @@ def _axis(
         order = tape.op("Unsqueeze", order, tape.constant([1]))
     first = tape.op("Add", low, tape.op("Mul", extent, order))
     top = 0.0 if tops is None else of_level(tops)
-    return _Axis(first, extent, _samples(tape, extent), of_level(sizes), top, whole)
+    samples, size = _samples(tape, extent), of_level(sizes)
+    divisor, last = tape.op("Max", samples, 1.0), tape.op("Sub", size, 1.0)
+    return _Axis(first, extent, samples, divisor, size, last, top, whole)
 
 
 def _samples(tape: LoopTape, extent: ir.Value) -> ir.Value:
@@ -168,12 +174,11 @@ def _samples(tape: LoopTape, extent: ir.Value) -> ir.Value:
 def _place(tape: LoopTape, axis: _Axis, index: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Emit where sample `index` of every bin lies in the atlas, from -1 to 1, and if it counts."""
     into = tape.op("Mul", tape.op("Add", index, 0.5), axis.bin)
-    into = tape.op("Div", into, tape.op("Max", axis.samples, 1.0))
-    at = tape.op("Add", axis.first, into)
+    at = tape.op("Add", axis.first, tape.op("Div", into, axis.divisor))
     counts = tape.op(
         "And", tape.op("GreaterOrEqual", at, -1.0), tape.op("LessOrEqual", at, axis.size)
     )
-    moved = tape.op("Min", tape.op("Max", at, 0.0), tape.op("Sub", axis.size, 1.0))
+    moved = tape.op("Min", tape.op("Max", at, 0.0), axis.last)
     twice = tape.op("Mul", tape.op("Add", moved, axis.top), 2.0)
     return tape.op("Sub", tape.op("Div", tape.op("Add", twice, 1.0), axis.whole), 1.0), counts
 
@@ -204,7 +209,7 @@ class _Samples:
     def at(self, tape: LoopTape, index: ir.Value) -> tuple[ir.Value, ir.Value]:
         """Emit the grid (N, R * S, S, 2) and the weights (N, 1, R * S, S) of sample `index`."""
         k = tape.op("Cast", index, attributes={"to": tape.dtype})
-        a_row = tape.op("Max", self._columns.samples, 1.0)
+        a_row = self._columns.divisor
         # Half a sample on: a division that rounds down by a bit still ends in the right row.
         row = tape.op("Floor", tape.op("Div", tape.op("Add", k, 0.5), a_row))
         y, y_counts = _place(tape, self._rows, row)
