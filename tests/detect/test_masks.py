@@ -72,6 +72,14 @@ def test_no_more_is_made_of_a_mask_than_it_reaches():
     assert (cut.top, cut.left) == (499, 699)
 
 
+def test_bands_of_rows_are_seamless(monkeypatch):
+    mask = np.random.default_rng(0).uniform(0, 1, (28, 28))
+    whole = cut_out(mask, np.array([3, 5, 60, 77]), 80, 64).bits
+    for pixels in (1, 64, 200, 64 * 79):
+        monkeypatch.setattr("simam_deploy.detect.masks._BAND", pixels)
+        np.testing.assert_array_equal(cut_out(mask, np.array([3, 5, 60, 77]), 80, 64).bits, whole)
+
+
 def test_a_cut_is_trimmed_to_what_is_set():
     bits = np.zeros((6, 7), bool)
     bits[2, 3:5] = bits[4, 4] = True

@@ -62,7 +62,8 @@ async def detect(decoding: asyncio.Semaphore, repository: Repository, request: R
     """Detect in the JPEG or PNG file in the body: `?threshold=0.25`, and `?masks=1` for masks.
 
     Boxes and masks are in pixels of the picture as it was sent, once it is turned upright; width
-    and height say which way that is. Masks are there where the model gives them.
+    and height say which way that is. Masks are there where the model gives them, one picture's at
+    a time.
     """
     repository.check_loaded()
     model = model_of(repository, request)
@@ -74,7 +75,8 @@ async def detect(decoding: asyncio.Semaphore, repository: Repository, request: R
     model = model_of(repository, request)  # a reload may have replaced it meanwhile
     outputs = await watched(request.scope, model.infer(Query(picture.feeds(model))))
     height, width = picture.placement.picture
-    found = await asyncio.to_thread(found_in, model, outputs, picture, least, masks)
+    async with decoding:
+        found = await asyncio.to_thread(found_in, model, outputs, picture, least, masks)
     answer = {
         "model_name": model.name,
         "model_version": model.version,

@@ -12,8 +12,12 @@ from simam_deploy.errors import InputError
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.pictures import Picture, label_of, preparation_of
 from simam_deploy.serve.protocol.check import spec_of
-from simam_deploy.serve.protocol.refusals import Unsupported
+from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
 from simam_deploy.source.samples.placement import Sides
+
+
+MOST_PIXELS = 1 << 30
+"""Of the masks of one answer: 89 of a whole picture of 12 million pixels, 5 s."""
 
 
 def has_boxes(model: Model) -> bool:
@@ -54,6 +58,7 @@ def found_in(
 
     Raises:
         Unsupported: The outputs are of no known convention.
+        BadRequest: The masks would be of more pixels than are made for one answer.
     """
     try:
         decode, _ = find_decoder(outputs, f"model '{model.name}'")
@@ -62,6 +67,8 @@ def found_in(
     found = next(iter(decode(outputs, least)))
     boxes = picture.placement.to_picture(found.boxes)
     wanted = found.masks if masks else None
+    if wanted is not None:
+        _check_pixels(boxes)
     return list(
         _entries(
             model,
@@ -70,6 +77,20 @@ def found_in(
             wanted,
         )
     )
+
+
+def _check_pixels(boxes: Array) -> None:
+    """Refuse masks that would take minutes.
+
+    Raises:
+        BadRequest: They would.
+    """
+    pixels = int((boxes[:, 2:] - boxes[:, :2]).clip(0).prod(axis=1).sum())
+    if pixels > MOST_PIXELS:
+        raise BadRequest(
+            f"{len(boxes)} masks of {pixels} pixels together, {MOST_PIXELS} is the limit: ask for "
+            "a higher threshold, or send a smaller picture"
+        )
 
 
 def _entries(

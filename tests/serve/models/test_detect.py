@@ -165,6 +165,17 @@ def test_what_cannot_be_detected_in(served, content, query, model, status, says)
     assert (got, says in said["error"]) == (status, True), said
 
 
+def test_masks_of_more_pixels_than_are_made_are_refused(served, monkeypatch):
+    """The two boxes have 400 and 320 pixels."""
+    monkeypatch.setattr("simam_deploy.serve.models.detect.MOST_PIXELS", 719)
+    status, said = detect(served, tiny.png(PICTURE), "?masks=1")
+    assert (status, said["error"].partition(":")[0]) == (
+        400, "2 masks of 720 pixels together, 719 is the limit"
+    )  # fmt: skip
+    assert detect(served, tiny.png(PICTURE))[0] == 200
+    assert detect(served, tiny.png(PICTURE), "?masks=1&threshold=0.8")[0] == 200
+
+
 def test_a_detector_does_not_classify(served):
     """Its scores (N, k) look like those of k classes."""
     status, said, _ = served.request("POST", "/v2/models/spots/classify", tiny.png(PICTURE))
