@@ -14,6 +14,7 @@ import onnx_ir as ir
 from onnx import checker, shape_inference
 
 from simam_deploy.errors import GraphError, InputError
+from simam_deploy.graph.file.own import check_own_nodes
 from simam_deploy.graph.file.tensors import (
     LARGEST_VALUE,
     all_graphs,
@@ -93,6 +94,7 @@ def check_nodes(model: onnx.ModelProto) -> None:
         raise InputError("a function is defined twice")
     for nodes in (model.graph.node, *(function.node for function in model.functions)):
         _check_domains(nodes, defined)
+        check_own_nodes(all_nodes(nodes))
     _check_expansion(model, defined)
     _check_versions(model)
     _check_names(model.graph)
