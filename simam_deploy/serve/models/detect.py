@@ -15,7 +15,6 @@ from simam_deploy.serve.protocol.check import spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
 from simam_deploy.source.samples.placement import Sides
 
-
 MOST_PIXELS = 1 << 30
 """Of the masks of one answer: 89 of a whole picture of 12 million pixels, 5 s."""
 
