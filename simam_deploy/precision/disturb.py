@@ -10,7 +10,7 @@ blank frame they do not: equal numbers round alike. So there is another way, a d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import onnx_ir as ir
 
@@ -18,6 +18,7 @@ from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.typed import with_types
 from simam_deploy.graph.passes.opset import lower_opset
 from simam_deploy.graph.recognise import recognise
+from simam_deploy.graph.selection.around import around_selections
 from simam_deploy.graph.types import EPSILON, LAYERS
 from simam_deploy.precision.half.constants import unheld
 from simam_deploy.precision.half.known import constant_values
@@ -35,7 +36,8 @@ of one value, adds one rounding to those of the sum that it is made of."""
 _RANDOM_UNTIL = 21
 """Opset: of RandomUniformLike's later version, for bfloat16, ONNX Runtime has no kernel."""
 _LEAST_RANK = 2
-"""Of a map: what has fewer axes is arithmetic on sizes, which is exact."""
+"""Of a map: what has fewer axes is arithmetic on sizes, which is exact. So is a quotient whose floor
+is taken, the row that an index lies in: a millionth less than a whole number is another row."""
 
 
 def disturb(
@@ -58,11 +60,11 @@ def disturb(
     sites = [site for site in recognise(model).sites if site.is_as_contract]
     inside = {node for site in sites for node in site.nodes}
     found = [n.outputs[0] for n in model.graph if n not in inside and _rounds(n)]
+    exact = _exact(model, half, inside)
     if half is not None:
-        for weight in dict.fromkeys(_weights(model, half)):
+        for weight in dict.fromkeys(_weights(model, half, exact)):
             round_value(model.graph, weight, half)
     made = [value for value in found if value not in constants]
-    exact = _exact(model, half, inside)
     for number, value in enumerate(dict.fromkeys([*made, *(site.y for site in sites)])):
         own = EPSILON[ir.DataType.FLOAT] if value in exact else unit
         noisy = _noisy(model.graph, value, _draw(value, own, number, alike)) if drawn else value
@@ -72,13 +74,14 @@ def disturb(
 
 
 def _exact(model: ir.Model, half: ir.DataType | None, sites: set[ir.Node]) -> set[ir.Value]:
-    """Collect what is float32 in a half graph, for the sake of a constant, and read by its like.
+    """Collect what is float32 in a half graph and read by its like.
 
-    A position in a grid that is 1e5 away would be infinite in half, and its noise unknown.
+    For the sake of a constant: a position in a grid that is 1e5 away would be infinite in half, and
+    its noise unknown. And of a selection, whose boxes would be another's.
     """
     if half is None:
         return set()
-    kept = set().union(*unheld(model, half, sites))
+    kept = around_selections(model.graph).union(*unheld(model, half, sites))
     return {
         value
         for node in kept
@@ -100,16 +103,20 @@ def _rounds(node: ir.Node) -> bool:
     value = node.outputs[0]
     if node.domain or node.op_type not in ROUNDING or value.dtype != ir.DataType.FLOAT:
         return False
-    return value.shape is not None and len(value.shape) >= _LEAST_RANK
+    floored = {use.node.op_type for use in value.uses()} == {"Floor"}
+    return value.shape is not None and len(value.shape) >= _LEAST_RANK and not floored
 
 
-def _weights(model: ir.Model, half: ir.DataType) -> Iterator[ir.Value]:
+def _weights(
+    model: ir.Model, half: ir.DataType, exact: Collection[ir.Value]
+) -> Iterator[ir.Value]:
     """Yield the weights that half can hold, batch norm's apart: they stay float32.
 
     Without them a correct float16 of an attention comes to 1.3 times the cost that is told.
     """
     for node in layers(model):
-        for value in node.inputs[1:] if node.op_type != "BatchNormalization" else ():
+        stays = node.op_type == "BatchNormalization" or node.outputs[0] in exact
+        for value in () if stays else node.inputs[1:]:
             tensor = value.const_value if value is not None else None
             if value is not None and tensor is not None and not unfit(tensor, half):
                 yield value

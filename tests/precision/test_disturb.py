@@ -109,3 +109,27 @@ def test_an_unsimplified_export_with_arithmetic_of_sizes(precision, tmp_path):
     onnx_options = OnnxOptions(precision=precision, simplify=False)
     artifact = export_onnx(file, tmp_path / "half.onnx", onnx=onnx_options)
     assert artifact.validation.passed
+
+
+@pytest.mark.parametrize("half", [None, FP16], ids=["float32", "fp16"])
+def test_the_row_that_an_index_lies_in_is_never_another(half):
+    """Three quotients in ten are whole numbers, and a millionth less is the row before."""
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[1,90] x) => (int64[1,90] row) <float three = {3}, int64[1] k = {90}> {
+            y, i = TopK(x, k) wide = Cast<to = 1>(i) q = Div(wide, three) f = Floor(q)
+            row = Cast<to = 7>(f) }"""
+    x = draw(1, 90)
+    order = np.argsort(-x[0], kind="stable")
+    with run_graph(disturb(typed(model(text)), 2.0**-10, half)) as runner:
+        np.testing.assert_array_equal(runner.run({"x": x})["row"], [order // 3])
+
+
+def test_boxes_that_are_selected_by_keep_float32_in_a_half_network():
+    text = """<ir_version: 8, opset_import: ["" : 18]>
+        g (float[1,4,8,8] x) => (float[1,5] y) <int64[2] all = {1, -1}, int64[1] k = {5}> {
+            c = Conv(x, w) flat = Reshape(c, all) far = Add(flat, place) y, i = TopK(far, k) }"""
+    network = model(text, w=WEIGHTS["w"], place=np.array(1e4, np.float32))
+    shaken = disturb(typed(network), 0.0, FP16)
+    down = [n.inputs[0].name for n in shaken.graph if n.op_type == "Cast"
+            and n.attributes["to"].as_int() == FP16]  # fmt: skip
+    assert down == []
