@@ -128,8 +128,7 @@ class Tape:
 
 def array_of(value: Number, shape: Sequence[int], dtype: ir.DataType) -> npt.NDArray[Any]:
     """Give a constant's array; `shape` is that of a number, a vector has its own."""
-    first = value[0] if isinstance(value, Sequence) else value
-    kind = dtype.numpy() if isinstance(first, float) else np.dtype(np.int64)
+    kind = dtype.numpy() if _is_float(value) else np.dtype(np.int64)
     return np.asarray(value, kind) if isinstance(value, Sequence) else np.full(shape, value, kind)
 
 
@@ -139,4 +138,9 @@ def _content(value: Number) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value}_alone"
-    return "_".join(map(str, value)) + ("_each" if isinstance(value[0], float) else "")
+    return "_".join(map(str, value)) + ("_each" if _is_float(value) else "")
+
+
+def _is_float(value: Number) -> bool:
+    numbers = value if isinstance(value, Sequence) else (value,)
+    return any(isinstance(number, float) for number in numbers)
