@@ -160,7 +160,7 @@ MUTANTS = {
     "not within 64": ("~(shared.inside[k] | uint64_t{1} << k)", "~(uint64_t{1} << k)"),
     "union without the common": (" - common;", ";"),
     "one batch entry": ("int64_t const at = stretch.from + ", "int64_t const at = "),
-    "the next group missed": ("+ arguments.sweepers - 1) / arg", "+ arguments.sweepers) / arg"),
+    "the next group missed": ("+ sweepers - 1) / sweepers", "+ sweepers) / sweepers"),
 }
 """What is put in the place of what in nms.h."""
 

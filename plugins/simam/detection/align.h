@@ -73,6 +73,7 @@ template <class Thread>
 SIMAM_BODY int32_t countUnder(Axis const& axis, int32_t bin, float limit, bool counted) {
     int32_t low = 0;
     auto high = static_cast<int32_t>(axis.samples);
+#pragma unroll 1
     while (low < high) {
         int32_t const middle = (low + high) / 2;
         float const at = sampleAt<Thread>(axis, bin, middle);
@@ -108,6 +109,7 @@ SIMAM_BODY int32_t addTap(Tap* taps, int32_t count, int32_t offset, float weight
 template <class Thread>
 SIMAM_BODY int32_t layTaps(Axis const& axis, int32_t bin, int32_t first, int32_t last, Tap* taps) {
     int32_t count = 0;
+#pragma unroll 1
     for (int32_t i = first; i < last; ++i) {
         float const at = sampleAt<Thread>(axis, bin, i);
         auto const floor = static_cast<int32_t>(at < 0.f ? 0.f : at);
@@ -160,7 +162,8 @@ SIMAM_BODY void findSource(AlignParams const& params, int64_t roi, AlignSource& 
     x.pixels = static_cast<int32_t>(from.width);
     x.stride = static_cast<int32_t>(planes ? 1 : params.pitch);
     y.stride = x.pixels * x.stride;
-    source.map = static_cast<Storage const*>(from.x) + roi / params.r * image;
+    auto const rois = static_cast<uint32_t>(params.r);
+    source.map = static_cast<Storage const*>(from.x) + static_cast<uint32_t>(roi) / rois * image;
     source.channelStride = planes ? area : 1;
     source.axes[0] = y;
     source.axes[1] = x;
@@ -188,6 +191,7 @@ struct AlignBody {
 
     template <class Thread>
     SIMAM_BODY void findInside(Thread const& thread) const {
+#pragma unroll 1
         for (int32_t i = thread.index(); i < 2 * params.bins; i += thread.blockSize()) {
             int32_t const axis = i / params.bins;
             int32_t const bin = i % params.bins;
@@ -199,6 +203,7 @@ struct AlignBody {
     // Rounds along an axis: as many as its fullest bin wants.
     SIMAM_BODY int32_t roundsOf(int32_t axis) const {
         int32_t most = 0;
+#pragma unroll 1
         for (int32_t bin = 0; bin < params.bins; ++bin) {
             Inside const inside = shared.inside[axis][bin];
             if (inside.last - inside.first > most) most = inside.last - inside.first;
@@ -209,6 +214,7 @@ struct AlignBody {
     template <class Thread>
     SIMAM_BODY void layRound(Thread const& thread, int32_t rowRound, int32_t columnRound) const {
         thread.barrier();
+#pragma unroll 1
         for (int32_t i = thread.index(); i < 2 * params.bins; i += thread.blockSize()) {
             int32_t const axis = i / params.bins;
             int32_t const bin = i % params.bins;
@@ -301,21 +307,23 @@ struct AlignBody {
         int32_t const rows = source.reads ? roundsOf(0) : 0;
         int32_t const columns = source.reads ? roundsOf(1) : 0;
         bool const once = rows == 1 && columns == 1;
-        if (once) layRound(thread, 0, 0);
         float const samples = Thread::product(source.axes[0].samples, source.axes[1].samples);
         float const share = source.reads ? Thread::quotient(1.f, samples) : 0.f;  // Of one.
         int32_t const lanes = together();
-        int32_t const rounded = (units + lanes - 1) / lanes * lanes;
+        int32_t const rounded = lanes > 0 ? (units + lanes - 1) / lanes * lanes : 0;
         int32_t const outputs = rounded * params.bins * params.bins;
         int32_t const beyond = (first + units) * kWidth;
+#pragma unroll 1
         for (int32_t from = 0; from < outputs; from += thread.blockSize()) {
             int32_t const index = from + thread.index();
             Place const place = placeOf(index);
             bool const own = index < outputs && place.channel < beyond;
             float sums[kWidth] = {};
+#pragma unroll 1
             for (int32_t row = 0; row < rows; ++row) {
+#pragma unroll 1
                 for (int32_t column = 0; column < columns; ++column) {
-                    if (!once) layRound(thread, row, column);
+                    if (from == 0 || !once) layRound(thread, row, column);
                     if (own) gather<Thread>(place, sums);
                 }
             }
@@ -327,16 +335,20 @@ struct AlignBody {
     SIMAM_BODY static void run(Thread const& thread, Shared& shared,
                                AlignArguments const& arguments) {
         AlignParams const& params = arguments.params;
-        int64_t const roi = thread.cluster() / arguments.slabs;
+        auto const block = static_cast<uint32_t>(thread.cluster());  // 64 bits divide slowly.
+        auto const slabs = static_cast<uint32_t>(arguments.slabs);
+        int64_t const roi = block / slabs;
         if (roi >= params.n * params.r) return;
         int64_t const lanes = params.to == Layout::kNCHW ? params.c : params.pitch;
-        int64_t const units = (lanes + kWidth - 1) / kWidth;
-        int64_t const slab = thread.cluster() % arguments.slabs;
-        auto const first = static_cast<int32_t>(units * slab / arguments.slabs);
-        auto const last = static_cast<int32_t>(units * (slab + 1) / arguments.slabs);
+        auto const units = static_cast<uint32_t>((lanes + kWidth - 1) / kWidth);
+        uint32_t const each = (units + slabs - 1) / slabs;
+        uint32_t const first = block % slabs * each < units ? block % slabs * each : units;
+        uint32_t const last = first + each < units ? first + each : units;
         if (thread.index() == 0) findSource<Thread, Storage>(params, roi, shared.source);
         thread.barrier();
-        AlignBody{params, shared, roi, last - first, first}.fill(thread);
+        AlignBody{params, shared, roi, static_cast<int32_t>(last - first),
+                  static_cast<int32_t>(first)}
+            .fill(thread);
     }
 };
 

@@ -1,11 +1,13 @@
 #include "check.h"
 
 #include <cmath>
+#include <initializer_list>
 
 namespace simam {
 namespace {
 
 constexpr int64_t kMostElements = int64_t{1} << 31;
+constexpr int64_t kMostBatch = int64_t{1} << 23;  // 256 blocks each.
 constexpr int64_t kMostPixels = int64_t{1} << 23;  // A coordinate's half is float32's still.
 
 bool isAligned(void const* address) {
@@ -32,13 +34,18 @@ bool areNumbersValid(AlignParams const& params) {
 }
 
 bool areSizesValid(AlignParams const& params) {
-    if (params.n < 0 || params.r < 0 || params.c < 0 || params.c >= kMostElements) return false;
-    return (params.c + 7) * params.bins * params.bins < kMostElements;
+    for (int64_t const size : {params.n, params.r, params.c}) {
+        if (size < 0 || size >= kMostElements) return false;
+    }
+    return params.n * params.r < kMostElements && (params.c + 7) * params.bins * params.bins < kMostElements;
 }
 
 bool areSizesValid(NmsParams const& params) {
-    return params.batch >= 0 && params.count >= 0 && params.count <= kMostBoxes &&
-           params.groupCount >= 1 && params.groupCount < kMostElements;
+    if (params.batch < 0 || params.batch >= kMostBatch) return false;
+    if (params.count < 0 || params.count > kMostBoxes) return false;
+    int64_t const words = (params.count + 63) / 64;
+    return params.batch * words * words < kMostElements && params.groupCount >= 1 &&
+           params.groupCount < kMostElements;
 }
 
 }  // namespace

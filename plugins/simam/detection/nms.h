@@ -77,17 +77,20 @@ struct NmsOrder {
     SIMAM_BODY static void run(Thread const& thread, Shared& shared,
                                NmsArguments const& arguments) {
         NmsParams const& params = arguments.params;
-        int64_t const blocks = (params.count + kBoxes - 1) / kBoxes;
-        if (thread.cluster() >= blocks * params.batch) return;
-        int64_t const from = thread.cluster() / blocks * params.count;
-        int64_t const i = thread.cluster() % blocks * kBoxes + thread.index() / kLanes;
+        auto const block = static_cast<uint32_t>(thread.cluster());
+        auto const blocks = static_cast<uint32_t>((params.count + kBoxes - 1) / kBoxes);
+        if (block / blocks >= params.batch) return;
+        int64_t const from = block / blocks * params.count;
+        int64_t const i = block % blocks * kBoxes + thread.index() / kLanes;
         bool const own = i < params.count;
         uint64_t const key = own ? keyOf<Thread>(params, from + i) : 0;
         int32_t before = 0;
+#pragma unroll 1
         for (int64_t first = 0; first < params.count; first += kTile) {
             auto const held = static_cast<int32_t>(
                 params.count - first < kTile ? params.count - first : kTile);
             thread.barrier();
+#pragma unroll 1
             for (int32_t k = thread.index(); k < held; k += thread.blockSize()) {
                 shared.keys[k] = keyOf<Thread>(params, from + first + k);
             }
@@ -145,12 +148,13 @@ struct NmsOverlaps {
                                NmsArguments const& arguments) {
         NmsSpace const& space = arguments.space;
         int64_t const count = arguments.params.count;
-        int64_t const words = wordsOf(count);
-        int64_t const entry = thread.cluster() / (words * words);
+        auto const block = static_cast<uint32_t>(thread.cluster());
+        auto const words = static_cast<uint32_t>(wordsOf(count));
+        int64_t const entry = block / (words * words);
         if (entry >= arguments.params.batch) return;
         int64_t const from = entry * count;
-        int64_t const row = thread.cluster() / words % words * kWord;
-        int64_t const column = thread.cluster() % words * kWord;
+        int64_t const row = block / words % words * kWord;
+        int64_t const column = block % words * kWord;
         int64_t const lastRow = (row + kWord < count ? row + kWord : count) - 1;
         int32_t const least = space.groups[from + column];
         bool const common = least != kNoGroup && least <= space.groups[from + lastRow];
@@ -170,7 +174,7 @@ struct NmsOverlaps {
 
 struct NmsSweep {
     static constexpr int kMaxThreads = 256;
-    static constexpr int kMinBlocks = 4;
+    static constexpr int kMinBlocks = 2;
     static constexpr int kParts = kMaxThreads / kWord;  // Threads to a word, 16 rows each.
     static constexpr int kRows = kWord / kParts;
 
@@ -191,6 +195,7 @@ struct NmsSweep {
     SIMAM_BODY static int64_t find(NmsArguments const& arguments, int64_t from, int64_t group) {
         int64_t low = 0;
         int64_t high = arguments.params.count;
+#pragma unroll 1
         while (low < high) {
             int64_t const middle = (low + high) / 2;
             if (arguments.space.groups[from + middle] < group) {
@@ -206,6 +211,7 @@ struct NmsSweep {
     template <class Thread>
     SIMAM_BODY static void keep(Shared& shared, int64_t word, Stretch const& stretch) {
         uint64_t left = 0;
+#pragma unroll 1
         for (int k = 0; k < kWord; ++k) {
             int64_t const i = word * kWord + k;
             if (i >= stretch.first && i < stretch.last) left |= uint64_t{1} << k;
@@ -272,20 +278,21 @@ struct NmsSweep {
     SIMAM_BODY static void run(Thread const& thread, Shared& shared,
                                NmsArguments const& arguments) {
         NmsParams const& params = arguments.params;
-        int64_t const entry = thread.cluster() / arguments.sweepers;
+        auto const block = static_cast<uint32_t>(thread.cluster());
+        auto const sweepers = static_cast<uint32_t>(arguments.sweepers);
+        int64_t const entry = block / sweepers;
         if (entry >= params.batch) return;
         int64_t const from = entry * params.count;
-        int64_t group = thread.cluster() % arguments.sweepers;
+        auto group = static_cast<uint32_t>(block % sweepers);
         while (group < params.groupCount) {
             int64_t const first = find(arguments, from, group);
             if (first == params.count) return;
-            int64_t const ahead = arguments.space.groups[from + first] - group;
-            if (ahead == 0) {
-                sweep(thread, shared, arguments, {from, first, find(arguments, from, group + 1)});
-                group += arguments.sweepers;
-            } else {
-                group += (ahead + arguments.sweepers - 1) / arguments.sweepers * arguments.sweepers;
+            auto const found = static_cast<uint32_t>(arguments.space.groups[from + first]);
+            if (found == group) {
+                sweep(thread, shared, arguments, {from, first, find(arguments, from, found + 1)});
             }
+            uint32_t const turns = (found - group + sweepers - 1) / sweepers;
+            group += (turns > 0 ? turns : 1) * sweepers;  // kNoGroup and 256 are below 2^32.
         }
     }
 };

@@ -25,7 +25,7 @@ struct AlignParams {
     Level levels[kLevels];  // Of strides 4, 8, 16 and 32.
     void* y;  // (n * r, c, bins, bins), of the maps' type; a RoI's are under 2^31 elements.
     int64_t n;
-    int64_t r;
+    int64_t r;  // n * r is under 2^31.
     int64_t c;
     int64_t pitch;  // From pixel to pixel where a layout is NHWC, c or c rounded up to 8.
     Layout from;    // Of the maps.
@@ -40,7 +40,7 @@ struct NmsParams {
     float const* scores;  // (batch, count); what is not above kNothing is no box.
     void const* groups;   // (batch, count), int64 or int32; what is in no group is never kept.
     float* kept;          // (batch, count)
-    int64_t batch;
+    int64_t batch;       // Under 2^23, and under 2^31 blocks of 64 x 64 boxes in all.
     int64_t count;       // To kMostBoxes.
     int64_t groupCount;  // 1 to 2^31 - 1.
     float threshold;     // 0 to 1.
