@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from simam_deploy.cli.export import main
-from tests.source.test_detector import CLASSES, CONFIG, OUTPUTS, changed, save
+from tests.source.mmdetection import CLASSES, CONFIG, OUTPUTS, changed, save
 
 __all__ = ["save"]
 

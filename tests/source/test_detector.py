@@ -7,67 +7,22 @@ import pytest
 import torch
 
 from simam_deploy.core.facts import FACTS
-from simam_deploy.errors import InputError, NetworkError, UsageError
-from simam_deploy.source import load_subject
-from simam_deploy.source.options import NetworkOptions
+from simam_deploy.errors import NetworkError
 from tests.golden.detectors import golden_detector
 from tests.models.detectors import tiny
+from tests.source.mmdetection import (
+    CLASSES,
+    CONFIG,
+    OUTPUTS,
+    changed,
+    inputs_of,
+    load,
+    refusal,
+    save,
+)
 from tests.source.stated.configs import VERSION_2
 
-CONFIG = """
-model = dict(
-    type='MaskRCNN',
-    backbone=dict(type='ResNetAM', depth=18, attention_param=0.1, norm_eval=True),
-    neck=dict(type='FPN', in_channels=[8, 16, 32, 64], out_channels=16, num_outs=5),
-    roi_head=dict(bbox_head=dict(num_classes=3), mask_head=dict(num_convs=4)),
-    test_cfg=dict(
-        rpn=dict(nms_pre=60, max_per_img=40, nms=dict(type='nms', iou_threshold=0.7)),
-        rcnn=dict(max_per_img=12)))
-img_norm_cfg = dict(mean=[103.53, 116.28, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)
-test_pipeline = [
-    dict(type='Resize', img_scale=(96, 64), keep_ratio=True),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size_divisor=32)]
-"""
-CLASSES = ("cat", "dog", "bird")
-OUTPUTS = ("num_dets", "boxes", "scores", "labels", "masks")
-
-
-def changed(old, new, text=CONFIG):
-    assert old in text, old
-    return text.replace(old, new)
-
-
-@pytest.fixture
-def save(tmp_path):
-    """Write a tiny Mask R-CNN as mmdetection 2 does; `weights` are changed by name."""
-
-    def write(config=CONFIG, classes=CLASSES, mask=True, weights=None, **file):
-        made = {**tiny.weights(tiny.identity(mask)), **(weights or {})}
-        state = {key: value for key, value in made.items() if value is not None}
-        meta = {"config": config, "CLASSES": classes, "mmdet_version": "2.28.2"}
-        torch.save({"meta": meta, "state_dict": state, **file}, tmp_path / "epoch_12.pth")
-        return tmp_path / "epoch_12.pth"
-
-    return write
-
-
-def load(path, **options):
-    return load_subject(path, NetworkOptions(**options))
-
-
-def refusal(kind, path, **options):
-    with pytest.raises(kind) as caught:
-        load(path, **options)
-    line = str(caught.value)
-    assert line.isprintable()
-    assert len(line) < 600
-    return line, caught.value.options
-
-
-def inputs_of(subject):
-    with subject.reference() as runner:
-        return runner.inputs
+__all__ = ["save"]
 
 
 def test_the_whole_is_taken_with_what_its_file_says(save):
@@ -222,117 +177,6 @@ def test_of_other_detectors_the_backbone_is_taken(keys, named, save):
     assert named in note
     line, _ = refusal(NetworkError, path, arch="mask_rcnn_resnet18")
     assert named in line
-
-
-BOX = "roi_head.bbox_head."
-MASKS = "roi_head.mask_head."
-
-
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ({f"{MASKS}conv_logits.weight": None}, f"{MASKS}conv_logits.weight is missing"),
-        ({f"{MASKS}convs.1.conv.bias": None}, f"{MASKS}convs.1.conv.bias is missing"),
-        ({f"{BOX}fc_cls.weight": torch.ones(7, 32)}, f"{BOX}fc_cls.bias is (4,), not (7,)"),
-        ({f"{BOX}fc_reg.weight": torch.ones(8, 32)}, f"{BOX}fc_reg.weight is (8, 32), not (12,"),
-        ({"rpn_head.rpn_reg.bias": torch.ones(3)}, "rpn_head.rpn_reg.bias is (3,), not (12,)"),
-        ({"neck.fpn_convs.3.conv.weight": None}, "neck.fpn_convs.3.conv.weight is missing"),
-        ({"neck.fpn_convs.4.conv.weight": torch.ones(16, 16, 3, 3)},
-         "neck.fpn_convs.4.conv.weight is unexpected"),
-    ],
-)  # fmt: skip
-def test_a_damaged_one_is_refused_and_its_backbone_offered(weights, words, save):
-    line, options = refusal(NetworkError, save(weights=weights))
-    assert line.startswith(
-        "epoch_12.pth: the weights beside the backbone are nearest to a Mask R-C"
-    )
-    assert words in line
-    assert line.endswith("; for its backbone alone, say resnet18_backbone")
-    assert options == ("arch",)
-    assert load(save(weights=weights), arch="resnet18_backbone").facts["num_outputs"] is None
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "line"),
-    [
-        ("type='nms'", "type='soft_nms'", "type is 'soft_nms', file (meta.config.model.test_cf"),
-        ("num_classes=3", "num_classes=80", "classes is 80, file (meta.config.model.roi_head.b"),
-        ("depth=18", "depth=50", "depth is 50, file (meta.config.model.backbone.depth): by the"),
-        ("'MaskRCNN'", "'CascadeRCNN'", "type is 'CascadeRCNN', file (meta.config.model.type):"),
-        ("nms_pre=60", "nms_pre=-1", "a detector cannot compute with nms_pre -1: it must be fr"),
-    ],
-)  # fmt: skip
-def test_a_text_that_cannot_be_is_refused_and_the_backbone_offered(old, new, line, save):
-    path = save(changed(old, new))
-    found, options = refusal(InputError, path)
-    assert found.startswith(f"epoch_12.pth: {line}")
-    assert found.endswith("; for its backbone alone, say resnet18_backbone")
-    assert options == ("arch",)
-    assert load(path, arch="resnet18_backbone").facts["num_outputs"] is None
-
-
-def test_two_texts_that_differ(save):
-    hub = {"runtime_info": {"cfg": changed("nms_pre=60", "nms_pre=61")}}
-    line, _ = refusal(InputError, save(message_hub=hub))
-    assert line == (
-        "epoch_12.pth: has two configurations of a detector, file (meta.config) and file "
-        "(message_hub.runtime_info.cfg), which differ: leave one in it"
-    )
-    hub = {"runtime_info": {"cfg": f"{CONFIG}\nwork_dir = 'x'"}}
-    assert load(save(message_hub=hub)).facts["arch"] == "mask_rcnn_resnet18"
-
-
-@pytest.mark.parametrize(
-    ("options", "line", "fields"),
-    [
-        (
-            {"input_shape": (3, 100, 96)},
-            "an input of 1x3x100x96 does not fit this detector: height and width must be multiples "
-            "of 32",
-            ("input_shape",),
-        ),
-        (
-            {"input_shape": (1, 64, 96)},
-            "an input of 1x64x96 does not fit detectors of two stages, whole: wanted Nx3xNxN",
-            ("input_shape",),
-        ),
-        ({"input_names": ("x",)}, "the input names must be 2, and distinct, got", ("input_names",)),
-        ({"output_names": ("a", "b")}, "the output names must be 5", ("output_names",)),
-        (
-            {"output_names": ("image_size", *"bcde")},
-            "an input is called image_size, and so cannot be an output",
-            ("output_names",),
-        ),
-        (
-            {"arch": "faster_rcnn_resnet18"},
-            "faster_rcnn_resnet18 does not fit: the keys and shapes are mask_rcnn_resnet18's",
-            ("arch",),
-        ),
-        (
-            {"arch": "mask_rcnn_resnet50"},
-            "resnet50_backbone does not fit: the keys and shapes are resnet18_backbone's",
-            ("arch",),
-        ),
-        ({"arch": "mask_rcnn_vgg"}, "unknown network 'vgg_backbone'", ("arch", "list")),
-        ({"e_lambda": -1.0}, "lambda must be a finite number >= 0", ("e_lambda",)),
-    ],
-)
-def test_options_that_do_not_fit(options, line, fields, save):
-    found, named = refusal(UsageError, save(), **options)
-    assert found.startswith(line)
-    assert named == fields
-
-
-def test_the_smallest_input_is_told(save):
-    line, _ = refusal(InputError, save(), input_shape=(3, 32, 32))
-    assert "reaches SimAM layer4.0." in line
-    assert "as a 1x1 map" in line
-
-
-def test_a_detectors_name_of_a_file_without_heads(save):
-    heads = {key: None for key in tiny.weights(tiny.identity()) if not key.startswith("backbone.")}
-    line, _ = refusal(UsageError, save(weights=heads), arch="mask_rcnn_resnet18")
-    assert line == "mask_rcnn_resnet18 does not fit: the file has no heads"
 
 
 @pytest.mark.slow
