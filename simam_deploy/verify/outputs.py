@@ -19,7 +19,7 @@ from simam_deploy.verify.rule import Rule
 from simam_deploy.verify.sets import compare_indices
 from simam_deploy.verify.slices import Sliced, as_rows, largest, place_of, worst_slice
 from simam_deploy.verify.spread import Behaviour, changes, is_discrete, magnitudes
-from simam_deploy.verify.tolerance import COUNTED, LOST
+from simam_deploy.verify.tolerance import COUNTED, LOST, SELECTED
 
 _ALIKE = 2.0**-20
 """Of its largest value, what an output may move by between two runs on the same input: threads
@@ -232,6 +232,8 @@ class Judge:
         if is_discrete(expected):
             cap = LOST if name.startswith(ROWS) else COUNTED
             tolerance = replace(tolerance, floor=0.0, cap=cap)
+        elif self.behaviour.layout.is_set(name) and not tolerance.given:
+            tolerance = replace(tolerance, cap=max(tolerance.cap, SELECTED))
         return sizes, tolerance.allowed(sizes, whole, noise)
 
     def _counted(self, name: str, off: Array) -> Array:

@@ -147,7 +147,7 @@ class Measured:
 def measure(file: Path, dataset: Dataset, progress: Progress = lambda step: None) -> Measured:
     """Run the samples through a float32 model; see `quantise`."""
     model = read_model(file)
-    _check(model, file.name)
+    _check(model, file.name, dataset)
     placement = place(model)
     if not placement.layers:
         raise InputError(_nothing(file.name, placement.kept))
@@ -177,7 +177,7 @@ def _reason(name: str, spread: Spread, samples: int) -> str:
     )
 
 
-def _check(model: ir.Model, name: str) -> None:
+def _check(model: ir.Model, name: str, dataset: Dataset) -> None:
     for node in model.graph:
         if is_quantised(node):
             raise InputError(
@@ -191,7 +191,7 @@ def _check(model: ir.Model, name: str) -> None:
                 "original"
             )
     given = [v for v in model.graph.inputs if not v.is_initializer()]
-    if len(given) != 1:
+    if len(given) != 1 and not dataset.sized:
         raise InputError(f"{name} has {len(given)} inputs: calibration knows one")
     if model.opset_imports[""] < CHANNELS_SINCE:
         raise UsageError(
