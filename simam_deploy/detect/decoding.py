@@ -198,9 +198,13 @@ def _row_reader(least: float) -> Callable[[Array], Found]:
 def _sorted(
     boxes: Floats, scores: Floats, labels: Floats, least: float, masks: Array | None = None
 ) -> Found:
-    """Keep finite rows with a label and a score above `least`, the surest first."""
+    """Keep finite rows with a label, an area and a score above `least`, the surest first.
+
+    What has no area overlaps nothing, itself included: a detector would not agree with itself.
+    """
     with np.errstate(invalid="ignore"):
         kept = (scores > least) & (labels > -0.5) & np.isfinite(boxes).all(axis=-1)
+        kept &= (boxes[:, 2:4] > boxes[:, :2]).all(axis=-1)
     kept &= np.isfinite(scores) & np.isfinite(labels)
     places = np.flatnonzero(kept)
     places = places[np.argsort(-scores[places], kind="stable")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.detect.decoding import may_detect
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.source.samples import Dataset
@@ -39,7 +40,7 @@ def compare_samples(
     precision, truths = pair.candidate.precision, samples.truths()
     batches = samples.batches(pair.batch_size(BATCH))
     with reference() as theirs, pair.open_candidate() as candidate:
-        if truths is not None or may_detect(theirs.outputs):
+        if truths is not None or may_detect(_shown(theirs, candidate)):
             progress(f"detecting in {len(samples)} samples")
             required = detections.AGREEMENT[precision] if least is None else least
             return measure_detections(theirs, candidate, batches, truths, required)
@@ -47,3 +48,9 @@ def compare_samples(
         required = AGREEMENT[precision] if least is None else least
         count = len(samples.classes or ()) if samples.by_place else None
         return measure_accuracy(theirs, candidate, batches, required, count)
+
+
+def _shown(reference: Runner, candidate: Runner) -> tuple[TensorSpec, ...]:
+    """Give the outputs of whichever knows their shapes: a module does not before it is run."""
+    known = any(spec.shape for spec in reference.outputs)
+    return (reference if known else candidate).outputs

@@ -109,6 +109,14 @@ def test_our_own_detectors_give_masks_with_their_boxes():
     np.testing.assert_array_equal(first.above(0.5).masks, OURS["masks"][0, [1, 2]])
 
 
+def test_boxes_without_an_area_are_none():
+    boxes = np.array([[[1, 1, 5, 5], [2, 2, 2, 9], [3, 3, 9, 3], [9, 9, 1, 1]]] * 3, np.float32)
+    outputs = {**OURS, "boxes": boxes, "num_dets": np.full(3, 4), "labels": np.zeros((3, 4), int)}
+    (first, *_) = find_decoder(outputs, "m")[0](outputs, 0.25)
+    np.testing.assert_array_equal(first.boxes, boxes[0, :1])
+    np.testing.assert_array_equal(first.masks, OURS["masks"][0, :1])
+
+
 def test_maps_of_the_whole_picture_are_no_masks_of_boxes():
     for shape in ((3, 4, 200, 200), (3, 4, 2, 3), (3, 5, 2, 2)):
         outputs = {**OURS, "masks": np.zeros(shape, np.float32)}

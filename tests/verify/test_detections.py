@@ -6,9 +6,10 @@ import re
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from PIL import Image
 
-from simam_deploy import InputError, SampleOptions, UsageError
+from simam_deploy import InputError, NetworkOptions, SampleOptions, UsageError, export_onnx
 from simam_deploy.cli.validate import main
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.graph.file.write import write_model
@@ -21,6 +22,7 @@ from simam_deploy.verify.report import Detections
 from tests.graph.onnx_text import model
 from tests.precision.half.graphs import FP16
 from tests.verify.detected import CONVENTIONS, Table, cells, parts, scene, truth
+from tests.verify.squares import make
 
 SCENES = [scene(seed, 6) for seed in range(5)]
 
@@ -296,3 +298,18 @@ def test_pictures_without_boxes_give_agreement_alone(float32, tmp_path):
     np.save(tmp_path / "x.npy", samples)
     found = validate_models(float32, float32, samples=SampleOptions(tmp_path / "x.npy")).accuracy
     assert (found.samples, found.found, found.agreement, found.reference) == (2, 2, 1.0, None)
+
+
+def test_a_module_whose_outputs_are_not_known_before_it_is_run_detects(tmp_path):
+    """Pictures without boxes: by the outputs' shapes alone, which the exported file states."""
+    network = NetworkOptions(model="tests.verify.squares:make", input_shape=(1, 3, 64, 64))
+    weights = tmp_path / "squares.pth"
+    torch.save(make().state_dict(), weights)
+    exported = export_onnx(weights, tmp_path / "squares.onnx", network=network).path
+    samples = np.zeros((2, 3, 64, 64), np.float32)
+    samples[0, 0, 8:16, 8:16] = samples[1, 2, 40:48, 40:48] = 1
+    np.save(tmp_path / "x.npy", samples)
+    given = SampleOptions(tmp_path / "x.npy")
+    found = validate_models(weights, exported, network, given).accuracy
+    assert isinstance(found, Detections)
+    assert (found.found, found.lost, found.added, found.agreement) == (2, 0, 0, 1.0)
