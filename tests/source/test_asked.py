@@ -12,6 +12,7 @@ from simam_deploy.models.zoo import CIFAR, WESPEAKER
 from simam_deploy.source import load_subject
 from simam_deploy.source.asked import asked_preprocessing, overruled
 from simam_deploy.source.recipes import recipe_text
+from tests.detect import tiny
 
 SPEC = TensorSpec("x", "float32", ("batch", 3, 64, 96))
 
@@ -90,3 +91,18 @@ def test_an_onnx_files_own_word_is_overruled_too(tmp_path):
     (against,) = subject.contradictions
     assert "as asked: resize=8x8,letterbox=centre,fill=114" in against
     assert "; the file says resize=8,mean=0.4914" in against
+
+
+def test_a_recipe_leaves_what_the_network_takes_beside_pictures(tmp_path):
+    """Which input is a picture's size is no matter of how pictures are prepared."""
+    asked = "resize=640x448,letterbox=corner,fill=none,divisor=32,scale=1/255"
+    options = NetworkOptions(preprocess=asked, allow_none=True)
+    made = load_subject(tiny.write(tmp_path), options).facts["preprocessing"]
+    assert (made["resize"], made["size_input"]) == ([640, 448], "image_size")
+
+
+def test_a_recipe_is_not_for_a_network_of_other_inputs(tmp_path):
+    untold = {key: fact for key, fact in tiny.FACTS.items() if key != "size_input"}
+    path = tiny.write(tmp_path, preprocessing=untold)
+    with pytest.raises(UsageError, match="pictures serve one input, this network takes 2"):
+        load_subject(path, NetworkOptions(preprocess="mmdet", allow_none=True))
