@@ -8,6 +8,7 @@ from typing import Any
 
 from simam_deploy.core.labels import check_number
 from simam_deploy.core.specs import ELEMENTS, TensorSpec
+from simam_deploy.detect.decoding import may_detect
 from simam_deploy.errors import InputError
 from simam_deploy.serve.deploy.shapes import is_fixed
 
@@ -93,11 +94,14 @@ def _element(spec: TensorSpec) -> str:
 
 
 def _label(config: Any, outputs: tuple[TensorSpec, ...], serving: Serving) -> None:
-    """Tie the labels to the first output that has a column for each; a detector's has none."""
+    """Tie the labels to the first output that has a column for each.
+
+    A detector's has none: of as many boxes, corners or cells as classes, each would seem a class.
+    """
     if not serving.classes:
         return
     for tensor, spec in zip(config.output, outputs, strict=True):
-        if spec.shape[-1:] == (len(serving.classes),):
+        if spec.shape[-1:] == (len(serving.classes),) and not may_detect(outputs):
             tensor.label_filename = LABELS
             return
     check_number(serving.classes, outputs)

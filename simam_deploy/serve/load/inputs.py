@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from simam_deploy.core.arrays import Array, draw
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.load.client import ModelInput
 from simam_deploy.serve.protocol.datatypes import DTYPES
+from simam_deploy.source.samples.inputs import find_inputs
 
 MAX_BYTES = 256 << 20
 """Of one request: what a server says of its shapes is not believed beyond that."""
@@ -24,6 +27,9 @@ def make_feeds(
     seed: int,
 ) -> dict[str, Array]:
     """Draw one array an input: standard normal where it is floating, bytes and 0 or 1 elsewhere.
+
+    Floats (N, 2) beside a picture, and nothing else, are taken for its height and width: a detector
+    that is told others has less to do.
 
     Args:
         inputs: The model's inputs; a free first dimension is the batch.
@@ -46,7 +52,18 @@ def make_feeds(
     if total > MAX_BYTES:
         raise UsageError(f"a request would have {total / 2**20:.0f} MiB; 256 MiB is the most")
     rng = np.random.default_rng(seed)
-    return {spec.name: draw(rng, sizes[spec.name], _dtype(spec)) for spec in inputs}
+    feeds = {spec.name: draw(rng, sizes[spec.name], _dtype(spec)) for spec in inputs}
+    _say_sizes(feeds)
+    return feeds
+
+
+def _say_sizes(feeds: dict[str, Array]) -> None:
+    """Write the pictures' height and width into the input that is for it, if there is one."""
+    specs = [TensorSpec(name, str(array.dtype), array.shape) for name, array in feeds.items()]
+    with contextlib.suppress(UsageError):
+        given = find_inputs(specs, sized=True)
+        if given.size is not None and "float" in given.size.dtype:
+            feeds[given.size.name][:] = feeds[given.sample.name].shape[2:]
 
 
 def _dtype(spec: ModelInput) -> np.dtype[Any]:

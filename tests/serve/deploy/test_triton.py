@@ -356,6 +356,7 @@ def test_a_detector_has_two_inputs_labels_and_a_client(tmp_path):
         assert warm.inputs["image"].random_data
         assert warm.inputs["image_size"].zero_data
     assert (deployment.path / "labels.txt").read_text() == "red\ngreen\nblue\n"
+    assert not any(tensor.label_filename for tensor in config.output)  # three boxes, three classes
     assert config.parameters["preprocess"].string_value.startswith("resize=128x96,letterbox=corner")
 
 

@@ -49,3 +49,21 @@ def test_given_shapes():
     assert feeds["x"].shape == (5, 3, 9, 7)
     assert make_feeds([FIXED], 2, {}, 0)["x"].shape == (2, 3)
     assert make_feeds([ModelInput("x", "FP32", ())], 1, {}, 0)["x"].shape == ()
+
+
+def test_a_detector_is_told_the_size_of_its_picture():
+    size = ModelInput("image_size", "FP32", (-1, 2))
+    feeds = make_feeds([FREE, size], 3, {"x": (3, 3, 40, 60)}, 0)
+    assert feeds["image_size"].tolist() == [[40, 60]] * 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [ModelInput("o", "FP32", (-1, 3)), ModelInput("o", "INT64", (-1, 2)), None],
+    ids=["no pair", "no floats", "a third"],
+)
+def test_what_is_no_size_is_drawn(other):
+    size = ModelInput("image_size", "FP32", (-1, 2))
+    inputs = [IMAGES, *([other] if other else [size, ModelInput("o", "FP32", (-1, 4))])]
+    drawn = make_feeds(inputs, 5, {}, 0)[inputs[1].name]
+    assert drawn.max() < 5
