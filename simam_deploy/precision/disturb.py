@@ -36,8 +36,8 @@ of one value, adds one rounding to those of the sum that it is made of."""
 _RANDOM_UNTIL = 21
 """Opset: of RandomUniformLike's later version, for bfloat16, ONNX Runtime has no kernel."""
 _LEAST_RANK = 2
-"""Of a map: what has fewer axes is arithmetic on sizes, which is exact. So is a quotient whose floor
-is taken, the row that an index lies in: a millionth less than a whole number is another row."""
+"""Of a map: what has fewer axes is arithmetic on sizes, which is exact. So is a quotient whose
+floor is taken, the row that an index lies in: a millionth less than a whole number is another."""
 
 
 def disturb(
@@ -107,9 +107,7 @@ def _rounds(node: ir.Node) -> bool:
     return value.shape is not None and len(value.shape) >= _LEAST_RANK and not floored
 
 
-def _weights(
-    model: ir.Model, half: ir.DataType, exact: Collection[ir.Value]
-) -> Iterator[ir.Value]:
+def _weights(model: ir.Model, half: ir.DataType, exact: Collection[ir.Value]) -> Iterator[ir.Value]:
     """Yield the weights that half can hold, batch norm's apart: they stay float32.
 
     Without them a correct float16 of an attention comes to 1.3 times the cost that is told.

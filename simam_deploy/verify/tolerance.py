@@ -69,9 +69,9 @@ place, which for int8 is 2^-8. One unit of float32's rounding behind every layer
 moves a value here and there to the next of 127 steps: correct runs differ by nothing, or by up to
 1e-2 where the output itself is quantised. What such a bound would hide, its gates show."""
 SELECTED = 4e-3
-"""The least cap for what is computed of a selection's rows: a box that float32 moves by 0.006 pixels
-may be read from another level or with a sample more, which moves a golden Mask R-CNN's masks by
-1.0e-3 and those of a small one by 1.6e-3. The bound itself is what rounding makes there."""
+"""The least cap for what is computed of a selection's rows: a box that float32 moves by 0.006
+pixels may be read from another level or with a sample more, which moves a golden Mask R-CNN's masks
+by 1.0e-3 and those of a small one by 1.6e-3. The bound itself is what rounding makes there."""
 CONVERTED = {
     "fp16": Tolerance(factor=4, floor=4e-3, cap=0.2, unit=ROUNDED_LAYERS),
     "bf16": Tolerance(factor=4, floor=3e-2, cap=0.5, unit=ROUNDED_LAYERS),
