@@ -131,13 +131,12 @@ def build_detection(folder: Path, *options: str, source: Path = DETECTION) -> Ho
     return HostDetection(load(library))
 
 
-def build_mutant(folder: Path, file: str, old: str, new: str) -> HostDetection:
-    """Compile the library with a fault planted in a file of detection/."""
+def build_mutant(folder: Path, old: str, new: str) -> HostDetection:
+    """Compile the library with a fault planted in the file of detection/ that has `old`."""
     copy = folder / "simam"
     shutil.copytree(DETECTION.parent, copy)
-    source = (copy / "detection" / file).read_text()
-    assert old in source
-    (copy / "detection" / file).write_text(source.replace(old, new))
+    (file,) = [path for path in (copy / "detection").glob("*.h") if old in path.read_text()]
+    file.write_text(file.read_text().replace(old, new))
     return build_detection(folder, "-O1", "-w", source=copy / "detection")
 
 

@@ -162,12 +162,12 @@ MUTANTS = {
     "one batch entry": ("int64_t const at = stretch.from + ", "int64_t const at = "),
     "the next group missed": ("+ sweepers - 1) / sweepers", "+ sweepers) / sweepers"),
 }
-"""What is put in the place of what in nms.h."""
+"""What is put in the place of what."""
 
 
 @pytest.mark.parametrize("name", slow_but(list(MUTANTS)[::4], MUTANTS))
 def test_mutants_are_caught(tmp_path, name):
-    assert fails(quick_checks(build_mutant(tmp_path, "nms.h", *MUTANTS[name])))
+    assert fails(quick_checks(build_mutant(tmp_path, *MUTANTS[name])))
 
 
 def test_without_a_mutation_none_is_caught(host):

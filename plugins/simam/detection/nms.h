@@ -23,8 +23,8 @@ struct NmsSpace {
     Vector<Float>* boxes;  // (batch, count)
     int32_t* groups;       // (batch, count)
     int32_t* places;       // (batch, count), where in the input each was
-    uint64_t* overlaps;    // (batch, count, words); bit j of word w is box 64 * w + j. Words of
-                           // blocks of 64 x 64 boxes without a common group are never written.
+    uint64_t* overlaps;    // (batch, count, words); bit j of word w is box 64 * w + j. Where 64 x 64
+                           // boxes have no group in common, nothing is written.
 };
 
 struct NmsArguments {
@@ -43,7 +43,6 @@ struct NmsOrder {
     struct Shared {
         uint64_t keys[kTile];
     };
-
     SIMAM_BODY static int32_t groupOf(NmsParams const& params, int64_t at) {
         int64_t const group = params.wideGroups ? static_cast<int64_t const*>(params.groups)[at]
                                                 : static_cast<int32_t const*>(params.groups)[at];
@@ -66,8 +65,8 @@ struct NmsOrder {
                                  int64_t rank) {
         NmsParams const& params = arguments.params;
         NmsSpace const& space = arguments.space;
-        space.boxes[from + rank] =
-            reinterpret_cast<Vector<Float> const*>(params.boxes)[from + i];
+        auto const* const boxes = reinterpret_cast<Vector<Float> const*>(params.boxes);
+        space.boxes[from + rank] = boxes[from + i];
         space.groups[from + rank] = groupOf(params, from + i);
         space.places[from + rank] = static_cast<int32_t>(i);
         params.kept[from + i] = kNothing;
@@ -245,7 +244,7 @@ struct NmsSweep {
         }
     }
 
-    // The stretch before ends behind a barrier after which it wrote nothing shared.
+    // A stretch before ended behind a barrier, and wrote nothing shared after it.
     template <class Thread>
     SIMAM_BODY static void sweep(Thread const& thread, Shared& shared,
                                  NmsArguments const& arguments, Stretch const& stretch) {
