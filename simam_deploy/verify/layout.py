@@ -44,7 +44,7 @@ class Layout:
 
     def is_set(self, name: str) -> bool:
         """Tell whether an output is a set, or tells of one."""
-        return name in self.selected or name.startswith(ROWS)
+        return name in self.selected or name.startswith(ROWS) or name in self.counts
 
     def arranged(self, expected: Feeds, got: Feeds) -> tuple[Feeds, Feeds]:
         """Put the rows of sets into the reference's order.
