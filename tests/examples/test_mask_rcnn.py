@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-BEST = 0.5
-"""The overlap with the drawn sticker: 0.6 at the least when this was written, masks and boxes."""
+LEAST = 0.5
+"""The least overlap of a mask with its sticker; of the six it was 0.71 to 0.94."""
 
 
 def test_the_masks_lie_on_what_is_there(play, open_example, monkeypatch):
@@ -34,7 +34,7 @@ def _check_stickers(found, stickers):
     for each in found:
         shares = [(each.mask & mask).sum() / (each.mask | mask).sum() for mask in stuck.masks]
         best = int(np.argmax(shares))
-        assert shares[best] > BEST
+        assert shares[best] > LEAST
         assert each.label == stickers["CLASSES"][stuck.labels[best]]
 
 
