@@ -7,7 +7,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from simam_deploy.graph.detect import LOOPS
+from simam_deploy.graph.file.typed import typed
+from simam_deploy.graph.prepare import for_engine
 from simam_deploy.op import contract, detection
+from tests.graph.detect.test_orders import small
 from tests.graph.onnx_text import model
 from tests.plugins.test_rtx_plan import library
 
@@ -122,3 +126,12 @@ def test_more_boxes_than_the_kernel_takes_are_refused_in_our_words():
     )
     with pytest.raises(ValueError, match="takes 16384 boxes a batch entry, got 16385"):
         plan(graph, library("tensorrt_rtx"))
+
+
+@pytest.mark.parametrize("shape", ["2,3,32,64", "n,3,h,w"])
+def test_a_graph_as_engines_get_it(shape):
+    """SimAM, BatchedNMS and MultilevelRoIAlign, each with a body; the plugins stand in for all."""
+    graph = typed(small(shape))
+    for_engine(graph, "plugin", LOOPS, plugin=True)
+    made = plan(graph, library("tensorrt_rtx"))
+    assert made.count(b"custom_layer={") == 3
