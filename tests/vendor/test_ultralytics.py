@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,18 @@ def test_triton_is_told_names_and_pictures(folder):
     assert (model / "labels.txt").read_text().split() == list(NAMES.values())
     assert "letterbox=centre" in (model / "config.pbtxt").read_text()
     assert said(model / "1" / "model.onnx") == said(folder / "theirs.onnx")
+
+
+def test_pictures_are_served(folder, theirs):
+    """As they are: the server does the letterbox, removes overlaps and moves the boxes back."""
+    found = []
+    with serving(find_sources([str(folder / "ours.onnx")])) as running:
+        for path in sorted((folder / "pictures").glob("*.png")):
+            url = f"http://{running.http}/v2/models/ours/detect?threshold=0.25"
+            with urllib.request.urlopen(url, path.read_bytes()) as answer:
+                rows = json.load(answer)["detections"]
+            found.append(np.array([(*r["box"], r["score"], r["index"]) for r in rows]))
+    same([rows.reshape(-1, 6) for rows in found], theirs, 0.02, 1e-5)
 
 
 def test_the_server_gives_what_the_file_gives(folder):
