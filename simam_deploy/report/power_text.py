@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from simam_deploy.core.validation import Seen, ValidationReport
@@ -32,4 +33,6 @@ def power_lines(report: ValidationReport) -> Iterator[str]:
 
 def _units(seen: Seen) -> str:
     verdict = "seen" if seen.units > 1 else "not seen"
+    if math.isinf(seen.units):  # as of how many there are, whose bound is 0
+        return f"more than a bound of 0, {verdict}"
     return f"{seen.units:.2g} times the bound, {verdict}"
