@@ -122,14 +122,3 @@ def test_the_row_that_an_index_lies_in_is_never_another(half):
     order = np.argsort(-x[0], kind="stable")
     with run_graph(disturb(typed(model(text)), 2.0**-10, half)) as runner:
         np.testing.assert_array_equal(runner.run({"x": x})["row"], [order // 3])
-
-
-def test_boxes_that_are_selected_by_keep_float32_in_a_half_network():
-    text = """<ir_version: 8, opset_import: ["" : 18]>
-        g (float[1,4,8,8] x) => (float[1,5] y) <int64[2] all = {1, -1}, int64[1] k = {5}> {
-            c = Conv(x, w) flat = Reshape(c, all) far = Add(flat, place) y, i = TopK(far, k) }"""
-    network = model(text, w=WEIGHTS["w"], place=np.array(1e4, np.float32))
-    shaken = disturb(typed(network), 0.0, FP16)
-    down = [n.inputs[0].name for n in shaken.graph if n.op_type == "Cast"
-            and n.attributes["to"].as_int() == FP16]  # fmt: skip
-    assert down == []
