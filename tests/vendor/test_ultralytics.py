@@ -62,8 +62,12 @@ def same(found, wanted, pixels, score):
     Of two that are as sure either may stand first.
     """
     assert sum(map(len, wanted)) > 40
+    alike(found, wanted, pixels, score)
+
+
+def alike(found, wanted, pixels, score, more=0):
     for got, right in zip(found, wanted, strict=True):
-        assert len(got) == len(right)
+        assert len(right) <= len(got) <= len(right) + more
         for box in right:
             like = got[np.abs(got[:, :4] - box[:4]).max(axis=1).argmin()]
             assert like[5] == box[5]
@@ -159,7 +163,10 @@ def test_triton_is_told_names_and_pictures(folder):
 
 
 def test_pictures_are_served(folder, theirs):
-    """As they are: the server does the letterbox, removes overlaps and moves the boxes back."""
+    """As they are: the server does the letterbox, removes overlaps and moves the boxes back.
+
+    It gives a cell's second class too, which the vendor's predictor leaves out.
+    """
     found = []
     with serving(find_sources([str(folder / "ours.onnx")])) as running:
         for path in sorted((folder / "pictures").glob("*.png")):
@@ -167,7 +174,10 @@ def test_pictures_are_served(folder, theirs):
             with urllib.request.urlopen(url, path.read_bytes()) as answer:
                 rows = json.load(answer)["detections"]
             found.append(np.array([(*r["box"], r["score"], r["index"]) for r in rows]))
-    same([rows.reshape(-1, 6) for rows in found], theirs, 0.02, 1e-5)
+    found = [rows.reshape(-1, 6) for rows in found]
+    alike(found[1:], theirs[1:], 0.02, 1e-5, more=1)
+    # The one picture that is scaled: OpenCV's bilinear pixels are not Pillow's.
+    alike(found[:1], theirs[:1], 0.5, 5e-3, more=1)
 
 
 def test_the_server_gives_what_the_file_gives(folder):
