@@ -31,7 +31,6 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         UsageError: An option does not fit the network.
         InputError: The input would reach a SimAM as a single pixel.
     """
-    from simam_deploy.models.build import build
     from simam_deploy.models.identify import identify
     from simam_deploy.source.checkpoint import load_checkpoint
     from simam_deploy.source.detector import find_detector, load_detector
@@ -45,6 +44,27 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         raise _with_a_way_on(error, checkpoint) from None
     if whole is not None:
         return load_detector(checkpoint, whole, options, opset)
+    return _load_one(checkpoint, identity, left_out, options, opset)
+
+
+def _load_one(
+    checkpoint: Checkpoint,
+    identity: Identity,
+    left_out: tuple[str, ...],
+    options: NetworkOptions,
+    opset: Opset,
+) -> Subject:
+    """Build a network of one input; errors as of `load_zoo`.
+
+    Args:
+        checkpoint: Its weights.
+        identity: Which network.
+        left_out: Notes on what of the file is not taken.
+        options: What is said of it.
+        opset: What is asked of its graph.
+    """
+    from simam_deploy.models.build import build
+
     family = identity.network.family
     if options.inputs:
         raise UsageError(
@@ -52,7 +72,7 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
             options=("inputs", "input_shape"),
         )
     stated = checkpoint.stated
-    e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family, source.name)
+    e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family, checkpoint.path.name)
     shape, found = input_shape(options.input_shape, stated, family.input_shape)
     plan = plan_input(family, options.dynamic, shape, options.input_names)
     if identity.num_outputs is None:  # a backbone's maps are no scores

@@ -113,3 +113,10 @@ def test_empty_sets(ours, theirs, missing):
     arranged_ours, arranged_theirs = Layout(selected).arranged(one, other)
     assert arranged_theirs["y"].shape == arranged_ours["y"].shape
     assert (~arranged_theirs["rows of y"]).sum() == missing
+
+
+def test_a_count_of_rows_tells_of_a_set():
+    """Where scores tie, how many there are is no more certain than which."""
+    layout = Layout(counts=frozenset({"count"}))
+    assert layout.is_set("count")
+    assert not layout.is_set("logits")

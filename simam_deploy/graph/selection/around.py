@@ -7,8 +7,6 @@ float16 move scores by 2.3e-2 and decoded boxes by 0.35 pixels; its maps rounded
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import onnx_ir as ir
 
 from simam_deploy.graph.types import LAYERS
@@ -68,14 +66,9 @@ def _reads_maps(node: ir.Node) -> bool:
 
 def _given(node: ir.Node) -> list[ir.Node]:
     """List what makes a node's inputs, but for maps."""
-    return list(_producers(node, _MAPS.get(node.op_type, ())))
-
-
-def _producers(node: ir.Node, but: tuple[int, ...]) -> Iterator[ir.Node]:
-    for index, value in enumerate(node.inputs):
-        producer = value.producer() if value is not None and index not in but else None
-        if producer is not None:
-            yield producer
+    maps = _MAPS.get(node.op_type, ())
+    read = (value for i, value in enumerate(node.inputs) if value is not None and i not in maps)
+    return [producer for value in read if (producer := value.producer()) is not None]
 
 
 def _is_layer(node: ir.Node) -> bool:

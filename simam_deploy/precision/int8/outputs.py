@@ -3,12 +3,11 @@
 Every quantised tensor of the float32 graph is clipped to its best range and rounded (`noise`);
 every quantised weight likewise. The change of an output (RMS, over the RMS of the output) is what
 int8 must cost: of the whole, and of each slice of `slices`. A candidate may cost twice that: one
-bit.
-Correct ones came to 0.98 (a trained yolov8n, 64 layers), 1.00 (mobilenet_v2) and 0.94
+bit. Correct ones came to 0.98 (a trained yolov8n, 64 layers), 1.00 (mobilenet_v2) and 0.94
 (preresnet56) times it. A slice may cost more where chance may make it so (`chance`): 1.7 times was
-seen of one among 189 cells. Indices (ArgMax, TopK) flip
-where two values are close: their number is what is judged, by the same rule. Sets are not
-compared, whose rows change places, but what they are selected from.
+seen of one among 189 cells. Indices (ArgMax, TopK) flip where two values are close: their number is
+what is judged, by the same rule. Sets are not compared, whose rows change places, but what they are
+selected from.
 """
 
 from __future__ import annotations
