@@ -12,6 +12,7 @@ COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
     "build": "build a TensorRT engine from an ONNX file or a checkpoint, and audit it",
     "doctor": "show what is installed, what it can do here, and what is missing",
+    "explain": "show where in a picture a network looks: Grad-CAM and SimAM's gates",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
     "load": "put a bounded load on your own server and measure its answers",
     "serve": "serve models over HTTP and gRPC (KServe V2 protocol)",

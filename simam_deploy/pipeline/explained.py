@@ -42,6 +42,22 @@ class GradCam(Heatmap):
 
 
 @dataclass(frozen=True)
+class Explaining:
+    """A score, and Grad-CAM of it.
+
+    Attributes:
+        maps: In the order of the network; of layers that the score does not depend on there is
+            none.
+        target: The score.
+        detections: Every detection, the surest first; none of a classifier.
+    """
+
+    maps: tuple[GradCam, ...]
+    target: Target
+    detections: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
 class Explained:
     """A network that pictures are shown to.
 
@@ -87,18 +103,31 @@ class Explained:
             for each in samples
         )
 
+    def grad_cam(self, picture: Picture, asked: ExplainOptions) -> Explaining:
+        """Compute the Grad-CAM of the layer asked for, by default of the last SimAM.
+
+        Of several branches, as a detector has them for large and small objects, the last SimAM may
+        be on another than the score: then it is the last one that the score depends on.
+
+        Raises:
+            InputError: As `grad_cams`, or the score does not depend on the layer.
+            UsageError: As `grad_cams`.
+        """
+        if asked.layer is not None:
+            return _some(self.grad_cams(picture, asked, [asked.layer]), f"layer {asked.layer}")
+        sites = self.sites()
+        last = self.grad_cams(picture, asked, sites[-1:])
+        return last if last.maps else _some(self.grad_cams(picture, asked, sites), "any SimAM")
+
     def grad_cams(
-        self, picture: Picture, asked: ExplainOptions, layers: Sequence[str] = ()
-    ) -> tuple[tuple[GradCam, ...], tuple[Target, ...]]:
-        """Compute Grad-CAM.
+        self, picture: Picture, asked: ExplainOptions, layers: Sequence[str]
+    ) -> Explaining:
+        """Compute Grad-CAM of several layers, in one pass.
 
         Args:
             picture: What is shown.
-            asked: Which score, and whose maps.
-            layers: Modules whose maps are wanted instead, all of that score.
-
-        Returns:
-            A map for each layer; and every detection, the surest first, none of a classifier.
+            asked: Which score is explained.
+            layers: Names of modules whose output is (1, K, h, w).
 
         Raises:
             InputError: There is no network in PyTorch, or no score, or a layer has no maps.
@@ -108,8 +137,6 @@ class Explained:
 
         from simam_deploy.models.gradcam import grad_cam
 
-        module = self._differentiable()
-        layers = layers or (asked.layer or self._last_site(),)
         found: list[tuple[Target, tuple[Target, ...]]] = []
 
         def choose(tensors: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -120,13 +147,30 @@ class Explained:
             return score
 
         inputs = [torch.from_numpy(array) for array in self.given.feeds(picture).values()]
-        maps = grad_cam(module, inputs, layers, choose)
+        cells = grad_cam(self._differentiable(), inputs, layers, choose)
         target, detections = found[0]
-        made = (
-            GradCam(name, cells.float().numpy(), picture.placement, picture.made, target)
-            for name, cells in maps.items()
+        maps = (
+            GradCam(name, each.float().numpy(), picture.placement, picture.made, target)
+            for name, each in cells.items()
         )
-        return tuple(made), detections
+        return Explaining(tuple(maps), target, detections)
+
+    def sites(self) -> tuple[str, ...]:
+        """Name the modules that are SimAM, in order: ours by their class, others by the graph.
+
+        Raises:
+            InputError: There are none, or there is no network in PyTorch.
+        """
+        from simam_deploy.graph.sites import simam_nodes
+        from simam_deploy.models.attention.simam import SimAM
+
+        modules: dict[str, object] = dict(self._differentiable().named_modules())
+        ours = tuple(name for name, module in modules.items() if isinstance(module, SimAM))
+        found = ours or tuple(node.name or "" for node in simam_nodes(self.graph()))
+        if sites := tuple(name for name in found if name in modules):
+            return sites
+        said = f"no module is a SimAM, {found[0]} for one" if found else "there is no SimAM"
+        raise InputError(f"{said}: name the layer to explain", options=("layer",))
 
     def _differentiable(self) -> Forward:
         if self.module is None:
@@ -138,24 +182,20 @@ class Explained:
             )
         return self.module
 
-    def _last_site(self) -> str:
-        """Name the module of the last SimAM: of ours by its class, of anybody's by the graph.
 
-        Raises:
-            InputError: No module is the last SimAM, or there is none.
-        """
-        from simam_deploy.graph.sites import simam_nodes
-        from simam_deploy.models.attention.simam import SimAM
+def _some(found: Explaining, where: str) -> Explaining:
+    """See to it that there is a map.
 
-        assert self.module is not None
-        modules: dict[str, object] = dict(self.module.named_modules())
-        if ours := [name for name, module in modules.items() if isinstance(module, SimAM)]:
-            return ours[-1]
-        last: list[str] = [node.name or "" for node in simam_nodes(self.graph())][-1:]
-        if not last or last[0] not in modules:
-            said = f"the last SimAM, {last[0]}, is no module" if last else "there is no SimAM"
-            raise InputError(f"{said}: name the layer to explain", options=("layer",))
-        return last[0]
+    Raises:
+        InputError: There is none.
+    """
+    if not found.maps:
+        raise InputError(
+            f"{found.target.scalar} does not depend on {where}: its gradient is 0 there, or the "
+            "network computes without one; name another layer, or another score",
+            options=("layer",),
+        )
+    return found
 
 
 def _batch(array: Array, size: int | str) -> Array:
