@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,7 +116,7 @@ class Explained:
         """
         if asked.layer is not None:
             return _some(self.grad_cams(picture, asked, [asked.layer]), f"layer {asked.layer}")
-        sites = self.sites()
+        sites = self.sites
         last = self.grad_cams(picture, asked, sites[-1:])
         return last if last.maps else _some(self.grad_cams(picture, asked, sites), "any SimAM")
 
@@ -155,8 +156,9 @@ class Explained:
         )
         return Explaining(tuple(maps), target, detections)
 
+    @functools.cached_property
     def sites(self) -> tuple[str, ...]:
-        """Name the modules that are SimAM, in order: ours by their class, others by the graph.
+        """The modules that are SimAM, in order: ours by their class, others by the graph.
 
         Raises:
             InputError: There are none, or there is no network in PyTorch.

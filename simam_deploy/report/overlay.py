@@ -153,7 +153,8 @@ def _panel(
 
 
 def _fitting(line: str, font: Any, width: int) -> str:
-    """Cut a line that is too long for its panel."""
+    """Cut a line that is too long for its panel; no letter is a pixel wide."""
+    line = line[:width]
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(f"{line}...") > width:
