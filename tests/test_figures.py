@@ -16,7 +16,7 @@ STATED = {
     "0.55 units of the half type": "the bound",
     "1.1 units of sum": "the bound",
     "4 times what rounding": "the bound",
-    "BF16 at least 99.5 %": "held by tests/precision/half/test_networks.py",
+    "BF16 at least 99.5 %": "held by tests/pipeline/test_conversion.py",
     "not read for 0.1 s": "a setting",
     "stops at 600 s": "a limit",
     "from 80 % of a": "where the report warns",

@@ -128,11 +128,16 @@ def _written(values: Sequence[float], form: str) -> str:
     if kind:
         if kind not in _SUMS:
             raise ValueError(f"no form: {form}; wanted {', '.join(_SUMS)} before a number's")
-        return " to ".join(dict.fromkeys(format(v, spec) for v in _SUMS[kind](values)))
-    written = {format(value, spec) for value in values}
+        return " to ".join(dict.fromkeys(_short(format(v, spec)) for v in _SUMS[kind](values)))
+    written = {_short(format(value, form)) for value in values}
     if len(written) > 1:
         raise ValueError(f"{len(values)} rows say {', '.join(sorted(written))}: choose by one more")
     return written.pop()
+
+
+def _short(figure: str) -> str:
+    """Write 1e-3 for 1e-03."""
+    return re.sub(r"(e[+-])0(?=\d)", r"\1", figure)
 
 
 def renewed(text: str, where: str) -> tuple[str, list[str]]:

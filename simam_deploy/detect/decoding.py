@@ -121,37 +121,53 @@ def find_convention(outputs: Feeds, name: str) -> Convention:
     """Choose as `find_decoder` does; arguments and errors are the same."""
     parts = _parts(outputs)
     if parts is not None:
-        column = (4,) if parts.scores == parts.boxes else ()
-        return Convention(
-            lambda out, least: _decode_parts(out, least, parts),
-            None,
-            lambda place, label: ((parts.scores, (place, *column)),),
-        )
+        return _apart(parts)
     first, array = next(iter(outputs.items()))
     if array.ndim == 3 and min(array.shape) > 0:
         values = array.astype(np.float64)
         if array.shape[2] == 6 and _are_rows(values):
-            return Convention(
-                lambda out, least: map(_row_reader(least), out[first]),
-                None,
-                lambda place, label: ((first, (place, 4)),),
-            )
+            return _in_rows(first)
         if 5 <= array.shape[1] < array.shape[2] and _are_scores(values[:, 4:]):
-            turned = _cell_reader(objectness=False)
-            return Convention(
-                lambda out, least: (turned(a.T, least) for a in out[first]),
-                array.shape[1] - 4,
-                lambda place, label: ((first, (4 + label, place)),),
-            )
+            return _in_columns(first, array.shape[1] - 4)
         if 6 <= array.shape[2] < array.shape[1] and _are_scores(values[..., 4:]):
-            read = _cell_reader(objectness=True)
-            return Convention(
-                lambda out, least: (read(a, least) for a in out[first]),
-                array.shape[2] - 5,
-                lambda place, label: ((first, (place, 4)), (first, (place, 5 + label))),
-            )
+            return _with_objectness(first, array.shape[2] - 5)
     shapes = ", ".join(f"{key} {value.shape}" for key, value in outputs.items())
     raise InputError(f"{name} gives {shapes:.200}: {UNDERSTOOD}")
+
+
+def _apart(parts: _Parts) -> Convention:
+    column = (4,) if parts.scores == parts.boxes else ()
+    return Convention(
+        lambda out, least: _decode_parts(out, least, parts),
+        None,
+        lambda place, label: ((parts.scores, (place, *column)),),
+    )
+
+
+def _in_rows(name: str) -> Convention:
+    return Convention(
+        lambda out, least: map(_row_reader(least), out[name]),
+        None,
+        lambda place, label: ((name, (place, 4)),),
+    )
+
+
+def _in_columns(name: str, classes: int) -> Convention:
+    read = _cell_reader(objectness=False)
+    return Convention(
+        lambda out, least: (read(a.T, least) for a in out[name]),
+        classes,
+        lambda place, label: ((name, (4 + label, place)),),
+    )
+
+
+def _with_objectness(name: str, classes: int) -> Convention:
+    read = _cell_reader(objectness=True)
+    return Convention(
+        lambda out, least: (read(a, least) for a in out[name]),
+        classes,
+        lambda place, label: ((name, (place, 4)), (name, (place, 5 + label))),
+    )
 
 
 UNDERSTOOD = (

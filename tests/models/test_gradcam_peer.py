@@ -8,7 +8,9 @@ from simam_deploy.models.create import create
 from simam_deploy.models.gradcam import grad_cam
 from simam_deploy.models.zoo import NETWORKS
 
-captum_attr = pytest.importorskip("captum.attr", reason="captum, the other opinion, is missing")
+captum_attr = pytest.importorskip(
+    "captum.attr", reason="captum is missing: pip install 'simam-deploy[peers]'"
+)
 
 CASES = [
     ("resnet18", "layer4.1.conv2.1"),
