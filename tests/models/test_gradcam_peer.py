@@ -11,8 +11,6 @@ from simam_deploy.models.zoo import NETWORKS
 captum_attr = pytest.importorskip(
     "captum.attr", reason="captum is missing: pip install 'simam-deploy[peers]'"
 )
-    "captum.attr", reason="captum is missing: pip install 'simam-deploy[peers]'"
-)
 
 CASES = [
     ("resnet18", "layer4.1.conv2.1"),
