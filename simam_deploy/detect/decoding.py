@@ -21,6 +21,7 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.detect.overlap import suppress
 from simam_deploy.errors import InputError
+from simam_deploy.source.samples.placement import Placement
 
 Floats = npt.NDArray[np.float64]
 SURE = 0.25
@@ -57,6 +58,15 @@ class Found:
         """Keep what stands at these places."""
         masks = None if self.masks is None else self.masks[places]
         return Found(self.boxes[places], self.scores[places], self.labels[places], masks)
+
+    def placed(self, placement: Placement) -> Found:
+        """Move boxes from an input into the picture that it was made of.
+
+        What has no area there, in the padding beside it, is left out.
+        """
+        boxes = placement.to_picture(self.boxes)
+        kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        return Found(boxes, self.scores, self.labels, self.masks).taken(kept)
 
 
 Decode = Callable[[Feeds, float], Iterator[Found]]
