@@ -91,7 +91,7 @@ def attention_maps(
         UsageError: An option does not fit.
     """
     opened = open_explained(Path(model), network or NetworkOptions(), ())
-    return opened.attention(opened.show(read_picture(picture)))
+    return opened.attention(opened.inputs.prepared(read_picture(picture)))
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def explain(
     names = () if asked.labels is None else read_labels(Path(asked.labels))
     progress("reading the network")
     opened = open_explained(Path(model), network or NetworkOptions(), names)
-    shown = opened.show(decoded)
+    shown = opened.inputs.prepared(decoded)
     cam: GradCam | None = None
     gates: Heatmap | None = None
     detections: tuple[Target, ...] = ()

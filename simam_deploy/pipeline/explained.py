@@ -12,15 +12,18 @@ import numpy as np
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.files import PLANS
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.pipeline.options import ExplainOptions
 from simam_deploy.pipeline.target import Target, find_targets
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.samples.heatmap import Heatmap
-from simam_deploy.source.samples.inputs import SampleInputs, find_inputs, size_fact
-from simam_deploy.source.samples.picture import Picture, prepared
-from simam_deploy.source.samples.pictures import Decoded
-from simam_deploy.source.samples.preparation import Preparation, read_preparation
+from simam_deploy.source.samples.picture_inputs import (
+    Picture,
+    PictureInputs,
+    find_picture_inputs,
+)
+from simam_deploy.source.samples.placement import Sides
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -64,8 +67,7 @@ class Explained:
 
     Attributes:
         name: What it is, as `resnet50` or `onnx:model.onnx`.
-        given: The inputs that a picture gives.
-        prepare: How it becomes them.
+        inputs: Those that a picture gives, and how it becomes them.
         classes: The classes' names, as far as they are known.
         notes: What was done to the network when it was opened.
         graph: Gives its graph, anew at each call.
@@ -74,17 +76,12 @@ class Explained:
     """
 
     name: str
-    given: SampleInputs
-    prepare: Preparation
+    inputs: PictureInputs
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     graph: Callable[[], ir.Model]
     module: Forward | None = None
     outputs: tuple[str, ...] = ()
-
-    def show(self, picture: Decoded) -> Picture:
-        """Prepare a picture."""
-        return prepared(picture, self.prepare)
 
     def attention(self, picture: Picture) -> tuple[Heatmap, ...]:
         """Compute every SimAM site's gates, averaged over the channels, in the graph's order.
@@ -96,11 +93,13 @@ class Explained:
         from simam_deploy.precision.taps import SiteRecorder
 
         with SiteRecorder(plain(self.graph())) as recorder:
-            feeds = self.given.feeds(picture)
+            feeds = self.inputs.given.feeds(picture)
             sizes = {spec.name: spec.shape[0] for spec in recorder.inputs}
             samples = recorder.record({k: _batch(a, sizes.get(k, 1)) for k, a in feeds.items()})
         return tuple(
-            Heatmap(each.name, each.attention().astype(np.float32), picture.placement, picture.made)
+            Heatmap(
+                each.name, each.attention().astype(np.float32), picture.placement, _made(picture)
+            )
             for each in samples
         )
 
@@ -147,11 +146,11 @@ class Explained:
             score: torch.Tensor = found[0][0].of(outputs)
             return score
 
-        inputs = [torch.from_numpy(array) for array in self.given.feeds(picture).values()]
+        inputs = [torch.from_numpy(array) for array in self.inputs.given.feeds(picture).values()]
         cells = grad_cam(self._differentiable(), inputs, layers, choose)
         target, detections = found[0]
         maps = (
-            GradCam(name, each.float().numpy(), picture.placement, picture.made, target)
+            GradCam(name, each.float().numpy(), picture.placement, _made(picture), target)
             for name, each in cells.items()
         )
         return Explaining(tuple(maps), target, detections)
@@ -200,6 +199,11 @@ def _some(found: Explaining, where: str) -> Explaining:
     return found
 
 
+def _made(picture: Picture) -> Sides:
+    """Give height and width of the input that a picture became."""
+    return picture.array.shape[2], picture.array.shape[3]
+
+
 def _batch(array: Array, size: int | str) -> Array:
     """Repeat a picture, as often as the input's batch is fixed at."""
     return array if isinstance(size, str) else np.repeat(array, size, 0)
@@ -239,10 +243,10 @@ def _open_onnx(source: Path, network: NetworkOptions) -> Explained:
     model = read_model(source)
     check_interface(model, source.name)
     inputs, _ = interface(model)
-    given, facts = pictures_of_onnx(model.metadata_props, inputs, network.preprocess)
+    _, facts = pictures_of_onnx(model.metadata_props, inputs, network.preprocess)
     named = take_metadata(model.metadata_props, inputs[0].shape).facts.get("classes", ())
-    prepare = _preparation(source.name, given, facts)
-    return Explained(source.name, given, prepare, tuple(named), (), lambda: read_model(source))
+    taken = _picture_inputs(source.name, inputs, facts)
+    return Explained(source.name, taken, tuple(named), (), lambda: read_model(source))
 
 
 def _open_subject(source: Path, network: NetworkOptions) -> Explained:
@@ -255,12 +259,9 @@ def _open_subject(source: Path, network: NetworkOptions) -> Explained:
     with subject.reference() as runner:
         assert isinstance(runner, TorchRunner)
         module, inputs, outputs = runner.model, runner.inputs, runner.outputs
-    facts = subject.facts.get("preprocessing")
-    given = find_inputs(inputs, bool(size_fact(facts)))
     return Explained(
         name=subject.facts["arch"],
-        given=given,
-        prepare=_preparation(source.name, given, facts),
+        inputs=_picture_inputs(source.name, inputs, subject.facts.get("preprocessing")),
         classes=tuple(subject.facts.get("classes", ())),
         notes=(*subject.notes, *subject.contradictions),
         graph=lambda: subject.graph().model,
@@ -269,20 +270,21 @@ def _open_subject(source: Path, network: NetworkOptions) -> Explained:
     )
 
 
-def _preparation(name: str, given: SampleInputs, facts: Mapping[str, Any] | None) -> Preparation:
-    """Say how a picture becomes the input.
+def _picture_inputs(
+    name: str, inputs: Sequence[TensorSpec], facts: Mapping[str, Any] | None
+) -> PictureInputs:
+    """Say how a picture becomes the inputs.
 
     Raises:
-        InputError: It takes none, or nobody says how.
+        InputError: They take none, or nobody says how.
     """
-    spec = given.sample
-    if len(spec.shape) != 4 or "float" not in spec.dtype:
-        raise InputError(f"{name} takes no pictures: its input is {spec}")
-    prepare = read_preparation(facts, replace(spec, dtype="float32"))
-    if prepare is None:
+    if not any(len(spec.shape) == 4 and "float" in spec.dtype for spec in inputs):
+        raise InputError(f"{name} takes no pictures: its input is {'; '.join(map(str, inputs))}")
+    found = find_picture_inputs(inputs, facts)
+    if found is None:
         raise InputError(
             f"nothing says how a picture becomes the input of {name}: say it, e.g. imagenet or "
             "yolo",
             options=("preprocess",),
         )
-    return prepare
+    return found

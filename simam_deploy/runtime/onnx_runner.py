@@ -37,6 +37,21 @@ PROVIDERS = {
 """Execution providers by a short name: the one meant, and those for what it does not take."""
 
 
+def providers_of(name: str) -> tuple[str, ...]:
+    """Give execution providers by their short name; of "auto", CUDA's where they are, else the CPU.
+
+    Raises:
+        InputError: ONNX Runtime is missing.
+    """
+    if name != "auto":
+        return PROVIDERS[name]
+    require_onnxruntime()
+    import onnxruntime as ort
+
+    there = PROVIDERS["cuda"][0] in ort.get_available_providers()
+    return PROVIDERS["cuda" if there else "cpu"]
+
+
 LONGEST_RUN = 300.0
 """Seconds that a file run as it is written may take for one case. A ResNet-152 at 224 takes 0.3 on
 a core; a Loop in somebody's file may have no end."""

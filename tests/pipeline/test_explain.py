@@ -87,7 +87,7 @@ def cam(opened, files):
 
     def explaining(name, number=3, **asked):
         shown = read_picture(digit(number)[0] if name == "digits" else files / "noise.png")
-        return opened[name].grad_cam(opened[name].show(shown), ExplainOptions(**asked))
+        return opened[name].grad_cam(opened[name].inputs.prepared(shown), ExplainOptions(**asked))
 
     return explaining
 
@@ -126,7 +126,7 @@ def test_it_is_the_module_s_own_gradient(opened, cam):
     (found,) = cam("digits", 5, layer="layer2.1", class_=2).maps
     module, kept = module_of(opened["digits"]), []
     hook = module.layer2[1].register_forward_hook(lambda m, a, out: kept.append(out))
-    x = torch.from_numpy(opened["digits"].prepare(Image.fromarray(digit(5)[0]))[None])
+    x = torch.from_numpy(opened["digits"].inputs.prepare(Image.fromarray(digit(5)[0]))[None])
     (gradient,) = torch.autograd.grad(module(x.requires_grad_())[0, 2], kept)
     hook.remove()
     by_hand = (kept[0][0] * gradient[0].mean((1, 2))[:, None, None]).sum(0).clamp(min=0)
@@ -136,14 +136,14 @@ def test_it_is_the_module_s_own_gradient(opened, cam):
 def test_attention_is_the_contract_s_of_a_checkpoint_and_of_its_file(opened, digits_file):
     """The gates are those of the map that each module is given; a file has the same."""
     pixels, seen, digits = digit(3)[0], {}, opened["digits"]
-    maps = digits.attention(digits.show(read_picture(pixels)))
+    maps = digits.attention(digits.inputs.prepared(read_picture(pixels)))
     sites = {n: m for n, m in module_of(digits).named_modules() if isinstance(m, SimAM)}
     hooks = [
         part.register_forward_hook(lambda m, a, out, name=name: seen.update({name: a[0]}))
         for name, part in sites.items()
     ]
     with torch.no_grad():
-        module_of(digits)(torch.from_numpy(digits.prepare(Image.fromarray(pixels))[None]))
+        module_of(digits)(torch.from_numpy(digits.inputs.prepare(Image.fromarray(pixels))[None]))
     for hook in hooks:
         hook.remove()
     assert [each.layer for each in maps] == list(seen) == list(digits.sites)
