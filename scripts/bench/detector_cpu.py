@@ -2,11 +2,12 @@
 
     python scripts/bench/detector_cpu.py OURS.onnx [--beside OTHER.onnx] [--rounds 5] [--csv FILE]
 
-Files take turns, OTHER is of the same inputs, and the first file alone is told by parts. Times are
-of the processor, medians of the rounds: work of others costs them less than the clock's. A ratio is
-the median of the rounds' own. What a run's nodes take is of two more runs with ONNX Runtime's
-profiler, the less of each node's: a layer belongs to the part that its weights are named after,
-RoIAlign and the suppression to themselves, and what has no weights to what it computes with.
+Files take turns, OTHER is of the same inputs. Times are of the processor, medians of the rounds:
+work of others costs them less than the clock's. A ratio is the median of the rounds' own. The first
+file is told by parts as well, by two more runs with ONNX Runtime's profiler, the less of each
+node's: a layer belongs to the part that its weights are named after, RoIAlign and the suppression
+to themselves, and what has no weights to what it computes with. The profiler goes by the clock, so
+that a part's seconds are its share of the processor's.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def timed(files: list[Path], rounds: int) -> tuple[dict[Path, list[float]], int]
 
 
 def shares(file: Path) -> Iterator[tuple[str, float]]:
-    """Profile two runs: seconds by part, those of most first."""
+    """Profile two runs: shares by part, the largest first."""
     with tempfile.TemporaryDirectory() as folder:
         options = {"enable_profiling": True, "profile_file_prefix": f"{folder}/p"}
         profiled = session(file, **options)
@@ -81,7 +82,7 @@ def shares(file: Path) -> Iterator[tuple[str, float]]:
     parts, spent = parts_of(file), Counter[str]()
     for (name, op), seconds in least.items():
         spent[part_of(name, op, parts)] += seconds
-    yield from spent.most_common()
+    yield from ((part, seconds / spent.total()) for part, seconds in spent.most_common())
 
 
 def part_of(name: str, op: str, parts: Mapping[str, str]) -> str:
@@ -105,17 +106,15 @@ def rows(ours: Path, other: Path | None, rounds: int) -> Iterator[Row]:
     files = [ours, *([other] if other else [])]
     taken, found = timed(files, rounds)
     stamp = {**facts("onnxruntime"), "detections": found}
+    whole = {file: statistics.median(times) for file, times in taken.items()}
     for file in files:
         by_round = zip(taken[file], taken[files[-1]], strict=True)
         ratio = round(statistics.median(one / another for one, another in by_round), 3)
-        seconds = round(statistics.median(taken[file]), 3)
-        yield {**stamp, "file": file.name, "part": "all", "seconds": seconds,
+        yield {**stamp, "file": file.name, "part": "all", "seconds": round(whole[file], 3),
                "ratio": ratio if other else ""}  # fmt: skip
-    spent = dict(shares(ours))
-    for part, seconds in spent.items():
-        share = round(seconds / sum(spent.values()), 3)
-        yield {**stamp, "file": ours.name, "part": part, "seconds": round(seconds, 3),
-               "share": share}  # fmt: skip
+    for part, share in shares(ours):
+        yield {**stamp, "file": ours.name, "part": part, "share": round(share, 3),
+               "seconds": round(share * whole[ours], 3)}  # fmt: skip
 
 
 def main() -> None:

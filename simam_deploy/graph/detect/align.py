@@ -46,9 +46,7 @@ def images_of(tape: LoopTape, rois: ir.Value) -> ir.Value:
     return tape.op("Reshape", spread, tape.constant([-1]))
 
 
-def aligned(
-    tape: LoopTape, x: ir.Value, rows: ir.Value, images: ir.Value, stride: int
-) -> ir.Value:
+def aligned(tape: LoopTape, x: ir.Value, rows: ir.Value, images: ir.Value, stride: int) -> ir.Value:
     """Emit what RoIs (M, 4), each of an image, (M,), read from one map: (M, C, S, S) float32.
 
     All of RoiAlign's attributes are given: OpenVINO has another default for one.

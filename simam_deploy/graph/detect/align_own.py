@@ -34,8 +34,8 @@ def by_own_rois(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Value:
     for index, (x, stride) in enumerate(zip(maps, STRIDES, strict=True)):
         end = tape.op("Gather", ends, tape.constant([index]))
         own = tape.op("Slice", order, start, end)
-        picked = (tape.op("Gather", of, own) for of in (rows, images))
-        parts.append(aligned(tape, x, *picked, stride))
+        picked, theirs = (tape.op("Gather", of, own) for of in (rows, images))
+        parts.append(aligned(tape, x, picked, theirs, stride))
         start = end
     together = tape.op("Concat", *parts, attributes={"axis": 0})
     return tape.like(tape.op("Gather", together, _ascending(tape, order)), maps[0])
