@@ -1,6 +1,6 @@
 """Whether the intervals of `simam-bench` hold: two benchmarks agree, and 5 % more work is seen.
 
-    python scripts/bench/bench_agreement.py [--times 3] [--csv scripts/bench/results/bench_agreement.csv]
+    python scripts/bench/bench_agreement.py [--times 3] [--csv FILE]
 
 Three files: a chain of 20 equal convolutions, the same file again, and a chain of 21, which is 5 %
 more work by construction. Each time, two benchmarks of all three are made, one after the other;

@@ -23,7 +23,8 @@ from simam_deploy.verify.report import Accuracy, Detections
 COLUMNS = (
     "subject", "how", "precision", "batch", "start", "runs", "p50_ms", "p90_ms", "p99_ms",
     "processor_ms", "rows_per_second", "clock", "times_as_fast", "low", "high", "cold_start_s",
-    "cold_processor_s", "peak_mb", "size_mb", "worst", "allowed", "agrees", "accuracy", "launches", "reason",
+    "cold_processor_s", "peak_mb", "size_mb", "worst", "allowed", "agrees", "accuracy",
+    "launches", "reason",
 )  # fmt: skip
 ALL = "all"
 """In the column `start`: the row over all of them, with intervals."""
