@@ -51,6 +51,13 @@ class Ratio:
     starts: int
 
     @property
+    def inverse(self) -> Ratio:
+        """How many times the first's time it takes."""
+        low = None if self.high is None else 1 / self.high
+        high = None if self.low is None else 1 / self.low
+        return Ratio(1 / self.value, low, high, self.clock, self.starts)
+
+    @property
     def differs(self) -> bool:
         """True where the interval leaves out 1."""
         return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
