@@ -1,6 +1,6 @@
 """Every lowering of whole networks against eager PyTorch, torch.compile and the plain export.
 
-    python scripts/bench/bench.py [--networks preresnet56,resnet18] [--csv FILE] [--rounds 21]
+    python scripts/bench/networks.py [--networks preresnet56,resnet18] [--csv FILE] [--rounds 21]
 
 One thread of the CPU, batch 1 and 8. Weights are drawn. "official" is what torch.onnx.export makes
 of the network with SimAM as its authors wrote it; ratios are to that. Networks come smallest first,
