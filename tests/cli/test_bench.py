@@ -75,6 +75,15 @@ def test_what_runs_is_measured_and_what_does_not_is_said(models, tmp_path, capsy
     assert {row["reason"] == "" for row in last if row["subject"] == "broken.onnx"} == {False}
 
 
+def test_ratios_are_to_the_first_that_runs(models, capsys):
+    files = [str(models / f"{name}.onnx") for name in ("broken", "right", "flat")]
+    assert main([*files, "--provider", "cpu", *QUICK, "--no-roofline"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("times as fast as right.onnx") for line in lines)
+    (row,) = (line for line in lines if line.split()[:2] == ["flat.onnx", "1"])
+    assert "(" in row.split()[7]
+
+
 def test_speed_stands_beside_what_is_wrong(models, capsys):
     files = [str(models / f"{name}.onnx") for name in ("right", "wrong")]
     assert main([*files, "--provider", "cpu", *QUICK, "--no-roofline"]) == 0
