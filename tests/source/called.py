@@ -39,6 +39,15 @@ class Pair(Small):
         return {"left": a, "mean": b, "distance": (a - b).abs().sum(1)}
 
 
+class Deep(Pair):
+    """Siamese, with layers enough that some are neither the first nor the last."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(self.stem, nn.ReLU(), nn.Conv2d(4, 4, 3, 1, 1))
+        self.eval()
+
+
 class Star(Pair):
     """As wrapped and parallel modules are called."""
 
