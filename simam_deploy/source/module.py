@@ -31,7 +31,6 @@ from simam_deploy.source.subject import (
     Opset,
     Subject,
     Traced,
-    file_facts,
     origin,
     say_stated,
     take_sites,
@@ -64,8 +63,10 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     return replace(subject, notes=(*checkpoint.notes, *subject.notes))
 
 
-def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject | None:
+def load_pickled(checkpoint: Checkpoint, options: NetworkOptions, opset: Opset) -> Subject | None:
     """Take the nn.Module that a trusted pickle holds, itself or under `model` or `ema`.
+
+    The file is read once more, by its own code, where that did not run yet.
 
     Returns:
         The subject, or None where there is no module in the file.
@@ -74,13 +75,16 @@ def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         InputError: The network cannot be traced.
         UsageError: No input shape is given.
     """
-    tree = _unpickled(source)
+    tree = checkpoint.unpickled
+    if tree is None:
+        tree = _unpickled(checkpoint.path)
     held = [tree, *(tree.get(k) for k in ("ema", "model"))] if isinstance(tree, Mapping) else [tree]
     module = next((value for value in held if isinstance(value, nn.Module)), None)
     if module is None:
         return None
-    stated = load_checkpoint(source, trust_pickle=True).stated  # read again, without its code
-    return _stated_subject(module, options, opset, "", file_facts(source), stated)
+    facts = origin(checkpoint)
+    del facts["entry"]  # of the weights, which are not taken from there
+    return _stated_subject(module, options, opset, "", facts, checkpoint.stated)
 
 
 def _unpickled(source: Path) -> Any:

@@ -213,6 +213,21 @@ class Detects(Small):
         return self.detect(self.embed(x))
 
 
+class DetectsByClass(Detects):
+    """Its head's flag is the class's, as a detector's package has it."""
+
+    def __init__(self):
+        super().__init__()
+        del self.detect.export
+
+
+class ByItsCode(Small):
+    """A pickle of it holds a call, and no weights."""
+
+    def __reduce__(self):
+        return ByItsCode, ()
+
+
 class HoldsParallel(Small):
     """A layer that is wrapped by itself, for GPUs that are not there."""
 
