@@ -17,6 +17,7 @@ from simam_deploy.runtime.results import flatten, left_out
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source import ultralytics
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
+from simam_deploy.source.checkpoint.cleaning import SWA_COUNTER
 from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
 from simam_deploy.source.factory import call_factory
 from simam_deploy.source.forward import Forward, drawn_inputs, keywords_of, try_out
@@ -115,7 +116,8 @@ def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> Checkpoin
     Raises:
         NetworkError: In none do keys and shapes fit; names the first differences of the nearest.
     """
-    wanted = model.state_dict().keys()
+    # How often weights were averaged: cleaning leaves it out of files too, and no forward asks.
+    wanted = [key for key in model.state_dict() if key != SWA_COUNTER]
     readings = [*spellings(checkpoint.found.values)]
     if prefix := shared_prefix(wanted):
         readings += [under_prefix(reading, prefix) for reading in readings]

@@ -10,6 +10,7 @@ from collections import OrderedDict, namedtuple
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from tests.nets.networks import SimAM
 
@@ -177,6 +178,10 @@ class PartInHalf(Small):
 
 def part():
     return PartInHalf()
+
+
+def averaged():
+    return AveragedModel(Small())
 
 
 def half():

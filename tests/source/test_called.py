@@ -220,6 +220,30 @@ def test_a_network_in_float32_keeps_what_it_does_in_double(load, monkeypatch):
         assert runner.run({"input": np.zeros((1, 3, 16, 16), np.float32)})["output"].dtype == float
 
 
+@pytest.mark.parametrize(
+    ("prefix", "counter", "notes"),
+    [
+        ("", (), ["prefix module. put before"]),
+        ("", ("n_averaged",), ["counter n_averaged", "prefix module. put before"]),
+        ("module.", (), []),
+        ("module.", ("n_averaged",), ["counter n_averaged"]),
+    ],
+)
+def test_an_averaged_factory_takes_weights_as_they_were_and_as_it_has_them(
+    prefix, counter, notes, tmp_path
+):
+    trained = called.Small()
+    trained.head.bias.data += 7
+    weights = {f"{prefix}{key}": value for key, value in trained.state_dict().items()}
+    torch.save({**dict.fromkeys(counter, torch.tensor(3)), **weights}, tmp_path / "w.pth")
+    asked = NetworkOptions(model="tests.source.called:averaged", input_shape=(1, 3, 16, 16))
+    subject = load_subject(tmp_path / "w.pth", asked)
+    assert subject.notes == (*notes, "AveragedModel around the network taken off")
+    x = np.zeros((1, 3, 16, 16), np.float32)
+    with subject.reference() as runner, torch.no_grad():
+        np.testing.assert_array_equal(runner.run({"input": x})["output"], trained(torch.tensor(x)))
+
+
 @pytest.mark.parametrize("factory", ["Detects", "DetectsByClass"])
 def test_an_export_flag_is_set_and_said(factory, load):
     subject = load(factory)
