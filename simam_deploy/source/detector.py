@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.specs import Shapes, TensorSpec, shape_text
 from simam_deploy.errors import InputError, NetworkError, UsageError
+from simam_deploy.models.attention.kinds import AttentionName
 from simam_deploy.models.detectors.identity import TITLES, DetectorIdentity
-from simam_deploy.models.zoo import BACKBONE
+from simam_deploy.models.zoo import BACKBONE, titled
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.forward import Forward
 from simam_deploy.source.input_plan import (
@@ -22,7 +23,7 @@ from simam_deploy.source.input_plan import (
     plan_input,
     smallest_workable,
 )
-from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
+from simam_deploy.source.lambdas import contradicted_lambda, lambda_of, no_gates, without_simam
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import Taken, input_shape, take
 from simam_deploy.source.stated.detector.check import check
@@ -56,13 +57,14 @@ def detector_name(identity: DetectorIdentity) -> str:
 
 
 def find_detector(
-    shapes: Shapes, arch: str | None
+    shapes: Shapes, arch: str | None, attention: AttentionName | None = None
 ) -> tuple[DetectorIdentity | None, tuple[str, ...]]:
     """Tell whether a checkpoint is to be taken as a whole detector.
 
     Args:
         shapes: state_dict key -> shape, wrappers and `module.` prefixes removed.
         arch: A detector's name, or a network's, which means that alone.
+        attention: What its backbone has.
 
     Returns:
         The detector, None where it is not: then with a note on what is left out, if anything is.
@@ -87,17 +89,20 @@ def find_detector(
         return None, (f"a detector's backbone alone is taken: {error}",)
     if arch is not None and kind is None:
         return None, ("a detector's backbone alone is taken, as named: unnamed, it is the whole",)
-    return _identify(shapes, arch, arch and f"{arch.removeprefix(f'{kind}_')}{_SUFFIX}"), ()
+    backbone = arch and f"{arch.removeprefix(f'{kind}_')}{_SUFFIX}"
+    return _identify(shapes, arch, backbone, attention), ()
 
 
-def _identify(shapes: Shapes, arch: str | None, backbone: str | None) -> DetectorIdentity:
+def _identify(
+    shapes: Shapes, arch: str | None, backbone: str | None, attention: AttentionName | None
+) -> DetectorIdentity:
     """Identify it; what is wrong with the backbone is told as of a backbone alone."""
     from simam_deploy.models.detectors.identify import identify_detector
     from simam_deploy.models.identify import identify
 
-    network = identify(shapes, backbone).network
+    network = identify(shapes, backbone, attention).network
     try:
-        found = identify_detector(shapes, backbone)
+        found = identify_detector(shapes, backbone, attention)
     except NetworkError as error:
         line = f"{error}; for its backbone alone, say {network.name}"
         raise NetworkError(line, options=("arch",)) from None
@@ -132,8 +137,10 @@ def load_detector(
         )
     said = _stated(checkpoint, identity)
     stated = checkpoint.stated
-    e_lambda = choose_lambda(options.e_lambda, stated.lambdas, DETECTOR, checkpoint.path.name)
-    network = build_detector(identity, said.settings, checkpoint.weights, e_lambda.value)
+    known, file = identity.backbone.network, checkpoint.path.name
+    e_lambda = lambda_of(known, DETECTOR, options.e_lambda, stated.lambdas, file)
+    value = None if e_lambda is None else e_lambda.value
+    network = build_detector(identity, said.settings, checkpoint.weights, value)
     specs, plan, found = _plan(checkpoint, options)
     taken = take(stated, plan.spec.shape, DETECTOR.preprocessing)
     smallest = _smallest(network, plan)
@@ -144,7 +151,8 @@ def load_detector(
     version = opset.choose(DEFAULT_OPSET)
     return Subject(
         facts={
-            "arch": detector_name(identity),
+            "arch": titled(detector_name(identity), known.attention),
+            "attention": known.attention,
             "num_outputs": identity.classes,
             "smallest_input": list(smallest),
             "source": origin(checkpoint),
@@ -152,9 +160,17 @@ def load_detector(
             **facts,
         },
         e_lambda=e_lambda,
-        notes=(*checkpoint.notes, *_taken_whole(identity), *found, *taken.notes, *said.said()),
+        notes=(
+            *no_gates(known),
+            *checkpoint.notes,
+            *_taken_whole(identity),
+            *found,
+            *taken.notes,
+            *said.said(),
+        ),
         contradictions=(
             *contradicted_lambda(options.e_lambda, stated.lambdas),
+            *without_simam(known, stated.lambdas),
             *taken.contradictions,
             *against,
         ),
