@@ -1,0 +1,200 @@
+"""One network in every precision, side by side: exported, counted as a plan, and measured."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from simam_deploy.bench.inputs import KINDS, at_batch
+from simam_deploy.bench.options import BenchOptions
+from simam_deploy.bench.records import Agreement, BatchRow, BenchReport, SubjectRow
+from simam_deploy.core.files import stem_of
+from simam_deploy.core.place import place_of
+from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import PRECISIONS
+from simam_deploy.core.validation import ValidationReport
+from simam_deploy.engine.flavours.choose import FLAVOURS, load_library
+from simam_deploy.engine.options import EngineOptions
+from simam_deploy.errors import EngineError, SimamError, UsageError, ValidationError
+from simam_deploy.pipeline.bench import bench_models
+from simam_deploy.pipeline.build import build
+from simam_deploy.pipeline.export import export_onnx
+from simam_deploy.pipeline.options import OnnxOptions
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions, SampleOptions
+from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.verify.cases import drawn_cases
+
+DRAWN = 64
+"""Rows that int8 is calibrated on where nobody gives samples."""
+_TARGET = "sm89"
+"""What launches are counted for: any will do, for a comparison of precisions."""
+_DRAWN_NOTE = "int8 is calibrated on drawn inputs: give pictures as the network will see them"
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What became of a precision.
+
+    Attributes:
+        precision: It.
+        path: The file; it is there only where there is no reason.
+        validation: Of its export.
+        launches: Of its plan, None where it was not built.
+        reason: Why there is no file.
+        notes: What a reader should know.
+    """
+
+    precision: str
+    path: Path
+    validation: ValidationReport | None = None
+    launches: int | None = None
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def bench_precisions(
+    source: str | os.PathLike[str],
+    precisions: Sequence[str] = tuple(PRECISIONS),
+    network: NetworkOptions | None = None,
+    samples: SampleOptions | None = None,
+    options: BenchOptions | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    table: str | os.PathLike[str] | None = None,
+    progress: Progress = lambda step: None,
+) -> BenchReport:
+    """Export a source in several precisions and measure the files.
+
+    A precision that is refused, at its export or by the runtime, is a row that says why. Launches
+    are those of a TensorRT-RTX plan, where that library is installed.
+
+    Args:
+        source: What `export_onnx` takes, in float32.
+        precisions: Which; ratios are to the first that can be measured.
+        network: What is said of the source.
+        samples: For accuracy, and what int8 is calibrated on; without any, that is drawn.
+        options: How the files are measured.
+        output: A folder for the files; by default NAME-precisions beside the source.
+        table: As of `bench_models`.
+        progress: Told each step.
+
+    Returns:
+        The report: a row a precision, in their order.
+
+    Raises:
+        InputError: The source cannot be used, or no precision be measured; says why of the first.
+        UsageError: The options contradict each other or the source.
+    """
+    path = Path(source)
+    network, samples = network or NetworkOptions(), samples or SampleOptions()
+    name = stem_of(path)
+    folder = path.with_name(f"{name}-precisions") if output is None else Path(output)
+    made = [
+        _make(path, place_of(path, folder / f"{name}-{each}.onnx", (".onnx",)), each,
+              (network, samples), progress)
+        for each in precisions
+    ]  # fmt: skip
+    files = [each.path for each in made if not each.reason]
+    if not files:
+        raise ValidationError(f"{path.name} in {made[0].precision}: {made[0].reason}")
+    asked = replace(options or BenchOptions(), reference=path)
+    report = bench_models(files, network, samples, asked, table=table, progress=progress)
+    return replace(report, subjects=tuple(_rows(made, report)))
+
+
+def _make(
+    source: Path,
+    target: Path,
+    precision: str,
+    said: tuple[NetworkOptions, SampleOptions],
+    progress: Progress,
+) -> _Made:
+    """Export in one precision, and count the launches of its plan."""
+    network, samples = said
+    progress(f"exporting in {precision}")
+    notes: tuple[str, ...] = ()
+    onnx = OnnxOptions(precision=precision)
+    try:
+        if precision == "int8":
+            data = samples.data
+            if data is None:
+                data, notes = _drawn(source, network, target.parent), (_DRAWN_NOTE,)
+            onnx = replace(onnx, calibration_data=data)
+        artifact = export_onnx(source, target, onnx, network, samples, progress=progress)
+    except UsageError:
+        raise
+    except SimamError as error:
+        return _Made(precision, target, reason=str(error), notes=notes)
+    launches, said_of_it = _launches(target, precision, progress)
+    return _Made(precision, target, artifact.validation, launches, notes=(*notes, *said_of_it))
+
+
+def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
+    """Write drawn inputs for int8.
+
+    Raises:
+        InputError: The source cannot be used.
+        UsageError: It takes more inputs than samples give.
+    """
+    subject = load_subject(source, network)
+    known = subject.facts.get("preprocessing")
+    with subject.reference() as runner:
+        inputs = runner.inputs
+    taken = find_inputs(inputs, bool(size_fact(known))).sample
+    shapes = at_batch(inputs, subject.shapes[0], DRAWN)
+    feeds = drawn_cases((shapes,), KINDS, known)[0].feeds(inputs)
+    file = folder / "drawn.npz"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(file, images=feeds[taken.name])
+    return file
+
+
+def _launches(onnx: Path, precision: str, progress: Progress) -> tuple[int | None, tuple[str, ...]]:
+    """Build a TensorRT-RTX plan beside a file and count its launches.
+
+    Returns:
+        The count, None without the library; and why there is none where the file is refused.
+    """
+    try:
+        load_library(FLAVOURS["tensorrt_rtx"])
+    except EngineError:
+        return None, ()
+    progress(f"counting launches in {precision}")
+    asked = EngineOptions(backend="rtx", targets=(_TARGET,))
+    try:
+        return build(onnx, onnx.with_suffix(".engine"), asked).audit.launches, ()
+    except SimamError as error:
+        return None, (f"no plan: {error}",)
+
+
+def _rows(made: Sequence[_Made], report: BenchReport) -> Iterator[SubjectRow]:
+    """Give each precision its row: that measured, with what is known beside it, or its reason."""
+    measured = {subject.file: subject for subject in report.subjects}
+    batches = report.subjects[0].batches
+    for each in made:
+        row = measured.get(each.path.name)
+        if row is None:
+            none = tuple(BatchRow(b.batch, b.shapes) for b in batches)
+            row = SubjectRow(each.path.name, each.path.name, "", precision=each.precision,
+                             batches=none, reason=each.reason)  # fmt: skip
+        notes = (*row.notes, *each.notes)
+        row = replace(row, precision=each.precision, launches=each.launches, notes=notes)
+        yield _with_proof(row, each.validation, report.reference)
+
+
+def _with_proof(
+    row: SubjectRow, validation: ValidationReport | None, reference: str | None
+) -> SubjectRow:
+    """Let what the export's own proof found stand where the runtime here does not run the file."""
+    if validation is None or any(batch.agreement for batch in row.batches):
+        return row
+    worst = validation.worst
+    found = Agreement(reference or validation.reference, worst.max_rel, worst.allowed,
+                      validation.passed)  # fmt: skip
+    batches = tuple(replace(batch, agreement=found) for batch in row.batches)
+    return replace(row, batches=batches, notes=(*row.notes, "agrees: by its export's own proof"))
