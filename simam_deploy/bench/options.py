@@ -12,7 +12,7 @@ from simam_deploy.runtime.onnx_runner import PROVIDERS
 _LEAST_STARTS = 3
 
 
-def _read_batches(text: str) -> tuple[int, ...]:
+def read_batches(text: str) -> tuple[int, ...]:
     """Read `1,8`."""
     return tuple(dict.fromkeys(map(read_positive, text.split(","))))
 
@@ -33,7 +33,7 @@ def _read_seconds(text: str) -> float:
     return number
 
 
-_LIST = Form(_read_batches, lambda batches: ",".join(map(str, batches)))
+_LIST = Form(read_batches, lambda batches: ",".join(map(str, batches)))
 
 
 @dataclass(frozen=True)
