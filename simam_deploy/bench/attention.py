@@ -10,7 +10,8 @@ from simam_deploy.bench.records import BatchRow, Circumstances, Ratio
 from simam_deploy.core.validation import json_ready
 from simam_deploy.models.attention.kinds import KINDS, AttentionName
 
-NO_SLOWER, FASTER = ("se", "eca"), ("cbam", "srm")
+NO_SLOWER: tuple[AttentionName, ...] = ("se", "eca")
+FASTER: tuple[AttentionName, ...] = ("cbam", "srm")
 """Whom SimAM is claimed to be as fast as, and faster than (Yang et al., ICML 2021)."""
 
 
@@ -65,10 +66,10 @@ class AttentionReport:
 
 
 def finding(rows: Sequence[AttentionRow]) -> Iterator[str]:
-    """Hold the claim against what was measured: a line for ONNX Runtime, and one for plans.
+    """Hold the claim against what was measured, whichever way it falls.
 
-    Whichever way it falls: each line counts the comparisons in which SimAM was faster, those whose
-    interval holds 1, and those in which it was slower.
+    Of each other module there is a line for ONNX Runtime, which counts the comparisons in which
+    SimAM was faster, was not told apart (the interval holds 1), and was slower; and one for plans.
     """
     for other in (*NO_SLOWER, *FASTER):
         claim = "as fast as" if other in NO_SLOWER else "faster than"
@@ -86,14 +87,15 @@ def finding(rows: Sequence[AttentionRow]) -> Iterator[str]:
 
 
 def _held(other: AttentionName, ratios: Sequence[Ratio]) -> str:
+    """Word a verdict on ratios of the other's speed to SimAM's."""
     slower = sum(r.differs and r.value > 1 for r in ratios)
     faster = sum(r.differs and r.value < 1 for r in ratios)
-    middle = sorted(1 / r.value for r in ratios)
-    holds = faster == len(ratios) if other in FASTER else slower == 0
+    unknown = len(ratios) - faster - slower
+    shown = "is not shown" if other in FASTER and unknown else "holds"
+    speeds = sorted(1 / r.value for r in ratios)
     return (
-        f"{'holds' if holds else 'does not hold'}: faster in {faster}, alike in "
-        f"{len(ratios) - faster - slower}, slower in {slower} of {len(ratios)}; "
-        f"{middle[0]:.2f} to {middle[-1]:.2f} times as fast"
+        f"{'does not hold' if slower else shown}: faster in {faster}, not told apart in {unknown}, "
+        f"slower in {slower} of {len(ratios)}; {speeds[0]:.2f} to {speeds[-1]:.2f} times as fast"
     )
 
 

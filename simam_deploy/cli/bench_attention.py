@@ -12,7 +12,6 @@ from simam_deploy.cli.bench_options import add_outputs
 from simam_deploy.cli.options import argument, positive
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.models.attention.kinds import KINDS, AttentionName
-from simam_deploy.models.zoo import find_network
 
 if TYPE_CHECKING:
     from simam_deploy.bench.attention import AttentionReport
@@ -79,10 +78,9 @@ def _bench(args: argparse.Namespace, reports: list[AttentionReport]) -> None:
     from simam_deploy.pipeline.bench_attention import BACKBONES, AttentionPlan, bench_attention
     from simam_deploy.report.bench_attention_text import attention_table
 
-    backbones = args.backbones or BACKBONES
-    for name in backbones:
-        find_network(name)
-    plan = AttentionPlan(backbones, args.attention, args.batch, args.starts, args.rounds)
+    plan = AttentionPlan(
+        args.backbones or BACKBONES, args.attention, args.batch, args.starts, args.rounds
+    )
     report = bench_attention(plan, table=args.csv, progress=Steps(args.quiet))
     reports.append(report)
     print(json.dumps(report.to_json(), indent=2) if args.json else attention_table(report))

@@ -21,7 +21,7 @@ from simam_deploy.bench.rounds import Figures, Schedule
 from simam_deploy.bench.run import Run
 from simam_deploy.bench.table import Table
 from simam_deploy.core.progress import Progress
-from simam_deploy.errors import SimamError
+from simam_deploy.errors import SimamError, UsageError
 from simam_deploy.models.attention.kinds import KINDS, AttentionName
 from simam_deploy.models.zoo import Network, find_network
 from simam_deploy.pipeline.export import export_onnx
@@ -75,11 +75,11 @@ def bench_attention(
 
     Raises:
         InputError: ONNX Runtime is missing, or the table cannot be written.
-        UsageError: There is no network of a name.
+        UsageError: There is no network of a name, or it has SimAM alone.
     """
     started = time.perf_counter()
     require_onnxruntime()
-    networks = [find_network(name) for name in plan.backbones]
+    networks = [_comparable(name) for name in plan.backbones]
     found = circumstances(threads=1)
     written = None if table is None else Table(Path(table), COLUMNS, found)
     rows: list[AttentionRow] = []
@@ -99,9 +99,16 @@ def bench_attention(
     )
 
 
+def _comparable(name: str) -> Network:
+    network = find_network(name)
+    if network.attentions == ("simam",):
+        raise UsageError(f"{name} is known with SimAM alone: there is nothing beside it")
+    return network
+
+
 def _backbone(network: Network, plan: AttentionPlan, progress: Progress) -> Iterator[AttentionRow]:
     """Make and measure every variant of a backbone, that without attention first."""
-    names = ["none", *(name for name in plan.attentions if name != "none")]
+    names: list[AttentionName] = ["none", *(name for name in plan.attentions if name != "none")]
     variants = [replace(network, attention=name) for name in names]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -31,7 +31,17 @@ BODIES = (
     "cifar_mobilenetv2",
 )
 OTHERS = tuple(name for name, kind in KINDS.items() if kind.sign)
-QUICK = [c for c in CASES if not c.startswith(("resnet50", "cifar_wide"))]
+QUICK = (
+    "cifar_preresnet20-cbam",
+    "cifar_preresnet20_bottleneck-se",
+    "cifar_resnet20-none",
+    "cifar_resnet20-se",
+    "cifar_resnet20_bottleneck-cbam",
+    "mobilenet_v2-eca",
+    "resnet18-eca",
+)
+KEYS = [(name, attention) for name in BODIES for attention in OTHERS]
+QUICK_KEYS = [pair for pair in KEYS if pair[0] == "cifar_preresnet20" or pair[1] == "se"]
 
 
 def variant(name: str, attention: AttentionName) -> Network:
@@ -114,25 +124,26 @@ def test_it_computes_what_its_authors_code_does(name: str) -> None:
     assert case.run.error([got]) <= 5.1e-9  # half of the ninth digit
 
 
-@pytest.mark.parametrize("attention", OTHERS)
-@pytest.mark.parametrize("name", BODIES)
-def test_the_keys_tell_the_attention(name: str, attention: AttentionName) -> None:
+@pytest.mark.parametrize("pair", slow_but(QUICK_KEYS, KEYS))
+def test_the_keys_tell_the_attention(pair: tuple[str, AttentionName]) -> None:
+    name, attention = pair
     network = variant(name, attention)
     shapes = shapes_of(network)
     identity = identify(shapes)
     assert identity.network == network
     assert identity == identify(shapes, name, attention)
     assert identity.renames == {key: key for key in shapes}
-    assert len(identity.inner) == (0 if attention == "srm" else len(sites_of(name)))
+    assert identity.inner == ()
 
 
-def sites_of(name: str) -> list[nn.Module]:
-    with torch.device("meta"):
-        made = create(variant(name, "srm"))
-    return [module for module in made.modules() if type(module).__name__ == "SRM"]
+@pytest.mark.parametrize("attention", [name for name in OTHERS if KINDS[name].inner])
+def test_any_inner_sizes(attention: AttentionName) -> None:
+    network, sizes = variant("cifar_resnet20", attention), (1, 3, 5, 7, 9, 1, 3, 5, 7)
+    shapes = dict(expected_shapes(network, network.widths, 10, sizes))
+    assert identify(shapes).inner == sizes
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", slow_but(("cifar_preresnet20", "mobilenet_v2"), BODIES))
 def test_without_attention_the_keys_are_plain(name: str) -> None:
     network = variant(name, "none")
     shapes = shapes_of(network)
@@ -172,15 +183,12 @@ def test_arch_names_the_network_and_not_its_attention() -> None:
         identify(shapes, "cifar_resnet32")
 
 
+@pytest.mark.slow  # every network is made with BAM, to name the nearest
 def test_other_layouts_are_refused_by_name() -> None:
-    """BAM between the stages, as its authors place it; SE of timm's."""
-    plain = shapes_of(variant("resnet18", "none"))
-    bam = plain | {"bam1.channel_att.gate_c.gate_c_fc_0.weight": (4, 64)}
+    """BAM between the stages, as its authors place it; of timm's SE see `test_identify`."""
+    bam: dict[str, tuple[int, ...]] = {"bam1.channel_att.gate_c.gate_c_fc_0.weight": (4, 64)}
     with pytest.raises(NetworkError, match=r"bam1\..* is a parameter of BAM attention, and the"):
-        identify(bam)
-    timm = plain | {"layer1.0.se.fc1.weight": (8, 64, 1, 1), "layer1.0.se.fc1.bias": (8,)}
-    with pytest.raises(NetworkError, match=r"se\.fc1\.weight is a parameter of SE attention"):
-        identify(timm)
+        identify(shapes_of(variant("resnet18", "none")) | bam)
 
 
 def test_a_kernel_of_even_size_is_misshapen() -> None:
