@@ -26,7 +26,7 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx_ir as ir
@@ -52,9 +52,7 @@ def left_out(model: ir.Model) -> int:
 
 def speeds(model: ir.Model, rounds: int) -> dict[str, tuple[float, float]]:
     """Give, by lowering, median milliseconds and times as fast as the published nodes."""
-    runs: dict[str, Callable[[], None]] = {}
-    for name in WAYS:
-        runs[name] = session(lowered(model, name))
+    runs = {name: session(lowered(model, name)) for name in WAYS}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for number in range(rounds):

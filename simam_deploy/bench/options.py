@@ -6,10 +6,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simam_deploy.bench.ratio import LEAST_STARTS
 from simam_deploy.core.options import FILE, Form, option, read_number, read_positive
 from simam_deploy.runtime.onnx_runner import PROVIDERS
-
-_LEAST_STARTS = 3
 
 
 def read_batches(text: str) -> tuple[int, ...]:
@@ -64,14 +63,14 @@ class BenchOptions:
         metavar="N",
     )
     starts: int = option(
-        5,
-        f"of a process for each model; {_LEAST_STARTS} or more give an interval (default: 5)",
+        7,
+        f"of a process for each model; {LEAST_STARTS} or more give an interval (default: 7)",
         Form(read_positive),
         metavar="N",
     )
     rounds: int = option(
-        50,
-        "in which models take turns at each batch, over all starts (default: 50)",
+        70,
+        "in which models take turns at each batch, over all starts (default: 70)",
         Form(read_positive),
         metavar="N",
     )

@@ -23,7 +23,7 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError
 
 TURN = 0.05
-"""Seconds of a turn, at least: ten runs of a small network, one of a large one."""
+"""Seconds of processor time in a turn, at least: ten runs of a small network, one of a large."""
 _Each = TypeVar("_Each")
 
 
@@ -39,8 +39,8 @@ class Schedule:
     """
 
     batches: tuple[int, ...] = (1,)
-    starts: int = 5
-    rounds: int = 50
+    starts: int = 7
+    rounds: int = 70
     seconds: float | None = None
 
     def turns(self) -> Iterator[int]:

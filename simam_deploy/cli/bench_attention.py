@@ -7,9 +7,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from simam_deploy.bench.options import read_batches
+from simam_deploy.bench.options import BenchOptions, read_batches
 from simam_deploy.cli.bench_options import add_outputs
-from simam_deploy.cli.options import argument, positive
+from simam_deploy.cli.options import add_options, argument
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.models.attention.kinds import KINDS, AttentionName
 
@@ -48,8 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--batch", type=argument(read_batches), default=(1, 8), metavar="N,M",
         help="rows of a run (default: 1,8)",
     )  # fmt: skip
-    p.add_argument("--starts", type=positive, default=5, help="of a process (%(default)s)")
-    p.add_argument("--rounds", type=positive, default=50, help="over all starts (%(default)s)")
+    add_options(p, BenchOptions, "starts", "rounds")
     add_outputs(p)
     return p
 

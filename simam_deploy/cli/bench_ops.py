@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from simam_deploy.cli.bench_options import add_outputs
 from simam_deploy.cli.options import positive, shape
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
+from simam_deploy.core.specs import shape_text
 from simam_deploy.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _bench(args: argparse.Namespace, reports: list[OpsReport]) -> None:
     wrong = [each for each in args.shape if len(each) != 4 or each[2] * each[3] < 2]
     if wrong:
-        raise UsageError(
-            f"a map is NxCxHxW of 2 pixels or more, got {'x'.join(map(str, wrong[0]))}"
-        )
+        raise UsageError(f"a map is NxCxHxW of 2 pixels or more, got {shape_text(wrong[0])}")
     from simam_deploy.bench.operator import PRECISIONS, SHAPES, OpsPlan
     from simam_deploy.pipeline.bench_ops import bench_operator
     from simam_deploy.report.bench_ops_text import ops_table

@@ -52,8 +52,8 @@ class AttentionPlan:
     backbones: Sequence[str] = BACKBONES
     attentions: Sequence[AttentionName] = tuple(KINDS)
     batches: Sequence[int] = (1, 8)
-    starts: int = 5
-    rounds: int = 50
+    starts: int = BenchOptions.starts
+    rounds: int = BenchOptions.rounds
 
 
 def bench_attention(
