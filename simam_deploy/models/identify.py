@@ -69,21 +69,36 @@ def identify(
     shown = shown_attentions(bare)
     _check_attention(shown, attention)
     prefixed = any(key != name for key, name in renames.items())
-    plain = [net for net in NETWORKS.values() if net.family is BACKBONE or not prefixed]
-    kinds = [attention] if attention else [*shown] or ["simam"]
-    known = [replace(net, attention=k) for k in kinds for net in plain if k in net.attentions]
-    if not shares_keys(bare, known):
-        raise NetworkError(
-            f"the weights are of no known network: none has a {show(next(iter(bare)))}"
-        )
-    fit = closest_fit(bare, known)
-    if fit.distance and attention == "none":
-        _refuse_shown_simam(bare, plain)
+    networks = [net for net in NETWORKS.values() if net.family is BACKBONE or not prefixed]
+    fit = _closest(bare, networks, [attention] if attention else [*shown] or ["simam"])
     if fit.distance:
+        if attention == "none":
+            _refuse_shown_simam(bare, networks)
         raise _no_fit(bare, fit, asked, shown)
     _check_asked(fit, asked, attention)
     official = {key: fit.names[name] for key, name in renames.items()}
     return Identity(fit.network, fit.num_outputs, fit.widths, official, dropped, fit.inner)
+
+
+def _closest(
+    shapes: Shapes, networks: Sequence[Network], attentions: Sequence[AttentionName]
+) -> Fit:
+    """Find the nearest of some networks with some attention.
+
+    Raises:
+        NetworkError: None has any key of them.
+    """
+    known = [
+        replace(network, attention=name)
+        for name in attentions
+        for network in networks
+        if name in network.attentions
+    ]
+    if not shares_keys(shapes, known):
+        raise NetworkError(
+            f"the weights are of no known network: none has a {show(next(iter(shapes)))}"
+        )
+    return closest_fit(shapes, known)
 
 
 def _take_network(shapes: Shapes) -> tuple[dict[str, str], tuple[str, ...]]:

@@ -33,7 +33,8 @@ def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """
     from simam_deploy.models.identify import identify
     from simam_deploy.source.checkpoint import load_checkpoint
-    from simam_deploy.source.detector import find_detector, load_detector
+    from simam_deploy.source.detector import load_detector
+    from simam_deploy.source.whole import find_detector
 
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     shapes = {key: tuple(value.shape) for key, value in checkpoint.weights.items()}
