@@ -11,7 +11,7 @@ from simam_deploy.core.options import FILE, Form, option, read_number, read_posi
 from simam_deploy.runtime.onnx_runner import PROVIDERS
 
 
-def _read_batches(text: str) -> tuple[int, ...]:
+def read_batches(text: str) -> tuple[int, ...]:
     """Read `1,8`."""
     return tuple(dict.fromkeys(map(read_positive, text.split(","))))
 
@@ -32,7 +32,7 @@ def _read_seconds(text: str) -> float:
     return number
 
 
-_LIST = Form(_read_batches, lambda batches: ",".join(map(str, batches)))
+_LIST = Form(read_batches, lambda batches: ",".join(map(str, batches)))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simam_deploy.bench.records import BenchReport
 
 SUBCOMMANDS = {
+    "attention": "simam_deploy.cli.bench_attention",
     "ops": "simam_deploy.cli.bench_ops",
 }
 """Tables of their own, by their first word; a file of such a name is written ./ops."""
@@ -33,6 +34,7 @@ _EPILOG = """examples:
   simam-bench fp16.engine int8.engine --reference model.pth
   simam-bench model.pth --precision all --data pictures/
   simam-bench ops                                  # SimAM alone, every lowering against a copy
+  simam-bench attention                            # networks with SE, CBAM, ... beside SimAM
 
 Each model runs in processes of its own, which take turns; what is said is how many times as fast as
 the first each is, with a 95 % interval over --starts of all processes: two benchmarks of one
@@ -65,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(
         p.add_argument_group("what PyTorch runs, as simam-export takes it"),
         NetworkOptions,
-        *("arch", "model", "e_lambda", "input_shape", "inputs", "preprocess"),
+        *("arch", "attention", "model", "e_lambda", "input_shape", "inputs", "preprocess"),
         *("trust_pickle", "allow_none"),
     )
     add_options(p.add_argument_group("real data, for accuracy, and to run on"), SampleOptions)

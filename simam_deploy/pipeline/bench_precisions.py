@@ -19,12 +19,10 @@ from simam_deploy.core.place import place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.core.validation import ValidationReport
-from simam_deploy.engine.flavours.choose import FLAVOURS, load_library
-from simam_deploy.engine.options import EngineOptions
-from simam_deploy.errors import EngineError, SimamError, UsageError, ValidationError
+from simam_deploy.errors import SimamError, UsageError, ValidationError
 from simam_deploy.pipeline.bench import bench_models
-from simam_deploy.pipeline.build import build
 from simam_deploy.pipeline.export import export_onnx
+from simam_deploy.pipeline.launches import count_launches
 from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions, SampleOptions
@@ -33,8 +31,6 @@ from simam_deploy.verify.cases import drawn_cases
 
 DRAWN = 64
 """Rows that int8 is calibrated on where nobody gives samples."""
-_TARGET = "sm89"
-"""What launches are counted for: any will do, for a comparison of precisions."""
 _Said = tuple[NetworkOptions, SampleOptions]
 _DRAWN_NOTE = "int8 is calibrated on drawn inputs: give pictures as the network will see them"
 
@@ -148,7 +144,7 @@ def _made(
         raise
     except SimamError as error:
         return _Made(precision, target, reason=str(error), notes=notes)
-    launches, said_of_it = _launches(target, precision, progress)
+    launches, said_of_it = count_launches(target, f"in {precision}", progress)
     return _Made(precision, target, artifact.validation, launches, notes=(*notes, *said_of_it))
 
 
@@ -169,24 +165,6 @@ def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
     file = folder / "drawn.npz"
     np.savez(file, images=feeds[taken.name])
     return file
-
-
-def _launches(onnx: Path, precision: str, progress: Progress) -> tuple[int | None, tuple[str, ...]]:
-    """Build a TensorRT-RTX plan beside a file and count its launches.
-
-    Returns:
-        The count, None without the library; and why there is none where the file is refused.
-    """
-    try:
-        load_library(FLAVOURS["tensorrt_rtx"])
-    except EngineError:
-        return None, ()
-    progress(f"counting launches in {precision}")
-    asked = EngineOptions(backend="rtx", targets=(_TARGET,))
-    try:
-        return build(onnx, onnx.with_suffix(".engine"), asked).audit.launches, ()
-    except SimamError as error:
-        return None, (f"no plan: {error}",)
 
 
 def _rows(made: Sequence[_Made], report: BenchReport) -> Iterator[SubjectRow]:

@@ -59,7 +59,7 @@ def _load_checkpoint(source: Path, options: NetworkOptions, opset: Opset) -> Sub
     try:
         return load_zoo(checkpoint, options, opset)
     except NetworkError:
-        if not options.trust_pickle or options.arch:
+        if not options.trust_pickle or options.arch or options.attention:
             raise
         from simam_deploy.source.module import load_pickled
 

@@ -38,7 +38,8 @@ def with_recipe(subject: Subject, text: str) -> Subject:
 
 def _said_by_file(subject: Subject) -> Mapping[str, Any] | None:
     """Give what a source itself says of pictures, and not its family's authors."""
-    stated, network = subject.facts.get("preprocessing"), NETWORKS.get(subject.facts["arch"])
+    name, _, _ = subject.facts["arch"].partition(" ")  # what a network has stands behind it
+    stated, network = subject.facts.get("preprocessing"), NETWORKS.get(name)
     return None if network and stated == network.family.preprocessing else stated
 
 

@@ -51,10 +51,11 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         UsageError: No input shape is given, or a name of the zoo is.
     """
     assert options.model is not None
-    if options.arch is not None:
+    named = [field for field in ("arch", "attention") if getattr(options, field) is not None]
+    if named:
         raise UsageError(
             f"{options.model} makes a network of your own, which is none by name: leave one out",
-            options=("arch", "model"),
+            options=(*named, "model"),
         )
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     model = call_factory(options.model)
