@@ -8,8 +8,8 @@ rendered. The first says which it is: a table of results/, rows, a column and a 
     rows     column=value, joined by semicolons; the value may have * in it, and != for what is not
     column   a column's name; * for every column that holds numbers. `a / lowering=portable` divides
              each row's a by that of the row that is the same but for its lowering
-    form     how Python writes a number, as .2f or .0%; before it min, max, median or range (lowest
-             to highest) of several rows. Without one of these, all rows must say the same.
+    form     how Python writes a number, as .2f or .0%; before it min, max, median, count or range
+             (lowest to highest) of several rows. Without one of these, all must say the same.
 
     python scripts/bench/figures.py [--check] [FILE.md ...]
 
@@ -119,6 +119,7 @@ _SUMS: Mapping[str, Callable[[Sequence[float]], Sequence[float]]] = {
     "min": lambda values: [min(values)],
     "max": lambda values: [max(values)],
     "median": lambda values: [statistics.median(values)],
+    "count": lambda values: [len(values)],
     "range": lambda values: [min(values), max(values)],
 }
 

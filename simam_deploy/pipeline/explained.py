@@ -93,7 +93,7 @@ class Explained:
         from simam_deploy.precision.taps import SiteRecorder
 
         with SiteRecorder(plain(self.graph())) as recorder:
-            feeds = self.inputs.given.feeds(picture)
+            feeds = self.inputs.feeds(picture)
             sizes = {spec.name: spec.shape[0] for spec in recorder.inputs}
             samples = recorder.record({k: _batch(a, sizes.get(k, 1)) for k, a in feeds.items()})
         return tuple(
@@ -146,7 +146,7 @@ class Explained:
             score: torch.Tensor = found[0][0].of(outputs)
             return score
 
-        inputs = [torch.from_numpy(array) for array in self.inputs.given.feeds(picture).values()]
+        inputs = [torch.from_numpy(array) for array in self.inputs.feeds(picture).values()]
         cells = grad_cam(self._differentiable(), inputs, layers, choose)
         target, detections = found[0]
         maps = (
@@ -235,7 +235,7 @@ def _open_onnx(source: Path, network: NetworkOptions) -> Explained:
     """Read an .onnx, which is run as far as its SimAM sites alone."""
     from simam_deploy.graph.file.interface import check_interface, interface
     from simam_deploy.graph.file.read import read_model
-    from simam_deploy.source.asked import pictures_of_onnx
+    from simam_deploy.source.asked import preprocessing_of_onnx
     from simam_deploy.source.onnx_file import refuse_fixed
     from simam_deploy.source.stated.of_onnx import take_metadata
 
@@ -243,7 +243,7 @@ def _open_onnx(source: Path, network: NetworkOptions) -> Explained:
     model = read_model(source)
     check_interface(model, source.name)
     inputs, _ = interface(model)
-    _, facts = pictures_of_onnx(model.metadata_props, inputs, network.preprocess)
+    facts = preprocessing_of_onnx(model.metadata_props, inputs, network.preprocess)
     named = take_metadata(model.metadata_props, inputs[0].shape).facts.get("classes", ())
     taken = _picture_inputs(source.name, inputs, facts)
     return Explained(source.name, taken, tuple(named), (), lambda: read_model(source))

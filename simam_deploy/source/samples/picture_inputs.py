@@ -13,7 +13,7 @@ import numpy.typing as npt
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
-from simam_deploy.source.samples.inputs import SampleInputs, Sizes, find_inputs, size_fact
+from simam_deploy.source.samples.inputs import SampleInputs, picture_inputs, size_fact
 from simam_deploy.source.samples.pictures import Decoded, decode
 from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
@@ -34,7 +34,7 @@ class Picture:
     """
 
     array: npt.NDArray[np.float32]
-    sizes: Sizes
+    sizes: npt.NDArray[np.float32]
     placement: Placement
     turned: bool
 
@@ -68,8 +68,8 @@ class PictureInputs:
 
     def feeds(self, picture: Picture) -> dict[str, Array]:
         """Give the network's inputs, in their types."""
-        types = {spec.name: spec.dtype for spec in (self.given.sample, self.given.size) if spec}
-        return {name: a.astype(types[name]) for name, a in self.given.feeds(picture).items()}
+        pairs = ((self.given.sample, picture.array), (self.given.size, picture.sizes))
+        return {spec.name: array.astype(spec.dtype) for spec, array in pairs if spec is not None}
 
 
 def find_picture_inputs(
@@ -88,7 +88,7 @@ def find_picture_inputs(
         InputError: The facts are damaged or contradict the input.
     """
     try:
-        given = find_inputs(inputs, bool(size_fact(preprocessing)))
+        given = picture_inputs(inputs, bool(size_fact(preprocessing)))
     except UsageError:
         return None
     if given.sample.dtype not in _FLOATS:
