@@ -22,7 +22,6 @@ from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.graph.recognise import Findings, recognise, to_nodes
 from simam_deploy.op import contract
 
-
 _FOR_ENGINE = {"flat": lower_flat_for_engine, "wide": lower_wide_for_engine}
 """Lowerings that an engine has in another form than a file that ONNX Runtime runs."""
 

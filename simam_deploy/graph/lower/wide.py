@@ -25,8 +25,8 @@ from simam_deploy.graph.lower.gate import by_mul, gate_of_square
 from simam_deploy.graph.sites import dims
 from simam_deploy.graph.tape import Scalar, Tape
 
-SHORTEST_ROW = 384
-"""Pixels; see `scripts/bench/rows.py`."""
+SHORTEST_ROW = 385
+"""Elements of which TensorRT-RTX 1.7 makes one kernel; of 384 it makes two (`scripts/bench/rows.py`)."""
 
 
 def lower_wide(model: ir.Model) -> int:
