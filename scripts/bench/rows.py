@@ -1,4 +1,4 @@
-"""From how many elements of a row on TensorRT-RTX makes one kernel of a SimAM: what `wide` rests on.
+"""How long a row has to be for TensorRT-RTX to make one kernel of a SimAM: what `wide` rests on.
 
 A convolution, SimAM, a Relu and a convolution, for planes of many sizes: kernels of the plan as
 `flat` writes it, and with each row written behind itself until it has `shortest` elements. Plans
@@ -45,7 +45,9 @@ CHANNELS = 64
 def network(height: int, width: int) -> ir.Model:
     shape = f"float[2,{CHANNELS},{height},{width}]"
     proto = onnx.parser.parse_model(
-        f"""<ir_version: 8, opset_import: ["" : 18, "simam" : 1]> g ({shape} x) => ({shape} y) <{shape} s, {shape} r> {{
+        f"""<ir_version: 8, opset_import: ["" : 18, "simam" : 1]> g ({shape} x) => ({shape} y)
+            <{shape} s, {shape} r>
+        {{
             a = Conv<pads = [1, 1, 1, 1]>(x, k)
             s = simam.SimAM<e_lambda = 0.1>(a)
             r = Relu(s)

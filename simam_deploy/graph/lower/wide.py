@@ -26,7 +26,7 @@ from simam_deploy.graph.sites import dims
 from simam_deploy.graph.tape import Scalar, Tape
 
 SHORTEST_ROW = 385
-"""Elements of which TensorRT-RTX 1.7 makes one kernel; of 384 it makes two (`scripts/bench/rows.py`)."""
+"""Elements of which TensorRT-RTX 1.7 makes one kernel; of 384 two (`scripts/bench/rows.py`)."""
 
 
 def lower_wide(model: ir.Model) -> int:
