@@ -87,7 +87,15 @@ def audit(asked: str, graph: GraphFacts, plan: PlanFacts | None, plugin: bool) -
         reformats=_reformats(touching, launches) if known else None,
         findings=(),
     )
-    return replace(report, findings=tuple(_findings(report, graph.precision, plugin)))
+    findings = (*_findings(report, graph.precision, plugin), *_unknown(plan))
+    return replace(report, findings=findings)
+
+
+def _unknown(plan: PlanFacts | None) -> Iterator[str]:
+    """Refuse to count what may be a launch or not."""
+    if plan and plan.unknown:
+        kinds = ", ".join(plan.unknown)
+        yield f"the plan holds operations of a kind that is not known here, {kinds}"
 
 
 def _touching(nodes: frozenset[str], site: str, launches: Iterable[Launch]) -> list[Launch]:
