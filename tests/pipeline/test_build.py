@@ -35,7 +35,7 @@ def test_the_command(digits_onnx, tmp_path, capsys):
         [{"name": "input", "min": [1, 3, 32, 32], "opt": [8, 3, 32, 32], "max": [32, 3, 32, 32]}]
     ]
     assert document["e_lambda"] == 1e-4
-    assert document["lowering"] == "flat"
+    assert document["lowering"] == "wide"
     audit = document["audit"]
     assert (audit["asked"], set(audit["graph"]), set(audit["built"])) == (
         "fp16",
@@ -71,6 +71,10 @@ def test_the_manifest_states_what_was_built(digits_onnx, tmp_path):
     )
     assert document["source"]["sha256"] == sha256_of(digits_onnx)
     assert document["exported_from"]["file"] == "model_best.pth.tar"
+    launches = {each["lowering"]: each["launches"] for each in document["candidates"]}
+    assert list(launches) == ["wide", "portable"]
+    assert artifact.audit.launches == launches["wide"] < launches["portable"]
+    assert artifact.notes[-1].startswith(f"wide kept: wide {launches['wide']} launches, portable")
     assert document["onnx_validation"]["passed"] is True
     assert document["validation"]["passed"] is None
     assert document["plugin"] is None
@@ -187,7 +191,7 @@ def test_a_half_file_stays_half_and_its_simam_is_lowered_anew(digits_onnx, tmp_p
     artifact = rtx(half, tmp_path / "d.engine", targets=("sm89",))
     assert artifact.precision == "fp16"
     assert artifact.audit.sites == 9
-    assert artifact.lowering == "flat"
+    assert artifact.lowering == "wide"
     with pytest.raises(InputError, match=r"half\.onnx is fp16 already"):
         rtx(half, tmp_path / "e.engine", precision="fp32")
 
