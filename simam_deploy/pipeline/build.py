@@ -23,7 +23,15 @@ from simam_deploy.engine.build.build import build_engine
 from simam_deploy.engine.build.prepare import prepare_graph
 from simam_deploy.engine.flavours.choose import load_library
 from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.plan.cache import cache_folder, cache_key, entry_lock, fetch, store
+from simam_deploy.engine.plan.cache import (
+    cache_folder,
+    cache_key,
+    check_kept,
+    entry_lock,
+    fetch,
+    store,
+)
+from simam_deploy.engine.plan.cache_guard import UntrustedError
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
 from simam_deploy.engine.profiles import default_profile, given_profiles
 from simam_deploy.engine.request import BuildRequest
@@ -103,18 +111,34 @@ def _through_cache(job: Job, plan: Path, make: Callable[[], None]) -> tuple[bool
         except OSError as error:
             make()
             return False, (f"built without the cache {folder}: {error.strerror}",)
-        with explained(job.target):
-            if fetch(folder, key, plan):
-                # What was kept may have been built under another name.
-                document = read_manifest(plan)
-                write_manifest(plan, (plan,), {**document, "command": rebuild_command(job)})
+        said: tuple[str, ...] = ()
+        try:
+            if _from_cache(job, folder, key, plan):
                 return True, ()
+        except UntrustedError as error:
+            said = (f"built anew, for what the cache held was not taken: {error.strerror}",)
         make()
         try:
             store(folder, key, plan)
         except OSError as error:
-            return False, (f"not kept in the cache {folder}: {error.strerror}",)
-    return False, ()
+            return False, (*said, f"not kept in the cache {folder}: {error.strerror}")
+    return False, said
+
+
+def _from_cache(job: Job, folder: Path, key: str, plan: Path) -> bool:
+    """Put the plan that was kept at `plan`, if there is one.
+
+    Raises:
+        UntrustedError: There is one that may be somebody else's.
+    """
+    check_kept(folder, key)
+    with explained(job.target):
+        if not fetch(folder, key, plan):
+            return False
+        # What was kept may have been built under another name.
+        document = read_manifest(plan)
+        write_manifest(plan, (plan,), {**document, "command": rebuild_command(job)})
+        return True
 
 
 def _key(job: Job) -> str | None:
