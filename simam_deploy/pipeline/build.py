@@ -33,7 +33,7 @@ from simam_deploy.engine.plan.cache import (
 )
 from simam_deploy.engine.plan.cache_guard import UntrustedError
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
-from simam_deploy.engine.profiles import default_profile, given_profiles
+from simam_deploy.engine.profiles import Pictures, default_profile, given_profiles
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import external_files, read_model
@@ -48,6 +48,7 @@ from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.source.asked import asked_preprocessing, overruled
 from simam_deploy.source.onnx_file import baked_batch, baked_note
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.samples.preparation import made_size
 from simam_deploy.source.stated.of_onnx import add_metadata
 from simam_deploy.source.subject import file_facts
 from simam_deploy.verify.plan import prove
@@ -281,14 +282,18 @@ def _request(
     inputs, _ = interface(model)
     engine = job.engine
     cache = engine.timing_cache
-    given = _profiles(engine)
+    given, pictures = _profiles(engine), _pictures(facts)
     return BuildRequest(
         onnx=graph,
         output=plan,
         flavour=job.flavour.name,
         precision=engine.precision or facts["precision"],
         targets=engine.targets,
-        profiles=given_profiles(inputs, *given) if any(given) else default_profile(inputs, facts),
+        profiles=(
+            given_profiles(inputs, *given, facts=facts, pictures=pictures)
+            if any(given)
+            else default_profile(inputs, facts, pictures)
+        ),
         workspace=engine.workspace,
         timing_cache=None if cache is None else Path(cache).resolve(),
         plugin=plugin,
@@ -296,5 +301,13 @@ def _request(
     )
 
 
-def _profiles(engine: EngineOptions) -> tuple[Sequence[Shapes], ...]:
+def _profiles(
+    engine: EngineOptions,
+) -> tuple[Sequence[Shapes], Sequence[Shapes], Sequence[Shapes]]:
     return engine.min_shapes, engine.opt_shapes, engine.max_shapes
+
+
+def _pictures(facts: Mapping[str, Any]) -> Pictures:
+    """Tell what pictures the network takes, by how they are prepared for it."""
+    said = facts.get("preprocessing") or {}
+    return Pictures(made_size(said), said.get("pad_divisor", 1))
