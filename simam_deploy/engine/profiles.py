@@ -76,7 +76,8 @@ def _sizes(
     known = len(smallest) == len(spec.shape) and isinstance(smallest[axis], int)
     low = max(low, smallest[axis]) if known else low
     step = pictures.step if picture and axis > 1 else 1
-    return tuple(-(-size // step) * step for size in (low, max(low, usual), max(low, high)))
+    low, usual, high = (-(-size // step) * step for size in (low, max(low, usual), max(low, high)))
+    return low, usual, high
 
 
 def given_profiles(
