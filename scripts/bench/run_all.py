@@ -70,8 +70,10 @@ BENCHES = (
     Bench("kernel_gpu", 20, ("gpu", "nvcc"), (), _KERNELS),
     Bench("bench_agreement", 25),
     Bench("own_networks", 25),
+    Bench("rows", 30, ("rtx",)),
     Bench("lowerings", 40, ("rtx",)),
     Bench("faults", 60),
+    Bench("networks", 240, (), (), ("bench",)),
 )
 """All that write tables. load_clients prints, and asks no code of ours."""
 
@@ -110,13 +112,16 @@ def missing(bench: Bench, other: Path | None) -> str:
     return next(filter(None, (NEEDS[need]() for need in bench.needs if need in NEEDS)), "")
 
 
-def run(bench: Bench, other: Path | None) -> bool:
-    """Run a bench and put its tables in their places; False where it failed."""
-    out = WORK / bench.name
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+def run(bench: Bench, other: Path | None, commit: str) -> bool:
+    """Run a bench and put its tables in their places; False where it failed.
+
+    One that goes on where it was stopped finds what it wrote at this commit.
+    """
+    out = WORK / commit / bench.name
+    out.mkdir(parents=True, exist_ok=True)
     words = [word.format_map(_Places(other)) for word in bench.arguments]
-    where = ("--out", out) if bench.tables else ("--csv", out / f"{bench.name}.csv")
+    first = out / f"{bench.written[0]}.csv"
+    where = ("--out", out) if len(bench.written) > 1 else ("--csv", first)
     command = [sys.executable, SCRIPTS / f"{bench.name}.py", *words, *where]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(list(map(str, command)), env={**os.environ, "PYTHONPATH": paths})
@@ -161,16 +166,16 @@ class Done:
         head = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True
         )
-        self._commit = head.stdout.strip()
+        self.commit = head.stdout.strip()
         known = self._file.is_file() and not again
         self._all: dict[str, str] = json.loads(self._file.read_text()) if known else {}
 
     def __contains__(self, bench: Bench) -> bool:
-        return self._all.get(bench.name) == self._commit
+        return self._all.get(bench.name) == self.commit
 
     def add(self, bench: Bench) -> None:
         """Note that one was run."""
-        self._all[bench.name] = self._commit
+        self._all[bench.name] = self.commit
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(self._all))
 
@@ -185,7 +190,7 @@ def run_all(benches: Sequence[Bench], other: Path | None, again: bool) -> list[s
             print(f"{bench.name}: skipped: {reason}")
         else:
             print(f"{bench.name}: some {bench.minutes:g} minutes ...", flush=True)
-            if run(bench, other):
+            if run(bench, other, done.commit):
                 done.add(bench)
             else:
                 failed.append(bench.name)
