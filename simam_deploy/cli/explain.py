@@ -33,7 +33,9 @@ network in PyTorch; an .onnx has attention alone. What is explained is an elemen
 outputs, which is printed: logits where it gives logits, probabilities where it gives these.
 Exit codes: 0 done, 1 the input cannot be used, 2 usage, 130 interrupted."""
 
-_OF_THE_NETWORK = ("arch", "model", "e_lambda", "input_shape", "preprocess", "trust_pickle")
+_OF_THE_NETWORK = (
+    "arch", "attention", "model", "e_lambda", "input_shape", "preprocess", "trust_pickle"
+)  # fmt: skip
 
 
 def parser() -> argparse.ArgumentParser:

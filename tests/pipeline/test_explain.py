@@ -18,7 +18,7 @@ from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.prepare import for_runtime
 from simam_deploy.models.attention.simam import SimAM
 from simam_deploy.models.create import create
-from simam_deploy.models.geometry import simam_shapes
+from simam_deploy.models.geometry import site_shapes
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.op.contract import simam_gate
 from simam_deploy.pipeline.explain import explain, read_picture
@@ -293,4 +293,4 @@ def test_our_networks_list_their_simam_in_the_order_that_they_are_run_in(name):
     network = NETWORKS[name]
     made = create(network, widths=[8] * len(network.widths)).eval()
     listed = [key for key, part in made.named_modules() if isinstance(part, SimAM)]
-    assert list(simam_shapes(made, (1, *network.family.input_shape))) == listed
+    assert list(site_shapes(made, (1, *network.family.input_shape))) == listed
