@@ -101,6 +101,12 @@ class Figures:
         return not self.reason and batch not in self.reasons
 
 
+def first_of(figures: Sequence[Figures]) -> Figures:
+    """Give the model that ratios are to: the first of which anything was timed."""
+    timed = (each for each in figures if any(each.starts.values()))
+    return next(timed, figures[0])
+
+
 @dataclass(frozen=True)
 class Watcher:
     """Who is told while models are measured.

@@ -6,7 +6,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
-from simam_deploy.graph.detect import STANDARD
+from simam_deploy.graph.detect import ROUTED, STANDARD
 from simam_deploy.graph.detect.bodies import with_detection_bodies, without_detection_nodes
 from simam_deploy.graph.detect.find import to_detection_nodes
 from simam_deploy.graph.detect.nodes import check_detection_opset
@@ -74,9 +74,10 @@ def for_runtime(
     fold_bn(model)
     LOWERINGS[lowering](model)
     if lowering in WITH_FUNCTIONS:
-        with_detection_bodies(model, STANDARD, lowering == "plugin")
+        plugin = lowering == "plugin"
+        with_detection_bodies(model, STANDARD if plugin else ROUTED, plugin)
     else:
-        without_detection_nodes(model, STANDARD)
+        without_detection_nodes(model, ROUTED)
     lower_opset(model, opset)
     if simplify:
         model = run_onnxsim(model)

@@ -169,17 +169,15 @@ def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
 
 def _rows(made: Sequence[_Made], report: BenchReport) -> Iterator[SubjectRow]:
     """Give each precision its row: that measured, with what is known beside it, or its reason."""
-    measured = {subject.file: subject for subject in report.subjects}
-    batches = report.subjects[0].batches
+    none = tuple(BatchRow(b.batch, b.shapes) for b in report.subjects[0].batches)
     for each in made:
-        row = measured.get(each.path.name)
-        if row is None:
-            none = tuple(BatchRow(b.batch, b.shapes) for b in batches)
-            row = SubjectRow(each.path.name, each.path.name, "", precision=each.precision,
-                             batches=none, reason=each.reason)  # fmt: skip
-        notes = (*row.notes, *each.notes)
-        row = replace(row, precision=each.precision, launches=each.launches, notes=notes)
-        yield _with_proof(row, each.validation, report.reference)
+        name = each.path.name
+        measured = [subject for subject in report.subjects if subject.file == name]
+        refused = SubjectRow(name, name, "", batches=none, reason=each.reason)
+        for row in measured or [refused]:
+            notes = (*row.notes, *each.notes)
+            known = replace(row, precision=each.precision, launches=each.launches, notes=notes)
+            yield _with_proof(known, each.validation, report.reference)
 
 
 def _with_proof(

@@ -92,7 +92,7 @@ def _ranges(
     from simam_deploy.precision.ranges import measure_ranges
     from simam_deploy.source.asked import asked_preprocessing
     from simam_deploy.source.samples import open_dataset
-    from simam_deploy.source.samples.inputs import find_inputs, size_fact
+    from simam_deploy.source.samples.inputs import picture_inputs, size_fact
     from simam_deploy.source.stated.of_onnx import take_metadata
 
     if precision not in HALF_TYPES:
@@ -105,10 +105,10 @@ def _ranges(
     first = next((spec.shape for spec in inputs), ())
     facts = take_metadata(model.metadata_props, first).facts.get("preprocessing")
     told = size_fact(facts)
-    spec = find_inputs(inputs, bool(told)).sample
     if preprocess is not None:
+        spec = picture_inputs(inputs, bool(told)).sample
         facts = {**asked_preprocessing(preprocess, spec, spec.shape), **told}
-    dataset = open_dataset(Path(samples.data), spec, facts, limit=samples.limit)
+    dataset = open_dataset(Path(samples.data), inputs, facts, limit=samples.limit)
     return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 
 

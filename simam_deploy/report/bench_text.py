@@ -119,7 +119,7 @@ def _untold(roofline: Roofline) -> Iterator[str]:
 
 def _remarks(report: BenchReport) -> Iterator[str]:
     """Say how it was measured, and what went wrong."""
-    first = report.subjects[0].name
+    first = report.first.name
     clocks = {row.ratio.clock for s in report.subjects for row in s.batches if row.ratio}
     if clocks:
         how = {"processor": "processor time", "wall": "wall time", "gpu": "the GPU's time"}

@@ -10,7 +10,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.source.recipes import read_recipe, recipe_text
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 from simam_deploy.source.samples.preparation import made_size, read_preparation
 from simam_deploy.source.subject import Subject
 
@@ -24,11 +24,7 @@ def with_recipe(subject: Subject, text: str) -> Subject:
     with subject.reference() as runner:
         specs = runner.inputs
     told = size_fact(subject.facts.get("preprocessing"))
-    try:
-        spec = find_inputs(specs, bool(told)).sample
-    except UsageError as error:
-        line = f"pictures serve one input, this network takes {len(specs)}"
-        raise UsageError(line, options=("preprocess",)) from error
+    spec = picture_inputs(specs, bool(told)).sample
     shape = subject.shapes[0][specs.index(spec)]
     facts = {**asked_preprocessing(text, spec, shape), **told}
     notes, against = overruled(facts, _said_by_file(subject))

@@ -155,7 +155,8 @@ class SampleOptions:
 
     data: str | os.PathLike[str] | None = option(
         None,
-        "a folder of pictures, in subfolders of their classes if they have any, .npz or .npy; "
+        "a folder of pictures, in subfolders of their classes if they have any, .npz or .npy; for "
+        "several inputs an .npz with an array for each, named as they are; "
         "pictures with boxes: COCO's .json or its folder, a folder of images/ and labels/, or its "
         "data.yaml",
         FILE,

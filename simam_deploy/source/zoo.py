@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.errors import NetworkError, UsageError
@@ -22,21 +21,18 @@ if TYPE_CHECKING:
     from simam_deploy.source.checkpoint import Checkpoint
 
 
-def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
-    """Read, identify and build.
+def load_zoo(checkpoint: Checkpoint, options: NetworkOptions, opset: Opset) -> Subject:
+    """Identify a network by its weights, and build it.
 
     Raises:
-        CheckpointError: The file holds no usable weights.
         NetworkError: The weights fit no known network.
         UsageError: An option does not fit the network.
         InputError: The input would reach a SimAM, or an SRM, as a single pixel.
     """
     from simam_deploy.models.identify import identify
-    from simam_deploy.source.checkpoint import load_checkpoint
     from simam_deploy.source.detector import load_detector
     from simam_deploy.source.whole import find_detector
 
-    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     shapes = {key: tuple(value.shape) for key, value in checkpoint.weights.items()}
     try:
         whole, left_out = find_detector(shapes, options.arch, options.attention)

@@ -16,7 +16,7 @@ from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.protocol.check import Port, spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
-from simam_deploy.source.samples.inputs import SampleInputs, Sizes, find_inputs, size_fact
+from simam_deploy.source.samples.inputs import SampleInputs, picture_inputs, size_fact
 from simam_deploy.source.samples.pictures import decode
 from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
@@ -49,7 +49,7 @@ def _given_by_pictures(model: Model) -> SampleInputs | None:
     """Tell which inputs a picture gives; None where the model takes others too."""
     specs = [spec_of(port) for port in model.inputs.values()]
     try:
-        return find_inputs(specs, bool(size_fact(model.facts.get("preprocessing"))))
+        return picture_inputs(specs, bool(size_fact(model.facts.get("preprocessing"))))
     except UsageError:
         return None
 
@@ -76,7 +76,7 @@ class Picture:
     """
 
     array: npt.NDArray[np.float32]
-    sizes: Sizes
+    sizes: npt.NDArray[np.float32]
     placement: Placement
     turned: bool
 

@@ -1,6 +1,6 @@
 """Every lowering of whole networks against eager PyTorch, torch.compile and the plain export.
 
-    python scripts/bench/bench.py [--networks preresnet56,resnet18] [--csv FILE] [--rounds 21]
+    python scripts/bench/networks.py [--networks preresnet56,resnet18] [--csv FILE] [--rounds 21]
 
 One thread of the CPU, batch 1 and 8. Weights are drawn. "official" is what torch.onnx.export makes
 of the network with SimAM as its authors wrote it; ratios are to that. Networks come smallest first,
@@ -26,6 +26,7 @@ from torch import nn
 
 from simam_deploy.bench.options import BenchOptions
 from simam_deploy.bench.rows import ALL
+from simam_deploy.cli.process import Steps
 from simam_deploy.graph.lower import LOWERINGS
 from simam_deploy.models.attention.simam import SimAM
 from simam_deploy.models.create import create
@@ -130,7 +131,14 @@ def measure(name: str, folder: Path, table: Path, rounds: int) -> None:
     ]
     asked = BenchOptions(batches=BATCHES, starts=3, rounds=rounds, compiled=True,
                          providers=("cpu",), roofline=False, reference=checkpoint)  # fmt: skip
-    print(bench_table(bench_models(files, network.said, options=asked, table=table)), flush=True)
+    print(
+        bench_table(
+            bench_models(
+                files, network.said, options=asked, table=table, progress=Steps(quiet=False)
+            )
+        ),
+        flush=True,
+    )
 
 
 def measure_mask_rcnn(folder: Path, table: Path) -> None:
@@ -142,7 +150,18 @@ def measure_mask_rcnn(folder: Path, table: Path) -> None:
     said = NetworkOptions()
     files = [*lowerings(checkpoint, said, MASK_RCNN), checkpoint]
     asked = BenchOptions(starts=1, rounds=1, providers=("cpu",), roofline=False)
-    print(bench_table(bench_models(files, said, options=asked, table=table)), flush=True)
+    print(
+        bench_table(
+            bench_models(files, said, options=asked, table=table, progress=Steps(quiet=False))
+        ),
+        flush=True,
+    )
+
+
+def show(files: list[Path], said: NetworkOptions, asked: BenchOptions, table: Path) -> None:
+    steps = Steps(quiet=False)
+    report = bench_models(files, said, options=asked, table=table, progress=steps)
+    print(bench_table(report), flush=True)
 
 
 def done(table: Path) -> set[str]:
