@@ -10,6 +10,7 @@ import onnx_ir as ir
 from simam_deploy.graph.recognise import gates, terms
 from simam_deploy.graph.recognise.forms import Absolute, Flawed, Form, Gate, NotFinite, Term
 from simam_deploy.graph.recognise.interval import ZERO, Interval
+from simam_deploy.graph.recognise.judge import SATURATED
 from simam_deploy.graph.recognise.scene import Scene
 
 
@@ -128,7 +129,10 @@ def _at_most(
 ) -> Form | None:
     if bound is not None and bound.low >= _largest(value, scene):
         return form
-    return _bounded(node, form)
+    single = scene.facts.dtype(value) != ir.DataType.DOUBLE
+    if bound is None or not isinstance(form, Term) or not single or bound.low < SATURATED:
+        return _bounded(node, form)
+    return terms.capped(form, bound) or _bounded(node, form)  # the judge sees what becomes of it
 
 
 def _bounded(node: ir.Node, form: Form | None) -> Form | None:

@@ -134,8 +134,7 @@ def _is_silent(candidate: Candidate) -> bool:
     """
     if candidate.gate is None or (candidate.x is not None and not candidate.foreign):
         return False
-    energy = candidate.gate.energy
-    return not (isinstance(energy, Term) and energy.is_simam)
+    return not candidate.gate.energy.is_simam
 
 
 def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:

@@ -72,7 +72,11 @@ class Plane:
 
 @dataclass(frozen=True)
 class Term:
-    """`gain` * d^`power` * `plane`^`order` + `offset`; `mean_axes` are those of the mean in d."""
+    """`gain` * d^`power` * `plane`^`order` + `offset`; `mean_axes` are those of the mean in d.
+
+    Attributes:
+        cap: What a clamp makes of all that lies beyond it, None where there is none.
+    """
 
     root: ir.Value
     mean_axes: Axes
@@ -81,6 +85,7 @@ class Term:
     plane: Plane | None = None
     order: Fraction = Fraction(0)
     offset: Interval = ZERO
+    cap: float | None = None
 
     @property
     def is_difference(self) -> bool:
@@ -171,11 +176,13 @@ class Flawed:
 
     Attributes:
         is_energy: Whether it would be all of the energy, or its denominator only.
+        is_simam: Whether d^2 over the plane is in it.
     """
 
     root: ir.Value
     reason: str
     is_energy: bool = True
+    is_simam: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ MORE = {
     "raw": "float raw = {-2.2521685}",
     "row": "float[56] row = {" + ", ".join(["0.5"] * 56) + "}",
     "plane": "float[56, 56] plane = {" + ", ".join([repr(0.5 * (3135 / 3136) ** 0.5)] * 3136) + "}",
+    "twenty": "float twenty = {20}",
+    "first": "int64[1] first = {0}",
+    "last": "int64[1] last = {3}",
+    "i": "int64 i = {0}",
     "shape": "int64[4] shape = {2, 4, 1, 1}",
 }
 ENERGY = "e = Add (quotient, half)"
@@ -113,6 +117,23 @@ SAME = {
     "x / (1 + exp(e)) * exp(e)": {
         "gate": "p = Exp (energy) r = Add (p, one)", "y": "h = Div (x, r) y = Mul (p, h)",
     },
+    "exp(-softplus(-e))": {
+        "gate": "a = Neg (energy) p = Softplus (a) t = Neg (p) gate = Exp (t)"
+    },
+    "energy of which the sigmoid is 1": {"energy": f"{ENERGY} energy = Min (e, twenty)"},
+    "quotient of which the sigmoid is 1": {
+        "quotient": "q = Div (d2, denominator) quotient = Clip (q, zero, twenty)"
+    },
+    "clamped, and turned round twice": {
+        "energy": f"{ENERGY} c = Clip (e, zero, twenty) energy = Neg (c)",
+        "gate": "p = Exp (energy) r = Add (p, one) gate = Div (one, r)",
+    },
+    "sum of squares by Einsum": {
+        "s": 'q = Einsum <equation = "nchw,nchw->nc"> (d, d) s = Reshape (q, shape)'
+    },
+    "sum of squares by Einsum of what is left": {
+        "s": 'q = Einsum <equation = "... h w, ... h w -> ..."> (d, d) s = Reshape (q, shape)'
+    },
     "|d|": {"d2": "a = Abs (d) d2 = Mul (a, a)"},
     "root of the sum of squares": {
         "s": "r = ReduceL2 <axes = [2, 3]> (d) s = Pow (r, two)",
@@ -144,6 +165,50 @@ OTHER = {
         {"v": "w = Div (s, n) a = Neg (w) b = Clip (a, minus_tiny) v = Neg (b)"}, "that binds",
     ),
     "lower bound above d^2": ({"d2": "e = Mul (d, d) d2 = Clip (e, lam)"}, ""),
+    "energy below 1": (
+        {"energy": f"{ENERGY} energy = Min (e, one)"}, "goes through min before sigmoid",
+    ),
+    "energy that is clamped before it is halved": (
+        {"denominator": "denominator = Mul (sum, two)",
+         "quotient": "p = Div (d2, denominator) q = Min (p, twenty) quotient = Mul (q, half)"},
+        "the energy is clamped at 10.5, which binds",
+    ),
+    "energy that is clamped and raised": (
+        {"quotient": "p = Div (d2, denominator) q = Min (p, twenty) quotient = Mul (q, q)"},
+        "of the energy",
+    ),
+    "two clamps, one of which binds": (
+        {"energy": f"{ENERGY} c = Min (e, twenty) energy = Clip (c, zero, three)"},
+        "goes through clip before sigmoid",
+    ),
+    "exp(-softplus(e))": (
+        {"gate": "p = Softplus (energy) t = Neg (p) gate = Exp (t)"}, "-0.5 instead of",
+    ),
+    "exp(softplus(-e))": (
+        {"gate": "a = Neg (energy) p = Softplus (a) gate = Exp (p)"},
+        "goes through softplus before exp",
+    ),
+    "exp(-2 softplus(-e))": (
+        {"gate": "a = Neg (energy) p = Softplus (a) q = Mul (p, two) t = Neg (q) gate = Exp (t)"},
+        "softplus instead of sigmoid",
+    ),
+    "sum of rows by Einsum": (
+        {"s": 'q = Einsum <equation = "nchw,nchw->nch"> (d, d) s = Unsqueeze (q, last)'},
+        "the sum reduces only W",
+    ),
+    "sum of squares by Einsum, planes turned": (
+        {"s": 'q = Einsum <equation = "nchw,ncwh->nc"> (d, d) s = Reshape (q, shape)'},
+        "d^2 is not divided by a variance of x",
+    ),
+    "sum of squares of x by Einsum": (
+        {"s": 'q = Einsum <equation = "nchw,nchw->nc"> (x, x) s = Reshape (q, shape)'},
+        "d^2 is not divided by a variance of x",
+    ),
+    "softmax of the energy and 0": (
+        {"gate": "z = Mul (energy, zero) a = Unsqueeze (energy, first) b = Unsqueeze (z, first) "
+         "c = Concat <axis = 0> (a, b) p = Softmax <axis = 0> (c) gate = Gather <axis = 0> (p, i)"},
+        "Concat of the energy before softmax",
+    ),
     "upper bound by Min": ({"v": "w = Div (s, n) v = Min (w, lam)"}, "that binds"),
     "2 v + 2 lambda over 4 v": (
         {"energy": f"{BLEND} w = Mul (v, four) energy = Div (whole, w)"},
