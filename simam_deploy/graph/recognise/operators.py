@@ -60,6 +60,7 @@ _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] 
     "And": bounds.both,
     "Div": products.div,
     "Einsum": reductions.einsum,
+    "Greater": bounds.greater,
     "Max": bounds.maximum,
     "Min": bounds.minimum,
     "Mul": products.mul,

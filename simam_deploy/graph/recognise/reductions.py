@@ -13,6 +13,7 @@ from simam_deploy.graph.recognise import moments, terms
 from simam_deploy.graph.recognise.forms import (
     Average,
     Axes,
+    Expansion,
     Flawed,
     Form,
     Map,
@@ -187,7 +188,7 @@ def _as_reduced(value: ir.Value, form: Form | None, scene: Scene) -> Form | None
     normalised = isinstance(form, Term) and form.power == 1 and form.order != 0
     sizes = [math.prod(scene.shape(v)) for v in (value, form.root)] if form else []
     flawed = isinstance(form, Flawed) and len(set(sizes)) == 1
-    return Map(value) if normalised or flawed else form
+    return Map(value) if normalised or flawed or isinstance(form, Expansion) else form
 
 
 def _left(form: Form, scene: Scene) -> Shape:

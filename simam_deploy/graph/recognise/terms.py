@@ -58,6 +58,7 @@ def product(a: Term, b: Term) -> Term | Flawed | None:
         power=a.power + b.power,
         plane=a.plane or b.plane,
         order=a.order + b.order,
+        cancels=a.cancels or b.cancels,
     )
     return _settled(whole)
 
