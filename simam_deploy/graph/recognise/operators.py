@@ -60,6 +60,8 @@ _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] 
     "Add": sums.add,
     "And": bounds.both,
     "Div": products.div,
+    "Einsum": reductions.einsum,
+    "Greater": bounds.greater,
     "Max": bounds.maximum,
     "Min": bounds.minimum,
     "Mul": products.mul,
@@ -98,7 +100,7 @@ def _unreadable(node: ir.Node, scene: Scene) -> Form | None:
         if isinstance(form, Moment) and (flawed := moments.flawed(form)):
             return flawed
         if isinstance(form, Blend | Inverse) or (isinstance(form, Term) and form.is_simam):
-            return Flawed(form.root, f"{node.op_type} of the energy")
+            return Flawed(form.root, f"{node.op_type} of the energy", is_simam=True)
         if isinstance(form, Term) and form.power == 0:
             return Flawed(form.root, f"{node.op_type} of the variance", is_energy=False)
     return None
