@@ -83,9 +83,7 @@ async def detect(decoding: asyncio.Semaphore, repository: Repository, request: R
     return json_response(answer)
 
 
-async def _picture(
-    decoding: asyncio.Semaphore, request: Request, inputs: PictureInputs
-) -> Picture:
+async def _picture(decoding: asyncio.Semaphore, request: Request, inputs: PictureInputs) -> Picture:
     content = await request.scope["read_body"]()
     async with decoding:
         return await asyncio.to_thread(read_picture, content, inputs)
