@@ -58,7 +58,7 @@ def most(off, noise_of_it):
 
 @pytest.mark.parametrize("kind", ["blank", "constant"])
 def test_the_ends_of_a_quiet_line_are_allowed_what_they_make(kind):
-    """A column's rms is 0.5, and its ends are as noisy as any."""
+    """Told by its rms, a line between the edges has a fifth of the noise that its end makes."""
     allowed = [axis[0] for axis in noise(kind)]
     worst = max(max(most(noisy(seed)[0], allowed)) for seed in range(200, 220))
     assert worst < 2  # 4 times it is the bound of a half
