@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import Field
 from typing import Any, TypeVar
 
-from simam_deploy.bench.options import BenchOptions
 from simam_deploy.core.options import (
     Option,
     flag_of,
@@ -21,14 +20,7 @@ from simam_deploy.errors import SimamError
 from simam_deploy.pipeline.options import ComparisonOptions, OnnxOptions
 from simam_deploy.source.options import NetworkOptions, SampleOptions
 
-RECORDS = (
-    NetworkOptions,
-    SampleOptions,
-    OnnxOptions,
-    EngineOptions,
-    ComparisonOptions,
-    BenchOptions,
-)
+RECORDS = (NetworkOptions, SampleOptions, OnnxOptions, EngineOptions, ComparisonOptions)
 _FLAGS = {each.name: flag_of(each, said) for record in RECORDS for each, said in options_of(record)}
 
 Record = TypeVar("Record")
