@@ -17,6 +17,7 @@ from simam_deploy.bench.subjects import precision_of_file
 from simam_deploy.bench.worker import read_arrays
 from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError, SimamError
+from simam_deploy.source.samples.inputs import batch_of
 from simam_deploy.verify.accuracy import BATCH
 from simam_deploy.verify.classes import compare_runners
 from simam_deploy.verify.pair import under_names
@@ -113,8 +114,7 @@ class Comparison:
         try:
             with basis.subject.reference() as theirs, open_runner(asked) as own:
                 outputs = tuple(spec.name for spec in theirs.outputs)
-                fixed = own.inputs[0].shape[:1]
-                batch = fixed[0] if fixed and isinstance(fixed[0], int) else BATCH
+                batch = batch_of(own.inputs) or BATCH
                 pair = theirs, under_names(own, theirs.inputs, outputs)
                 precision = precision_of_file(asked)
                 found = compare_runners(pair, precision, basis.samples, batch, self._progress)

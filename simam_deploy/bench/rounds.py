@@ -1,8 +1,8 @@
 """Models taking turns: starts of fresh processes, rounds within a start, turns within a round.
 
 Whatever slows the machine for a while slows everybody's turns; what a process has for its life,
-another start has otherwise (`bench.ratio`). In every round the order moves on by one, so that none
-always follows the same other.
+another start has otherwise (`bench.ratio`). Every second round goes the other way round, and every
+pair of rounds begins with another, so that none always follows the same other.
 """
 
 from __future__ import annotations
@@ -215,7 +215,8 @@ def _note_memory(figures: Figures, worker: Worker) -> None:
         figures.peaks += [] if peak is None else [peak]
 
 
-def _turned(items: Sequence[_Each], by: int) -> list[_Each]:
-    """Give items in an order that begins `by` places later."""
-    by %= len(items) or 1
-    return [*items[by:], *items[:by]]
+def _turned(items: Sequence[_Each], number: int) -> list[_Each]:
+    """Give items in the order of a round."""
+    by = number // 2 % (len(items) or 1)
+    order = [*items[by:], *items[:by]]
+    return order[::-1] if number % 2 else order

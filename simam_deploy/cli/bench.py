@@ -41,8 +41,7 @@ the first each is, with a 95 % interval over --starts of all processes: two benc
 machine agree within it. Beside it stands how far its outputs are from a float32 reference's on the
 inputs that were timed, and with --data top-1 or mean average precision. A model that cannot be
 measured is a line that says why; the others are measured, and the exit code is 1; a precision that
-is refused is a finding, and no error. Ctrl-C keeps the
-figures taken so far.
+is refused is a finding, and no error. Ctrl-C keeps the figures taken so far.
 Exit codes: 0 done, 1 a model cannot be measured, 2 usage, 130 interrupted."""
 
 

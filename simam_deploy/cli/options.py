@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import Field
 from typing import Any, TypeVar
 
-from simam_deploy.bench.options import BenchOptions
 from simam_deploy.core.options import (
     Option,
     flag_of,
@@ -27,7 +26,6 @@ RECORDS = (
     OnnxOptions,
     EngineOptions,
     ComparisonOptions,
-    BenchOptions,
     ExplainOptions,
 )
 _FLAGS = {each.name: flag_of(each, said) for record in RECORDS for each, said in options_of(record)}

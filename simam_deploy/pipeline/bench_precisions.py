@@ -159,11 +159,12 @@ def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
     known = subject.facts.get("preprocessing")
     with subject.reference() as runner:
         inputs = runner.inputs
-    taken = find_inputs(inputs, bool(size_fact(known))).sample
+    taken = find_inputs(inputs, bool(size_fact(known)))
     shapes = at_batch(inputs, subject.shapes[0], DRAWN)
     feeds = drawn_cases((shapes,), KINDS, known)[0].feeds(inputs)
     file = folder / "drawn.npz"
-    np.savez(file, images=feeds[taken.name])
+    arrays = feeds if taken.several else {"images": feeds[taken.sample.name]}
+    np.savez(file, **arrays)
     return file
 
 

@@ -1,10 +1,12 @@
 """`simam bench`: what a shell sees of it."""
 
 import csv
+import dataclasses
 import json
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,7 +14,10 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy.bench.operator_graphs import lowered, row_of_sites
-from simam_deploy.cli.bench import main
+from simam_deploy.bench.options import BenchOptions
+from simam_deploy.cli.bench import main, parser
+from simam_deploy.cli.options import read_options
+from simam_deploy.core.options import words
 
 COMMAND = [sys.executable, "-m", "simam_deploy", "bench"]
 FREE = """<ir_version: 8, opset_import: ["" : 18, "simam" : 1]>
@@ -167,6 +172,28 @@ def test_bad_input(words, code, said, models, monkeypatch, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert said in error
     assert (models / "broken.onnx").read_bytes() == b"no model"
+
+
+OTHER = {
+    "batches": (1, 8),
+    "threads": 3,
+    "starts": 4,
+    "rounds": 9,
+    "seconds": 0.1 + 0.2,
+    "providers": ("cpu", "cuda"),
+    "compiled": True,
+    "reference": Path("a model.pth"),
+    "trust_engine": True,
+    "roofline": False,
+}
+
+
+def test_every_option_survives_being_said_and_read():
+    asked = BenchOptions(**OTHER)
+    assert all(getattr(asked, f.name) != f.default for f in dataclasses.fields(BenchOptions))
+    read = read_options(BenchOptions, parser().parse_args(["m.onnx", *words(asked)]))
+    assert read == asked
+    assert words(BenchOptions()) == []
 
 
 @pytest.mark.slow
