@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -164,7 +165,10 @@ def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
     feeds = drawn_cases((shapes,), KINDS, known)[0].feeds(inputs)
     file = folder / "drawn.npz"
     arrays = feeds if taken.several else {"images": feeds[taken.sample.name]}
-    np.savez(file, **arrays)
+    with zipfile.ZipFile(file, "w") as archive:  # to np.savez some names mean something else
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return file
 
 
