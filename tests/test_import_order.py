@@ -22,6 +22,7 @@ ORDER = [
     {"source", "engine"},
     {"precision", "detect"},
     {"verify", "serve"},
+    {"bench"},
     {"pipeline"},
     {"report"},
     {"cli"},
