@@ -1,0 +1,75 @@
+"""The section that shows the network: its drawing, its sites, what is wrong with its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
+from simam_deploy.core.inspection import InspectReport, Shape, SiteFacts
+from simam_deploy.pipeline.gathered import Gathered
+from simam_deploy.report.page.html import Child, figure, section, table, tag
+from simam_deploy.report.page.outline import outline_drawing
+
+_CAPTION = (
+    "From input to output. A box is a block: the layers that lead to a SimAM site, the site, and "
+    "what follows it up to the next layer; blocks of one kind in a row are drawn once. Lines at "
+    "the left go past: within a box its skip connection, outside of it to a later block."
+)
+
+
+def network(of: Gathered) -> Markup | None:
+    """Show the network; None of a plan whose graph is not there."""
+    if of.drawing is None:
+        return None
+    seen = of.drawing.inspection
+    drawing = outline_drawing(of.drawing.outline, seen.inputs, seen.outputs)
+    beside = tag("div", _sites(seen), _misses(seen), _lint(seen))
+    return section(
+        "network",
+        "Network",
+        tag("div", figure(drawing, _CAPTION), beside, class_="two"),
+    )
+
+
+def _sites(seen: InspectReport) -> Child:
+    if not seen.sites:
+        return tag("p", "No SimAM was found in this graph.")
+    head = ("SimAM site", "map", "\N{GREEK SMALL LETTER LAMDA}", "written as", "followed by")
+    rows = [
+        (
+            tag("span", site.name, class_="mono"),
+            shape_of(site.shape),
+            f"{site.e_lambda:g}",
+            site.written_as,
+            ", ".join(site.epilogue) or "\N{EN DASH}",
+        )
+        for site in seen.sites
+    ]
+    return [table(head, rows), _hazards(seen.sites)]
+
+
+def _hazards(sites: Iterable[SiteFacts]) -> Child:
+    said = [f"{site.name}: {hazard}" for site in sites for hazard in site.hazards]
+    return [tag("h3", "Hazards"), tag("ul", (tag("li", line) for line in said))] if said else None
+
+
+def _misses(seen: InspectReport) -> Child:
+    """List what is nearly SimAM."""
+    if not seen.near_misses:
+        return None
+    rows = ((tag("span", m.name, class_="mono"), m.reason) for m in seen.near_misses)
+    return [tag("h3", "Nearly SimAM, and not"), table(("node", "what differs"), rows)]
+
+
+def _lint(seen: InspectReport) -> Child:
+    if not seen.lint:
+        return None
+    lines = (tag("li", f"{f.rule} ({len(f.places)}): {f.message}") for f in seen.lint)
+    return [tag("h3", "What could be better in the graph"), tag("ul", lines)]
+
+
+def shape_of(shape: Shape | None) -> str:
+    """Write a shape as `n×16×h×w`, `?` for what is not known."""
+    sizes = ("?" if dim is None else str(dim) for dim in shape or ())
+    return "\N{MULTIPLICATION SIGN}".join(sizes) or "?"
