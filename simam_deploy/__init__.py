@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from simam_deploy.models.attention.simam import SimAM as SimAM
     from simam_deploy.models.zoo import NETWORKS as NETWORKS
     from simam_deploy.pipeline.build import build as build
+    from simam_deploy.pipeline.explain import attention_maps as attention_maps
+    from simam_deploy.pipeline.explain import grad_cam as grad_cam
+    from simam_deploy.pipeline.explained import GradCam as GradCam
     from simam_deploy.pipeline.export import export_onnx as export_onnx
     from simam_deploy.pipeline.inspect import inspect_onnx as inspect_onnx
     from simam_deploy.pipeline.options import ComparisonOptions as ComparisonOptions
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from simam_deploy.pipeline.validate import validate_models as validate_models
     from simam_deploy.source.options import NetworkOptions as NetworkOptions
     from simam_deploy.source.options import SampleOptions as SampleOptions
+    from simam_deploy.source.samples.heatmap import Heatmap as Heatmap
     from simam_deploy.verify.report import ComparisonReport as ComparisonReport
 
 _HOMES = {
@@ -46,7 +50,9 @@ _HOMES = {
     "EngineArtifact": "core.artifacts",
     "EngineError": "errors",
     "EngineOptions": "engine.options",
+    "GradCam": "pipeline.explained",
     "GraphError": "errors",
+    "Heatmap": "source.samples.heatmap",
     "InputError": "errors",
     "InspectReport": "core.inspection",
     "NETWORKS": "models.zoo",
@@ -62,8 +68,10 @@ _HOMES = {
     "UsageError": "errors",
     "ValidationError": "errors",
     "ValidationReport": "core.validation",
+    "attention_maps": "pipeline.explain",
     "build": "pipeline.build",
     "export_onnx": "pipeline.export",
+    "grad_cam": "pipeline.explain",
     "inspect_onnx": "pipeline.inspect",
     "validate_models": "pipeline.validate",
 }

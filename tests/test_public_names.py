@@ -12,7 +12,9 @@ import pytest
 
 import simam_deploy
 
-FUNCTIONS = ("build", "export_onnx", "inspect_onnx", "validate_models")
+FUNCTIONS = (
+    "attention_maps", "build", "export_onnx", "grad_cam", "inspect_onnx", "validate_models"
+)  # fmt: skip
 PUBLIC = [
     "CheckpointError",
     "ComparisonOptions",
@@ -20,7 +22,9 @@ PUBLIC = [
     "EngineArtifact",
     "EngineError",
     "EngineOptions",
+    "GradCam",
     "GraphError",
+    "Heatmap",
     "InputError",
     "InspectReport",
     "NETWORKS",
@@ -36,8 +40,10 @@ PUBLIC = [
     "UsageError",
     "ValidationError",
     "ValidationReport",
+    "attention_maps",
     "build",
     "export_onnx",
+    "grad_cam",
     "inspect_onnx",
     "validate_models",
 ]

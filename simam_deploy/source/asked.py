@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,9 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.source.recipes import read_recipe, recipe_text
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import SampleInputs, find_inputs, size_fact
 from simam_deploy.source.samples.preparation import made_size, read_preparation
+from simam_deploy.source.stated.of_onnx import take_metadata
 from simam_deploy.source.subject import Subject
 
 
@@ -81,6 +82,26 @@ def asked_preprocessing(
     except (ValueError, InputError) as error:
         raise UsageError(str(error), options=("preprocess",)) from error
     return facts
+
+
+def pictures_of_onnx(
+    metadata: Mapping[str, str], inputs: Sequence[TensorSpec], preprocess: str | None
+) -> tuple[SampleInputs, Mapping[str, Any] | None]:
+    """Say how pictures become what an .onnx takes: as asked, else as its metadata say.
+
+    Returns:
+        The inputs that a picture gives, and `preprocessing` facts, None where nobody says any.
+
+    Raises:
+        UsageError: It takes more than a picture gives, or the recipe does not fit.
+    """
+    first = next((spec.shape for spec in inputs), ())
+    facts = take_metadata(metadata, first).facts.get("preprocessing")
+    told = size_fact(facts)
+    given = find_inputs(inputs, bool(told))
+    if preprocess is not None:
+        facts = {**asked_preprocessing(preprocess, given.sample, given.sample.shape), **told}
+    return given, facts
 
 
 def _check_sizes(facts: Mapping[str, Any], spec: TensorSpec, sized: bool) -> None:

@@ -14,7 +14,7 @@ from simam_deploy.serve.http.answer import json_response, model_of
 from simam_deploy.serve.http.app import watched
 from simam_deploy.serve.models.detect import check_detects, found_in
 from simam_deploy.serve.models.pictures import (
-    Picture,
+    feeds_of,
     preparation_of,
     rank,
     read_picture,
@@ -23,6 +23,7 @@ from simam_deploy.serve.models.pictures import (
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.exchange import Query
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
+from simam_deploy.source.samples.picture import Picture
 from simam_deploy.source.samples.preparation import Preparation
 
 
@@ -42,7 +43,7 @@ async def classify(
     top = _count(request, "top", 5)
     picture = await _picture(decoding, request, prepare)
     model = model_of(repository, request)  # a reload may have replaced it meanwhile
-    feeds = picture.feeds(model)
+    feeds = feeds_of(picture, model)
     outputs = await watched(request.scope, model.infer(Query(feeds)))
     answer: dict[str, Any] = {
         "model_name": model.name,
@@ -73,7 +74,7 @@ async def detect(decoding: asyncio.Semaphore, repository: Repository, request: R
     least, masks = _share(request, "threshold", SURE), bool(_count(request, "masks", 0))
     picture = await _picture(decoding, request, prepare)
     model = model_of(repository, request)  # a reload may have replaced it meanwhile
-    outputs = await watched(request.scope, model.infer(Query(picture.feeds(model))))
+    outputs = await watched(request.scope, model.infer(Query(feeds_of(picture, model))))
     height, width = picture.placement.picture
     async with decoding:
         found = await asyncio.to_thread(found_in, model, outputs, picture, least, masks)

@@ -10,9 +10,10 @@ from simam_deploy.detect.decoding import find_decoder, may_detect
 from simam_deploy.detect.masks import cut_out, runs
 from simam_deploy.errors import InputError
 from simam_deploy.serve.models.model import Model
-from simam_deploy.serve.models.pictures import Picture, label_of, preparation_of
+from simam_deploy.serve.models.pictures import label_of, preparation_of
 from simam_deploy.serve.protocol.check import spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
+from simam_deploy.source.samples.picture import Picture
 from simam_deploy.source.samples.placement import Sides
 
 MOST_PIXELS = 1 << 30

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.detect.decoding import may_detect
@@ -16,9 +15,9 @@ from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.protocol.check import Port, spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
-from simam_deploy.source.samples.inputs import SampleInputs, Sizes, find_inputs, size_fact
+from simam_deploy.source.samples.inputs import SampleInputs, find_inputs, size_fact
+from simam_deploy.source.samples.picture import Picture, prepared
 from simam_deploy.source.samples.pictures import decode
-from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -64,31 +63,17 @@ def classifies(model: Model) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture as a model takes it: a batch of one.
+def feeds_of(picture: Picture, model: Model) -> dict[str, Array]:
+    """Give the arrays of a model's inputs.
 
-    Attributes:
-        array: float32 (1, C, H, W).
-        sizes: float32 (1, 2), height and width of what of it is no padding.
-        placement: Where the picture lies in it.
-        turned: Whether it was turned upright, as its EXIF says.
+    Raises:
+        Unsupported: It takes no pictures.
     """
-
-    array: npt.NDArray[np.float32]
-    sizes: Sizes
-    placement: Placement
-    turned: bool
-
-    def feeds(self, model: Model) -> dict[str, Array]:
-        """Give the arrays of a model's inputs."""
-        given = _given_by_pictures(model)
-        if given is None:
-            raise Unsupported(f"model '{model.name}' takes no pictures")
-        arrays = {given.sample.name: self.array}
-        if given.size is not None:
-            arrays[given.size.name] = self.sizes
-        return {name: array.astype(model.inputs[name].dtype) for name, array in arrays.items()}
+    given = _given_by_pictures(model)
+    if given is None:
+        raise Unsupported(f"model '{model.name}' takes no pictures")
+    arrays = given.feeds(picture)
+    return {name: array.astype(model.inputs[name].dtype) for name, array in arrays.items()}
 
 
 def read_picture(content: bytes, prepare: Preparation) -> Picture:
@@ -101,10 +86,7 @@ def read_picture(content: bytes, prepare: Preparation) -> Picture:
     if not content.startswith(_SIGNATURES):
         raise Unsupported("a JPEG or PNG file is wanted as the body")
     try:
-        picture, turned = decode(io.BytesIO(content), "the picture")
-        sides = picture.height, picture.width
-        size = np.array([prepare.extent(sides)], np.float32)
-        return Picture(prepare(picture)[None], size, prepare.placement(sides), turned)
+        return prepared(decode(io.BytesIO(content), "the picture"), prepare)
     except InputError as error:
         raise BadRequest(str(error)) from error
 
