@@ -10,6 +10,7 @@ from simam_deploy.core.artifacts import EngineArtifact, Manifest
 from simam_deploy.core.inspection import InspectReport
 from simam_deploy.core.validation import GateCheck
 from simam_deploy.graph.outline import Outline
+from simam_deploy.pipeline.views import Views
 from simam_deploy.precision.gate_histogram import GateHistogram
 
 
@@ -82,5 +83,5 @@ class Gathered:
     gates: tuple[GateCheck, ...]
     engines: tuple[EngineArtifact, ...]
     bench: BenchReport | None
-    views: None
+    views: Views | None
     command: str

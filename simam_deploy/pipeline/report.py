@@ -22,6 +22,7 @@ from simam_deploy.pipeline.gates_of import Shown, drawn, variants_of
 from simam_deploy.pipeline.gathered import Drawing, Gathered
 from simam_deploy.pipeline.inspect import inspect_onnx
 from simam_deploy.pipeline.validate import validate_models
+from simam_deploy.pipeline.views import Views, look
 from simam_deploy.source.options import NetworkOptions
 
 
@@ -118,7 +119,8 @@ def gather(
     is_plan = artifact.suffix in PLANS
     drawing = None if is_plan else Drawing(inspect_onnx(artifact), outline_of(read_model(artifact)))
     bench = read_bench(files.bench) if files.bench else found.bench
-    shown = _shown(onnx, network) if onnx else Shown({}, "")
+    views = _views(files, network, progress)
+    shown = _shown(onnx, network, views) if onnx else Shown({}, "")
     variants = variants_of(onnx, shown, progress) if onnx else ()
     judged = found.validation or _judged(files, network, progress)
     seen = () if is_plan or not variants else variants[0].checks
@@ -135,7 +137,7 @@ def gather(
         gates=judged.gates if judged is not None and judged.gates else seen,
         engines=tuple(map(_engine, plans)),
         bench=bench,
-        views=None,
+        views=views,
         command=command,
     )
 
@@ -149,8 +151,21 @@ def _all_files(files: Files, facts: Manifest) -> tuple[tuple[Path, ...], tuple[P
     return tuple(path for path in every if path not in plans), plans
 
 
-def _shown(onnx: Sequence[Path], network: NetworkOptions) -> Shown:
-    """Choose what the files are run on."""
+def _views(files: Files, network: NetworkOptions, progress: Progress) -> Views | None:
+    """Look at the picture, if one was given.
+
+    Raises:
+        InputError: As `look`, or the page is about a plan.
+    """
+    if files.image is None:
+        return None
+    return look(files.image, files.artifact, files.source, network, progress)
+
+
+def _shown(onnx: Sequence[Path], network: NetworkOptions, views: Views | None) -> Shown:
+    """Choose what the files are run on: the picture, else what is drawn."""
+    if views is not None:
+        return Shown(views.feeds, f"the picture {views.picture}")
     return drawn(read_model(onnx[0]), read_facts(onnx[0]), network.input_shape)
 
 

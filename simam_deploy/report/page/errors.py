@@ -75,11 +75,16 @@ def number(value: object) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
+def times(value: float) -> str:
+    """Write a factor in two digits, and a large one without an exponent: `7.5`, `27,000`."""
+    return f"{float(f'{value:.2g}'):,.0f}" if 100 <= value < 1e7 else f"{value:.2g}"
+
+
 def meter(share: float) -> Markup:
     """Draw how much of a bound is used, with the figure."""
     kind = "meter over" if share > 1 else "meter"
     bar = tag("span", tag("i", style=f"width: {min(share, 1):.1%}"), class_=kind)
-    return bar + Markup(" ") + tag("span", f"{share:.1%}" if share < 10 else f"{share:.3g}x")
+    return bar + Markup(" ") + tag("span", f"{share:.1%}" if share < 10 else f"{times(share)}\N{MULTIPLICATION SIGN}")
 
 
 def _sites(of: Gathered) -> Child:
@@ -164,7 +169,7 @@ def _fault(name: str, seen: Mapping[str, Any]) -> tuple[Child, ...]:
     return (
         name,
         tag("span", str(seen.get("where") or ""), class_="mono"),
-        "more than a bound of 0" if math.isinf(value) else f"{value:.2g}",
+        "more than a bound of 0" if math.isinf(value) else times(value),
         tag("span", tag("i", style=f"width: {min(log, 1):.1%}"), class_=kind),
         "seen" if value > 1 else tag("span", "not seen", class_="bad"),
     )

@@ -39,9 +39,10 @@ def _rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, Child]]:
 
 
 def _value(value: Any) -> Child:
-    """Show a fact: objects and lists of them as tables within, all else as JSON says it."""
+    """Show a fact: an object as a table within or, if it is flat, on a line; lists likewise."""
     if isinstance(value, dict):
-        return pairs(_rows(value)) if value else "none"
+        flat = not any(isinstance(each, dict) for each in value.values())
+        return (_compact(value) if flat else pairs(_rows(value))) if value else "none"
     if isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value):
         more = len(value) - _LONG
         lines = [tag("div", _compact(each)) for each in value[:_LONG]]

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from simam_deploy.core.validation import GateCheck
 from simam_deploy.report.columns import short
 from simam_deploy.report.page.html import tag
+from simam_deploy.report.terminal import one_line
 
 _ROW, _TOP, _BOTTOM = 26, 44, 14
 _NAME_WIDTH = 30
@@ -71,7 +72,7 @@ def _row(check: GateCheck, top: int) -> Markup:
     """Draw one site."""
     middle = top + _ROW / 2
     kind = "name" if check.passed else "name bad"
-    name = _text(8, middle + 4, short(check.name, _NAME_WIDTH), kind)
+    name = _text(8, middle + 4, short(one_line(check.name), _NAME_WIDTH), kind)
     marks = _bars(check, middle) if math.isfinite(check.error_ulps) else _reason(check, middle)
     return tag("g", tag("title", _explanation(check)), name, marks)
 
@@ -84,7 +85,7 @@ def _bars(check: GateCheck, middle: float) -> Iterator[Markup]:
 
 def _reason(check: GateCheck, middle: float) -> Iterator[Markup]:
     yield _cross(_RANGE[0] + 6, middle)
-    yield _text(_RANGE[0] + 20, middle + 4, short(check.reason, 100), "bad")
+    yield _text(_RANGE[0] + 20, middle + 4, short(one_line(check.reason), 100), "bad")
 
 
 def _bar(limits: tuple[float, float], y: float, height: float, kind: str) -> Markup:

@@ -98,9 +98,10 @@ def _draw(axes: Axes, site: Sequence[Line]) -> None:
     for variant, seen in site:
         kind = variant.precision
         heights = [max(share, _LEAST) for share in seen.shares]
+        filled = variant is site[0][0]  # the others lie over it, mostly within a line's width
         axes.stairs(
             heights, edges, baseline=_LEAST, color=COLOURS[kind], linestyle=_DASHES[kind],
-            linewidth=1.5,
+            linewidth=0 if filled else 1.5, fill=filled, alpha=0.35 if filled else 1,
         )  # fmt: skip
     axes.axvline(GATE_FLOOR, color=COLOURS["soft"], linewidth=0.8)
     axes.set(xlim=(LOW - 0.005, HIGH), yscale="log", ylim=(_LEAST, 1.5))

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from simam_deploy.core.caveats import caveats
 from simam_deploy.pipeline.gathered import Gathered
 from simam_deploy.report.columns import size_text
-from simam_deploy.report.page.errors import number
+from simam_deploy.report.page.errors import number, times
 from simam_deploy.report.page.html import tag
 
 Tile = tuple[str, str]
@@ -104,7 +104,7 @@ def _fault(of: Gathered) -> Iterator[Tile]:
     seen = power.get("dropped") if isinstance(power, dict) else None
     units = number(seen.get("units")) if isinstance(seen, dict) else None
     if units is not None:
-        yield f"{units:.2g}\N{MULTIPLICATION SIGN}", "the bound, were a SimAM left out"
+        yield f"{times(units)}\N{MULTIPLICATION SIGN}", "the bound, were a SimAM left out"
 
 
 def _speed(of: Gathered) -> Iterator[Tile]:

@@ -23,7 +23,7 @@ def text(value: object) -> Markup:
     return escape(one_line(str(value)))
 
 
-def tag(name: str, *children: Child, **attributes: object) -> Markup:
+def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
     """Make an element.
 
     Args:

@@ -12,6 +12,7 @@ from simam_deploy.graph.outline import Outline, Row
 from simam_deploy.graph.outline.rows import DETECTOR, SIMAM
 from simam_deploy.report.columns import short
 from simam_deploy.report.page.html import tag
+from simam_deploy.report.terminal import one_line
 
 _WIDTH, _RIGHT = 368, 8
 _LANE, _LANES = 9, 7
@@ -19,6 +20,8 @@ _LANE, _LANES = 9, 7
 _LINE, _PAD, _GAP = 16, 6, 20
 _LETTERS = 0.17
 """Letters of 11.5 pixels in a pixel."""
+_BOLD = 0.85
+"""Of those, where they are bold."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def _lines(row: Row, letters: int) -> Iterator[tuple[str, str]]:
     yield "soft", f"{times}{head}" if head else " "
     yield from (("op", line) for line in _wrapped(row.before, letters))
     if row.landmark:
-        yield row.landmark, _named(row, letters - 4)
+        yield row.landmark, _named(row, int(letters * _BOLD))
     after = [
         f"{word} the skip{_through(row.beside)}" if word == "add" and row.skips else word
         for word in row.after
@@ -91,10 +94,10 @@ def _lines(row: Row, letters: int) -> Iterator[tuple[str, str]]:
 def _named(row: Row, letters: int) -> str:
     if row.landmark == DETECTOR:
         return row.names[0]
+    names = [one_line(name) for name in row.names]
     if row.count == 1:
-        return f"SimAM  {short(row.names[0], letters - 7)}"
-    half = (letters - 12) // 2
-    first, last = (short(name, half) for name in (row.names[0], row.names[-1]))
+        return f"SimAM  {short(names[0], letters - 7)}"
+    first, last = (short(name, (letters - 10) // 2) for name in (names[0], names[-1]))
     return f"SimAM  {first} \N{HORIZONTAL ELLIPSIS} {last}"
 
 
@@ -182,7 +185,7 @@ def _past(placed: Sequence[_Placed], edge: tuple[int, int], x: float) -> Markup:
 
 
 def _end(word: str, specs: Sequence[TensorSpec], left: float, y: float, letters: int) -> Markup:
-    said = "; ".join(map(str, specs)).replace(" x ", "\N{MULTIPLICATION SIGN}")
+    said = one_line("; ".join(map(str, specs))).replace(" x ", "\N{MULTIPLICATION SIGN}")
     if len(said) > letters + 6:
         said = f"{len(specs)} {word}puts" if len(specs) > 1 else short(said, letters)
     return _text((left + _WIDTH) / 2, y, said, None, "middle")

@@ -13,6 +13,7 @@ from simam_deploy.report.page.facts import manifest, reproduce
 from simam_deploy.report.page.gates import gates
 from simam_deploy.report.page.header import header
 from simam_deploy.report.page.html import tag
+from simam_deploy.report.page.looks import looks
 from simam_deploy.report.page.network import network
 from simam_deploy.report.page.speed import speed
 
@@ -20,6 +21,7 @@ _SECTIONS = {
     "network": ("Network", network),
     "gates": ("Gates", gates),
     "errors": ("Errors", errors),
+    "looks": ("Attention", looks),
     "speed": ("Speed", speed),
     "engines": ("Engines", engines),
     "manifest": ("Manifest", manifest),

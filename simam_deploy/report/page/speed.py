@@ -86,7 +86,7 @@ def _draw_latency(
 
 
 def _name_lines(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [one_line(short(name, _LETTERS)) for name in names])
+    axes.set_yticks(range(len(names)), [short(one_line(name), _LETTERS) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
 
