@@ -121,6 +121,7 @@ def test_what_scripts_and_tests_import_is_there(path):
     "statement",
     [
         "import simam_deploy",
+        "import simam_deploy.cli.bench",
         "import simam_deploy.cli.build",
         "import simam_deploy.cli.doctor",
         "import simam_deploy.cli.export",

@@ -140,6 +140,7 @@ class SubjectRow:
         size: Of the file and its external data.
         cold_start_s: From the start of a process to its first answer, imports and loading
             included: the median over starts.
+        cold_start_processor_s: What all threads used until then, which is not the wait for others.
         peak_memory: The most that a process of its own held resident, over loading and all runs:
             the median over starts; the GPU's is not in it.
         accuracy: On `--data`.
@@ -156,6 +157,7 @@ class SubjectRow:
     precision: str = ""
     size: int | None = None
     cold_start_s: float | None = None
+    cold_start_processor_s: float | None = None
     peak_memory: int | None = None
     accuracy: Accuracy | Detections | None = None
     launches: int | None = None
@@ -202,9 +204,10 @@ class Roofline:
         device: That it ran on.
         copy_gb_s: Bytes read and written by a copy of the largest map, per second, in 1e9.
         sites: In the graph's order.
-        moved: Bytes that the network must move if every node reads its inputs and writes its
-            outputs once, weights included; None where shapes are not known.
-        floor_ms: What a copy of so many took.
+        moved: Bytes that the network must move if every layer with weights and every site reads
+            its inputs, weights included, and writes its outputs once, and all else is fused into
+            them; None where that of a site is not known.
+        floor_ms: What copying so many would take at `copy_gb_s`; arithmetic is not in it.
         taken_ms: One run of the network under the profiler.
         note: What the figures leave out.
     """

@@ -10,6 +10,7 @@ from simam_deploy.core.version import __version__
 
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
+    "bench": "measure models side by side: time, memory, and agreement beside them",
     "build": "build a TensorRT engine from an ONNX file or a checkpoint, and audit it",
     "doctor": "show what is installed, what it can do here, and what is missing",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import Field
 from typing import Any, TypeVar
 
+from simam_deploy.bench.options import BenchOptions
 from simam_deploy.core.options import (
     Option,
     flag_of,
@@ -20,7 +21,14 @@ from simam_deploy.errors import SimamError
 from simam_deploy.pipeline.options import ComparisonOptions, OnnxOptions
 from simam_deploy.source.options import NetworkOptions, SampleOptions
 
-RECORDS = (NetworkOptions, SampleOptions, OnnxOptions, EngineOptions, ComparisonOptions)
+RECORDS = (
+    NetworkOptions,
+    SampleOptions,
+    OnnxOptions,
+    EngineOptions,
+    ComparisonOptions,
+    BenchOptions,
+)
 _FLAGS = {each.name: flag_of(each, said) for record in RECORDS for each, said in options_of(record)}
 
 Record = TypeVar("Record")

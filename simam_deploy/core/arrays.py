@@ -27,3 +27,12 @@ def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any])
     if np.issubdtype(dtype, np.floating):
         return rng.standard_normal(shape).astype(dtype)
     return rng.integers(0, levels(dtype), shape).astype(dtype)
+
+
+def numpy_type(dtype: str) -> Any:
+    """Give NumPy's type by its name; bfloat16 is ml_dtypes'."""
+    if dtype == "bfloat16":
+        import ml_dtypes
+
+        return ml_dtypes.bfloat16
+    return np.dtype(dtype)

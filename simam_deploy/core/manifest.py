@@ -44,10 +44,10 @@ class Artifact:
     facts: Manifest
 
 
-def tool_versions() -> dict[str, str]:
-    """List the installed packages that took part, with their versions."""
+def tool_versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """List the installed packages that took part, and those of `more`, with their versions."""
     versions = {}
-    for package in _TOOLS:
+    for package in (*_TOOLS, *more):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

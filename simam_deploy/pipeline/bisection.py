@@ -35,8 +35,8 @@ def bisect_candidate(
     """
     dtype = pair.candidate.dtype
     rule = rule_for("fp32", pair.candidate.precision)
-    graph = run_cases_of(looked_into(pair), recording)
-    behaviour = behaviour_of(looked_into(pair), graph, "fp32", pair.candidate.precision)
+    graph = run_cases_of(looked_into(pair.original), recording)
+    behaviour = behaviour_of(looked_into(pair.original), graph, "fp32", pair.candidate.precision)
 
     def passes(model: ir.Model) -> bool:
         got = run_cases_of(model, recording)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,8 @@ PROVIDERS = {
 """Execution providers by a short name: the one meant, and those for what it does not take."""
 
 
+_KERNEL = "_kernel_time"
+"""Behind a node's name, where ONNX Runtime says what its kernel took."""
 LONGEST_RUN = 300.0
 """Seconds that a file run as it is written may take for one case. A ResNet-152 at 224 takes 0.3 on
 a core; a Loop in somebody's file may have no end."""
@@ -54,6 +57,7 @@ class OnnxRunner(Closing):
             after `LONGEST_RUN`.
         threads: Threads that a run computes with; they sleep between runs instead of spinning,
             so that a server's other work gets the cores. By default as many as there are cores.
+        profile: A folder in which what every node of every run took is noted; `profiled` reads it.
 
     Raises:
         InputError: ONNX Runtime is missing, does not take the file, or lacks the first provider.
@@ -66,6 +70,7 @@ class OnnxRunner(Closing):
         *,
         as_written: bool = False,
         threads: int | None = None,
+        profile: Path | None = None,
     ) -> None:
         require_onnxruntime()
         import onnxruntime as ort
@@ -80,6 +85,8 @@ class OnnxRunner(Closing):
         if threads is not None:
             options.intra_op_num_threads = threads
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile / "nodes")
         try:
             self._session = ort.InferenceSession(str(path), options, providers=list(providers))
         except Exception as error:  # its error types derive from Exception alone
@@ -129,6 +136,12 @@ class OnnxRunner(Closing):
         finally:
             timer.cancel()
             timer.join()
+
+    def profiled(self) -> list[dict[str, Any]]:
+        """End profiling, and give the events of nodes, in order: "name", "dur" (us) and "args"."""
+        events = json.loads(Path(self._session.end_profiling()).read_text())
+        kernels = (e for e in events if e.get("cat") == "Node" and e["name"].endswith(_KERNEL))
+        return [{**event, "name": event["name"].removesuffix(_KERNEL)} for event in kernels]
 
     def close(self) -> None:
         """Free the session and its copy of the weights."""

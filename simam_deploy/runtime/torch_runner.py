@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -46,6 +49,17 @@ class TorchRunner(Closing):
             result = self.model(*(torch.tensor(feeds[spec.name]) for spec in self.inputs))
         names = (spec.name for spec in self.outputs)
         return {name: t.numpy() for name, t in zip(names, flatten(result), strict=True)}
+
+    def compiled(self) -> TorchRunner:
+        """Give a runner of the same module, which torch.compile compiles at each shape's first run.
+
+        Every shape has kernels of its own, as a graph of fixed sizes has.
+        """
+        assert self._model is not None, "the runner is closed"
+        other = copy.copy(self)
+        other.name = f"{self.name}, torch.compile"
+        other._model = cast("nn.Module", torch.compile(self._model, dynamic=False))
+        return other
 
     def close(self) -> None:
         """Let go of the module."""

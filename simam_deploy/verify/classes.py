@@ -23,7 +23,7 @@ def compare_samples(
     least: float | None,
     progress: Progress,
 ) -> Accuracy | Detections:
-    """Run every sample through both models: as detectors, if boxes or their outputs say so.
+    """Run every sample through a reference and its candidate; errors as of `compare_runners`.
 
     Args:
         pair: Both.
@@ -31,23 +31,47 @@ def compare_samples(
         samples: What they are given.
         least: The least agreement that passes; None takes the precision's.
         progress: Told the step.
+    """
+    batch = pair.batch_size(BATCH)
+    with reference() as theirs, pair.open_candidate() as candidate:
+        precision = pair.candidate.precision
+        return compare_runners((theirs, candidate), precision, samples, batch, progress, least)
+
+
+def compare_runners(
+    runners: tuple[Runner, Runner],
+    precision: str,
+    samples: Dataset,
+    batch: int,
+    progress: Progress,
+    least: float | None = None,
+) -> Accuracy | Detections:
+    """Run every sample through both: as detectors, if boxes or their outputs say so.
+
+    Args:
+        runners: The reference, and the candidate under its names.
+        precision: The candidate's.
+        samples: What they are given.
+        batch: How many at a time.
+        progress: Told the step.
+        least: The least agreement that passes; None takes the precision's.
 
     Raises:
         InputError: A sample cannot be used, or the outputs are of no known convention.
         UsageError: The models take more than one input.
         ValidationError: The candidate cannot be run.
     """
-    precision, truths = pair.candidate.precision, samples.truths()
-    batches = samples.batches(pair.batch_size(BATCH))
-    with reference() as theirs, pair.open_candidate() as candidate:
-        if truths is not None or may_detect(_shown(theirs, candidate)):
-            progress(f"detecting in {len(samples)} samples")
-            required = detections.AGREEMENT[precision] if least is None else least
-            return measure_detections(theirs, candidate, batches, truths, required)
-        progress(f"classifying {len(samples)} samples")
-        required = AGREEMENT[precision] if least is None else least
-        count = len(samples.classes or ()) if samples.by_place else None
-        return measure_accuracy(theirs, candidate, batches, required, count)
+    theirs, candidate = runners
+    truths = samples.truths()
+    batches = samples.batches(batch)
+    if truths is not None or may_detect(_shown(theirs, candidate)):
+        progress(f"detecting in {len(samples)} samples")
+        required = detections.AGREEMENT[precision] if least is None else least
+        return measure_detections(theirs, candidate, batches, truths, required)
+    progress(f"classifying {len(samples)} samples")
+    required = AGREEMENT[precision] if least is None else least
+    count = len(samples.classes or ()) if samples.by_place else None
+    return measure_accuracy(theirs, candidate, batches, required, count)
 
 
 def _shown(reference: Runner, candidate: Runner) -> tuple[TensorSpec, ...]:

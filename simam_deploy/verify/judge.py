@@ -23,6 +23,7 @@ from simam_deploy.graph.selection.outputs import BEFORE, before_selection, with_
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES
 from simam_deploy.precision.disturb import disturb
 from simam_deploy.precision.half.overflow import find_overflow
+from simam_deploy.precision.original import Original
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Runner
@@ -64,13 +65,13 @@ def judge(
     """
     progress("computing what rounding costs")
     own = pair.candidate.precision
-    graph = run_cases_of(looked_into(pair), recording)
+    graph = run_cases_of(looked_into(pair.original), recording)
     if precision != own:
         proof = _prove_float32(pair, recording, graph, given)
         if not proof.passed:
             return replace(proof, whose=GRAPH)
     rule = rule_for(precision, own, given)
-    behaviour = behaviour_of(looked_into(pair), graph, precision, own)
+    behaviour = behaviour_of(looked_into(pair.original), graph, precision, own)
     progress("comparing outputs")
     report = _compare(pair, recording, rule, behaviour)
     if pair.candidate.graph is not None:
@@ -101,9 +102,9 @@ def _overflow_named(
     return replace(report, results=results)
 
 
-def looked_into(pair: Pair) -> ir.Model:
-    """Read the reference's graph, with what its selections are given and its indices point to."""
-    return before_selection(with_pointed(pair.original.plain()))
+def looked_into(original: Original) -> ir.Model:
+    """Read a reference's graph, with what its selections are given and its indices point to."""
+    return before_selection(with_pointed(original.plain()))
 
 
 def _compare_before(
@@ -125,8 +126,8 @@ def _compare_before(
 def float32_power(pair: Pair, recording: Recording) -> Power:
     """Tell what the comparison of a source with its float32 graph would have shown of faults."""
     rule = rule_for("fp32", "fp32")
-    graph = run_cases_of(looked_into(pair), recording)
-    behaviour = behaviour_of(looked_into(pair), graph, "fp32", "fp32")
+    graph = run_cases_of(looked_into(pair.original), recording)
+    behaviour = behaviour_of(looked_into(pair.original), graph, "fp32", "fp32")
     return measure_power(
         pair.original.read(), recording, lambda case: judge_of(recording, rule, behaviour, case)
     )
@@ -182,7 +183,7 @@ def _prove_float32(
 ) -> ValidationReport:
     """Hold the float32 graph that a conversion starts from against the source."""
     rule = rule_for("fp32", "fp32", given)
-    behaviour = behaviour_of(looked_into(pair), graph, "fp32", "fp32")
+    behaviour = behaviour_of(looked_into(pair.original), graph, "fp32", "fp32")
     report = compare(recording, rule, behaviour, graph, "our float32 graph in ONNX Runtime")
     results = (replace(r, case=f"{r.case}, our float32 graph") for r in report.results)
     return replace(report, results=tuple(results))

@@ -56,7 +56,7 @@ class Pair:
 
     def own_names(self, feeds: Feeds) -> dict[str, Array]:
         """Give feeds under the candidate's names."""
-        names = _partners([s.name for s in self.candidate.inputs], [s.name for s in self.inputs])
+        names = partners([s.name for s in self.candidate.inputs], [s.name for s in self.inputs])
         return {own: feeds[theirs] for own, theirs in names.items()}
 
     def matched(self, runner: Runner) -> Iterator[str]:
@@ -241,7 +241,7 @@ def _fitted(
     )
 
 
-def _partners(own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
+def partners(own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
     """Pair names: each with itself where both have it, the rest by position."""
     left = iter([name for name in theirs if name not in own])
     return {name: name if name in theirs else next(left, name) for name in own}
@@ -249,8 +249,8 @@ def _partners(own: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
 
 def under_names(runner: Runner, inputs: tuple[TensorSpec, ...], outputs: tuple[str, ...]) -> Runner:
     """Give a runner the names of another, by position where they differ."""
-    ins = _partners([s.name for s in runner.inputs], [s.name for s in inputs])
-    outs = _partners([s.name for s in runner.outputs], outputs)
+    ins = partners([s.name for s in runner.inputs], [s.name for s in inputs])
+    outs = partners([s.name for s in runner.outputs], outputs)
     if all(a == b for a, b in (ins | outs).items()):
         return runner
     return Renamed(runner, tuple(ins.values()), tuple(outs.values()))

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from simam_deploy.core.memory import peak_memory
 from simam_deploy.engine.build.aot import register_kernels
 from simam_deploy.engine.build.events import Tell, teller
 from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, load_library
@@ -74,7 +75,7 @@ def _build(request: BuildRequest, plan: Path, log: TextIO, tell: Tell) -> None:
     serialized = builder.build_serialized_network(network, config)
     _write(serialized, plan, flavour)
     flavour.finish(config, request)
-    done = {"version": trt.__version__, "peak_memory": _peak_memory(), "types": types}
+    done = {"version": trt.__version__, "peak_memory": peak_memory() or 0, "types": types}
     tell("done", {**done, "inspection": _inspect(trt, logger, serialized, request)})
 
 
@@ -165,14 +166,6 @@ def _inspect(trt: Any, logger: Any, serialized: Any, request: BuildRequest) -> s
         return ""
     form = trt.LayerInformationFormat.JSON
     return str(engine.create_engine_inspector().get_engine_information(form))
-
-
-def _peak_memory() -> int:
-    """Give this process's largest resident size in bytes; the parent's counts not."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) << 10
-    return 0
 
 
 def _logger(trt: Any, log: TextIO, tell: Tell) -> Any:

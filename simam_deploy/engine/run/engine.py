@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from simam_deploy.core.arrays import numpy_type
 from simam_deploy.core.specs import ELEMENTS, ShapeRange, TensorSpec
 from simam_deploy.engine.flavours.choose import FLAVOURS, load_library
 from simam_deploy.engine.plan.manifest import read_manifest
@@ -110,12 +111,3 @@ def _logger(trt: Any, words: list[str]) -> Any:
                 del words[:-20]
 
     return Logger()
-
-
-def numpy_type(dtype: str) -> Any:
-    """Give NumPy's type by its name; bfloat16 is ml_dtypes'."""
-    if dtype == "bfloat16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return np.dtype(dtype)

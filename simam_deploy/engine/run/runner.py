@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.arrays import Array, Feeds, numpy_type
 from simam_deploy.core.specs import Profile, Shapes, TensorSpec
 from simam_deploy.engine.run.cuda import Stream, require_gpu
-from simam_deploy.engine.run.engine import Engine, numpy_type
+from simam_deploy.engine.run.engine import Engine
 from simam_deploy.engine.run.lane import Lane
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Closing

@@ -1,0 +1,99 @@
+"""`simam bench`: models side by side, and the operator alone."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simam_deploy.bench.options import BenchOptions
+from simam_deploy.cli.options import add_options, read_options
+from simam_deploy.cli.process import INTERRUPTED, Steps, run
+from simam_deploy.errors import InputError
+from simam_deploy.source.options import NetworkOptions, SampleOptions
+
+if TYPE_CHECKING:
+    from simam_deploy.bench.records import BenchReport
+
+SUBCOMMANDS = {
+    "ops": "simam_deploy.cli.bench_ops",
+}
+"""Tables of their own, by their first word; a file of such a name is written ./ops."""
+
+_EPILOG = """examples:
+  simam-bench model.pth model.onnx
+  simam-bench model.pth ours.onnx theirs.onnx --compile --batch 1,8 --csv figures.csv
+  simam-bench model.onnx model-fp16.onnx --data pictures/ --json
+  simam-bench fp16.engine int8.engine --reference model.pth
+  simam-bench ops                                  # SimAM alone, every lowering against a copy
+
+Each model runs in processes of its own, which take turns; what is said is how many times as fast as
+the first each is, with a 95 % interval over --starts of all processes: two benchmarks of one
+machine agree within it. Beside it stands how far its outputs are from a float32 reference's on the
+inputs that were timed, and with --data top-1 or mean average precision. A model that cannot be
+measured is a line that says why; the others are measured, and the exit code is 1. Ctrl-C keeps the
+figures taken so far.
+Exit codes: 0 done, 1 a model cannot be measured, 2 usage, 130 interrupted."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    p = argparse.ArgumentParser(
+        prog="simam-bench",
+        description="Measure models side by side: time, memory, and agreement beside them.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("models", nargs="+", help="checkpoints and other sources, .onnx files, plans")
+    add_options(p.add_argument_group("how they are measured"), BenchOptions)
+    add_options(
+        p.add_argument_group("what PyTorch runs, as simam-export takes it"),
+        NetworkOptions,
+        *("arch", "model", "e_lambda", "input_shape", "inputs", "preprocess"),
+        *("trust_pickle", "allow_none"),
+    )
+    add_options(p.add_argument_group("real data, for accuracy, and to run on"), SampleOptions)
+    add_outputs(p)
+    return p
+
+
+def add_outputs(p: argparse.ArgumentParser) -> None:
+    """Add where figures go."""
+    p.add_argument("--csv", type=Path, metavar="FILE", help="add figures to it as they are taken")
+    p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
+    p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the result is the process's exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in SUBCOMMANDS:
+        return int(importlib.import_module(SUBCOMMANDS[words[0]]).main(words[1:]))
+    reports: list[BenchReport] = []
+    code = run(parser(), lambda args: _bench(args, reports), words)
+    return INTERRUPTED if reports and reports[0].interrupted else code
+
+
+def _bench(args: argparse.Namespace, reports: list[BenchReport]) -> None:
+    from simam_deploy.pipeline.bench import bench_models
+    from simam_deploy.report.bench_text import bench_table
+
+    with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
+        report = bench_models(
+            args.models,
+            read_options(NetworkOptions, args),
+            read_options(SampleOptions, args),
+            read_options(BenchOptions, args),
+            table=args.csv,
+            progress=Steps(args.quiet),
+        )
+    reports.append(report)
+    print(json.dumps(report.to_json(), indent=2) if args.json else bench_table(report))
+    if report.failed and not report.interrupted:
+        names = ", ".join(subject.name for subject in report.failed)
+        raise InputError(f"not measured as asked: {names}")
