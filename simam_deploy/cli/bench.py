@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from simam_deploy.bench.options import BenchOptions
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
+from simam_deploy.cli.report import add_report, check_page, typed, write_report
+from simam_deploy.core.files import PLANS
 from simam_deploy.errors import InputError
 from simam_deploy.source.options import NetworkOptions, SampleOptions
 
@@ -59,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_options(p.add_argument_group("real data, for accuracy, and to run on"), SampleOptions)
     add_outputs(p)
+    add_report(p)
     return p
 
 
@@ -75,11 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in SUBCOMMANDS:
         return int(importlib.import_module(SUBCOMMANDS[words[0]]).main(words[1:]))
     reports: list[BenchReport] = []
-    code = run(parser(), lambda args: _bench(args, reports), words)
+    code = run(parser(), lambda args: _bench(args, reports, words), words)
     return INTERRUPTED if reports and reports[0].interrupted else code
 
 
-def _bench(args: argparse.Namespace, reports: list[BenchReport]) -> None:
+def _bench(args: argparse.Namespace, reports: list[BenchReport], words: Sequence[str]) -> None:
+    if args.report:
+        _check_report(args)
     from simam_deploy.pipeline.bench import bench_models
     from simam_deploy.report.bench_text import bench_table
 
@@ -94,6 +99,34 @@ def _bench(args: argparse.Namespace, reports: list[BenchReport]) -> None:
         )
     reports.append(report)
     print(json.dumps(report.to_json(), indent=2) if args.json else bench_table(report))
+    if args.report:
+        _report(args, report, typed("simam-bench", words))
     if report.failed and not report.interrupted:
         names = ", ".join(subject.name for subject in report.failed)
         raise InputError(f"not measured as asked: {names}")
+
+
+def _check_report(args: argparse.Namespace) -> None:
+    """Refuse, before any work, a page that cannot be made of these models.
+
+    Raises:
+        InputError: Matplotlib is missing, or somebody else's file lies there.
+        UsageError: None of them is an .onnx or a plan.
+    """
+    from simam_deploy.pipeline.report import sort_files
+
+    check_page(args.report)
+    sort_files(_shown(args))
+
+
+def _shown(args: argparse.Namespace) -> list[Path]:
+    """List the models that a page is about: sources in PyTorch are in its figures alone."""
+    return [path for path in map(Path, args.models) if path.suffix in (".onnx", *PLANS)]
+
+
+def _report(args: argparse.Namespace, report: BenchReport, command: str) -> None:
+    from simam_deploy.pipeline.report import Found, sort_files
+
+    network, found = read_options(NetworkOptions, args), Found(bench=report)
+    files, steps = sort_files(_shown(args)), Steps(args.quiet)
+    write_report(args.report, files, network, found, command=command, progress=steps)

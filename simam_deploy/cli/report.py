@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ One file that needs nothing else: the network drawn with its SimAM sites, the ga
 every precision, errors against their bounds and what those would have shown of a fault, speed from
 a report of `simam-bench --json`, attention maps over a picture, the manifest. Other precisions and
 engines of the same source that lie beside the artifact are taken in by themselves.
-Exit codes: 0 done, 1 a file cannot be used, 2 usage, 3 the artifact cannot be run, 130 interrupted."""
+Exit codes: 0 done, 1 a file cannot be used, 2 usage, 3 it cannot be run, 130 interrupted."""
 
 _SAID = ("arch", "model", "e_lambda", "input_shape", "inputs", "preprocess", "trust_pickle",
          "allow_none")  # fmt: skip
@@ -61,19 +62,38 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    return run(parser(), lambda args: _report(args, words), argv)
+    return run(parser(), lambda args: _report(args, argv), argv)
 
 
-def _report(args: argparse.Namespace, words: Sequence[str]) -> None:
+def _report(args: argparse.Namespace, words: Sequence[str] | None) -> None:
     return_freed_memory()
     from simam_deploy.pipeline.report import sort_files
 
     files = sort_files(args.files or [_named_as(args.output)], args.image)
     network = read_options(NetworkOptions, args)
-    command = shlex.join(["simam-report", *words])
+    command = typed("simam-report", words)
     write_report(args.output, files, network, command=command, progress=Steps(args.quiet))
     print(args.output)
+
+
+def typed(program: str, argv: Sequence[str] | None) -> str:
+    """Say a command as it was typed, but for the folders of files: those are private."""
+    words = sys.argv[1:] if argv is None else argv
+    return shlex.join([program, *(_without_folder(word) for word in words)])
+
+
+def _without_folder(word: str) -> str:
+    """Take the folder off a file's name, also behind a flag as in --image=a/b.jpg."""
+    flag, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return f"{flag}{equals}{value.rpartition(os.sep)[2] or value}"
+
+
+def add_report(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the option that has a page written of what a command made."""
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html",
+        help="show what was made with all that is known of it on one page, as simam-report does",
+    )  # fmt: skip
 
 
 def _named_as(page: Path) -> Path:
@@ -125,7 +145,9 @@ def write_report(
         progress: Told each step.
 
     Raises:
-        SimamError: As `gather`, or the page cannot be written.
+        InputError: As `gather`, or the page cannot be written.
+        UsageError: As `gather`, or the page is not named .html.
+        ValidationError: As `gather`.
     """
     from simam_deploy.core.staging import explained, publish, staging_folder
     from simam_deploy.pipeline.report import gather

@@ -61,8 +61,8 @@ class Gathered:
         facts: Its manifest; empty where it has none.
         validation: A `ValidationReport.summary`: of a comparison now, else the manifest's.
         compared: What it was held against now, in words; empty where nothing was.
-        drawing: None of a plan whose .onnx is not there.
-        variants: The files whose gates were looked at, the artifact's own first.
+        drawing: Of the artifact, or of the .onnx of a plan; None where that is not there.
+        variants: Every .onnx of the network, the artifact first, and what its gates are.
         shown: What the gates were seen on, in words.
         gates: Of the artifact's sites, the worst over all that they were judged on.
         engines: Plans of this network.

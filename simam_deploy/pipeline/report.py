@@ -116,14 +116,13 @@ def gather(
     progress("reading the artifact")
     facts = read_facts(artifact)
     onnx, plans = _all_files(files, facts)
-    is_plan = artifact.suffix in PLANS
-    drawing = None if is_plan else Drawing(inspect_onnx(artifact), outline_of(read_model(artifact)))
+    drawing = Drawing(inspect_onnx(onnx[0]), outline_of(read_model(onnx[0]))) if onnx else None
     bench = read_bench(files.bench) if files.bench else found.bench
     views = _views(files, network, progress)
     shown = _shown(onnx, network, views) if onnx else Shown({}, "")
     variants = variants_of(onnx, shown, progress) if onnx else ()
     judged = found.validation or _judged(files, network, progress)
-    seen = () if is_plan or not variants else variants[0].checks
+    seen = variants[0].checks if onnx[:1] == (artifact,) else ()
     return Gathered(
         path=artifact,
         sha256=sha256_of(artifact),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from simam_deploy.graph.outline.units import Unit, producers, units_of
-from simam_deploy.graph.outline.words import describe
+from simam_deploy.graph.outline.words import MOVES, describe
 from simam_deploy.graph.prepare import with_sites
 from simam_deploy.graph.sites import dims
 from simam_deploy.op import contract
@@ -93,7 +92,7 @@ def _row(unit: Unit, owner: Mapping[ir.Node, int]) -> Row:
         names=names,
         beside=describe(unit.beside),
         after=describe(unit.after),
-        skips=bool(unit.beside) or _has_skip(unit, owner),
+        skips=is_site and (bool(unit.beside) or _has_skip(unit, owner)),
         shape=_given(unit),
     )
 
@@ -112,7 +111,7 @@ def _given(unit: Unit) -> tuple[int | str, ...]:
     """Give the shape of the last map that a part computes, without the batch."""
     for node in reversed(unit.nodes):
         shape = dims(node.outputs[0])
-        if len(shape) > 1:
+        if len(shape) > 1 and node.op_type not in MOVES:
             return shape[1:]
     return ()
 

@@ -1,8 +1,9 @@
 """Part a graph at its landmarks, so that no two parts feed each other.
 
-Nodes that no input reaches, as of weights in eight bits, are left out. Every other is known by the landmarks that it is computed from, a set of bits. Sets only grow along
-an edge, so parts that are told apart by their sets are in no circle. Within a set, what follows
-its last landmark before the next layer (a residual's Add, an activation) is told from the rest.
+Nodes that no input reaches, as of weights in eight bits, are left out. Every other is known by the
+landmarks that it is computed from, a set of bits. Sets only grow along an edge, so parts that are
+told apart by their sets are in no circle. Within a set, what follows its last landmark before the
+next layer (a residual's Add, an activation) is told from the rest.
 
 A landmark takes in what leads to it alone and what follows it: a residual block. What of that is
 computed before the skip leaves, as a ResNet's stem is, stays a part of its own.

@@ -7,16 +7,19 @@ and what only moves or types data is left out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from simam_deploy.core.specs import shape_text
 
-_MOVES = frozenset(
-    "Cast Identity QuantizeLinear DequantizeLinear DynamicQuantizeLinear Constant ConstantOfShape "
-    "Shape Size Gather Unsqueeze Squeeze Reshape Flatten Transpose Slice Expand Range".split()
+MOVES = (
+    *("Cast", "Identity", "QuantizeLinear", "DequantizeLinear", "Constant", "ConstantOfShape"),
+    *("Shape", "Size", "Gather", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "Transpose"),
+    *("Slice", "Expand", "Range"),
 )
+"""Operators that compute nothing."""
 _NAMES = {
     "Add": "add",
     "AveragePool": "average pool",
@@ -38,7 +41,7 @@ MOST = 8
 
 def describe(nodes: Sequence[ir.Node]) -> tuple[str, ...]:
     """Say what nodes compute, in their order; equal ones in a row are counted."""
-    said = [word(node) for node in nodes if node.op_type not in _MOVES]
+    said = [word(node) for node in nodes if node.op_type not in MOVES]
     runs = [(text, len(list(run))) for text, run in itertools.groupby(said)]
     if len(runs) <= MOST:
         return tuple(map(_counted, runs))
@@ -50,13 +53,13 @@ def _counted(run: tuple[str, int]) -> str:
     return text if count == 1 else f"{text} \N{MULTIPLICATION SIGN}{count}"
 
 
-def _telling(runs: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    """Choose the layers with weights of a long part, each kind once with its count."""
-    counts: dict[str, int] = {}
+def _telling(runs: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Choose the layers of a long part, or else its commonest words, each once with its count."""
+    counts = Counter[str]()
     for text, count in runs:
-        if "conv" in text or text.startswith("linear"):
-            counts[text] = counts.get(text, 0) + count
-    return itertools.islice(counts.items(), MOST)
+        counts[text] += count
+    layers = [(text, n) for text, n in counts.items() if "conv" in text or "linear" in text]
+    return layers[:MOST] or counts.most_common(MOST // 2)
 
 
 def _rest(runs: Sequence[tuple[str, int]]) -> str:
@@ -86,6 +89,9 @@ def _convolution(node: ir.Node) -> str:
     out = shape[0] if node.op_type == "Conv" else shape[1] * groups
     if groups > 1:
         name = f"depthwise {name}" if groups == out else f"{name} of {groups} groups"
+    if len(shape) == 3:
+        name = f"1-d {name}" if shape[2] == 1 else f"{shape[2]}-wide 1-d {name}"
+        return f"{name} {out}{_stride(node)}"
     return f"{_window(shape[2:])} {name} {out}{_stride(node)}"
 
 

@@ -84,18 +84,22 @@ def meter(share: float) -> Markup:
     """Draw how much of a bound is used, with the figure."""
     kind = "meter over" if share > 1 else "meter"
     bar = tag("span", tag("i", style=f"width: {min(share, 1):.1%}"), class_=kind)
-    return bar + Markup(" ") + tag("span", f"{share:.1%}" if share < 10 else f"{times(share)}\N{MULTIPLICATION SIGN}")
+    return (
+        bar
+        + Markup(" ")
+        + tag("span", f"{share:.1%}" if share < 10 else f"{times(share)}\N{MULTIPLICATION SIGN}")
+    )
 
 
 def _sites(of: Gathered) -> Child:
     if not of.gates:
         return None
-    precision = of.variants[0].precision if of.variants else ""
+    precision = of.variants[0].precision
     unit = "fp32" if precision == "int8" else precision
     caption = (
         "Left: what the gates of each site span, by the formula in float64 (wide bar) and in this "
         "file (narrow bar). Right: the largest error over the bound on it, on a logarithmic axis; "
-        f"figures are units in the last place of {unit or 'its type'}. Each site is judged by "
+        f"figures are units in the last place of {unit}. Each site is judged by "
         "itself, on the map that the float32 network has there."
     )
     rows = tag("div", gate_rows(of.gates), class_="wide")
@@ -104,12 +108,12 @@ def _sites(of: Gathered) -> Child:
 
 def _others(of: Gathered) -> Child:
     """Sum up the other precisions, site by site: the error over its bound."""
-    others = [v for v in of.variants[1:] if v.checks]
+    others = [v for v in of.variants if v.checks and v.path != of.path]
     if not others:
         return None
     head = ("file", "precision", "sites", "worst site", "error of allowed", "of the bound")
     return [
-        tag("h3", "The same of its other precisions"),
+        tag("h3", "SimAM sites of its other files"),
         table(head, [_other(variant) for variant in others]),
     ]
 
@@ -143,11 +147,15 @@ def _power(said: Mapping[str, Any]) -> Child:
         "e_lambda": "every \N{GREEK SMALL LETTER LAMDA} doubled",
         "score": "a channel or slice of an output off by 5 %",
     }
-    rows = [_fault(name, power[key]) for key, name in names.items() if isinstance(power.get(key), dict)]
+    rows = [
+        _fault(name, power[key]) for key, name in names.items() if isinstance(power.get(key), dict)
+    ]
     if not rows:
         return None
     still = power.get("still")
-    lost = [tag("p", f"The same whatever the input: {', '.join(map(str, still))}.")] if still else None
+    lost = (
+        [tag("p", f"The same whatever the input: {', '.join(map(str, still))}.")] if still else None
+    )
     caption = (
         "Faults that were planted, and how far each moves an output, in units of its bound: above "
         "1 the comparison would have refused it. The bars are logarithmic, from 0.1 to 10 000."
@@ -173,5 +181,3 @@ def _fault(name: str, seen: Mapping[str, Any]) -> tuple[Child, ...]:
         tag("span", tag("i", style=f"width: {min(log, 1):.1%}"), class_=kind),
         "seen" if value > 1 else tag("span", "not seen", class_="bad"),
     )
-
-

@@ -80,7 +80,10 @@ def reproduce(of: Gathered) -> Markup:
         parts += [tag("p", "The plan:"), tag("pre", str(of.facts["command"]))]
     if own and of.drawing is not None:
         again = f"simam-validate {own} {of.path.name}"
-        parts += [tag("p", "The comparison with its source, which needs that file:"), tag("pre", again)]
+        parts += [
+            tag("p", "The comparison with its source, which needs that file:"),
+            tag("pre", again),
+        ]
     tools = of.facts.get("tools")
     if isinstance(tools, dict):
         made = ", ".join(f"{name} {version}" for name, version in tools.items())

@@ -47,7 +47,9 @@ def gate_rows(gates: tuple[GateCheck, ...]) -> Markup:
 def _shade(check: GateCheck, top: int) -> Markup | None:
     """Tell rows apart, and those that failed from the others."""
     kind = "tint" if not check.passed else "band" if (top - _TOP) // _ROW % 2 else None
-    return kind and tag("rect", class_=kind, x=0, y=top, width=_WIDTH, height=_ROW)
+    if kind is None:
+        return None
+    return tag("rect", class_=kind, x=0, y=top, width=_WIDTH, height=_ROW)
 
 
 def _axes(bottom: int) -> Iterator[Markup]:

@@ -12,8 +12,8 @@ from simam_deploy.op.contract import GATE_FLOOR
 from simam_deploy.pipeline.gathered import Gathered, Variant
 from simam_deploy.precision.gate_histogram import BINS, HIGH, LOW, GateHistogram
 from simam_deploy.report.page.html import figure, section, tag
-from simam_deploy.report.page.network import shape_of
 from simam_deploy.report.page.plots import COLOURS, plot
+from simam_deploy.report.page.shapes import shape_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,9 @@ def gates(of: Gathered) -> Markup | None:
         f"{GATE_FLOOR:.4f} (the vertical line); the further it stands out, the nearer to 1. "
         "The height is the share of pixels, on a logarithmic axis."
     )
-    left_out = (tag("p", f"{v.path.name}: {v.reason}", class_="soft") for v in of.variants if v.reason)
+    left_out = (
+        tag("p", f"{v.path.name}: {v.reason}", class_="soft") for v in of.variants if v.reason
+    )
     return section(
         "gates",
         "Gates, site by site",
@@ -108,5 +110,3 @@ def _draw(axes: Axes, site: Sequence[Line]) -> None:
     axes.set_xticks([0.7, 0.8, 0.9, 1.0])
     axes.set_yticks([1e-4, 1e-2, 1], ["0.01 %", "1 %", "100 %"])
     axes.minorticks_off()
-
-

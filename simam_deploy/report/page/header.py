@@ -68,7 +68,8 @@ def _tiles(of: Gathered) -> Iterator[Tile]:
 
 
 def _precision(of: Gathered) -> str:
-    return of.variants[0].precision if of.drawing and of.variants else of.facts.get("precision", "?")
+    own = (variant.precision for variant in of.variants if variant.path == of.path)
+    return next(own, str(of.facts.get("precision", "?")))
 
 
 def _count(of: Gathered) -> int | None:

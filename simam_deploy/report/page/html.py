@@ -14,7 +14,8 @@ from simam_deploy.report.terminal import one_line
 Child = str | Markup | None | Iterable["Child"]
 """Markup stays, a text is escaped, None is nothing; or several of them."""
 
-_VOID = {"meta", "img", "br", "line", "rect", "path", "circle", "image", "use"}
+_OF_HTML = ("meta", "img", "br")
+_VOID = (*_OF_HTML, "line", "rect", "path", "image", "use")
 """HTML's elements without content, and those of SVG that are drawn here without any."""
 
 
@@ -33,14 +34,14 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
             (`class_`), and with a dash for each other one; None leaves one out.
     """
     said = Markup("").join(
-        Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), text(value))
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), text(value))
         for key, value in attributes.items()
         if value is not None
     )
-    head = Markup("<{}{}>").format(Markup(name), said)
+    head = Markup("<{}{}>").format(name, said)
     if name in _VOID and not children:
-        return head if name in ("meta", "img", "br") else head[:-1] + Markup("/>")
-    return head + joined(children) + Markup("</{}>").format(Markup(name))
+        return head if name in _OF_HTML else head[:-1] + Markup("/>")
+    return head + joined(children) + Markup("</{}>").format(name)
 
 
 def joined(children: Iterable[Child]) -> Markup:

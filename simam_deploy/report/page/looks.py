@@ -55,8 +55,8 @@ def looks(of: Gathered) -> Markup | None:
 def _intro(views: Views) -> str:
     said = (
         f"{views.picture}. Over it the gates of each SimAM site of this file, averaged over the "
-        "channels: what is bright stands out of its plane, and is kept. Where nothing lies over the "
-        "picture, it was cropped for the network. "
+        "channels: what is bright stands out of its plane, and is kept. Where nothing lies over "
+        "the picture, it was cropped for the network. "
     )
     if not views.grad_cams:
         return said
@@ -74,7 +74,9 @@ def _shared(views: Views) -> Markup:
     width, height = _sides(views.pixels, _PICTURE)
     data = _encoded(_image(views.pixels).resize((width, height)), "JPEG", quality=82)
     image = tag("image", id="picture", width=width, height=height, href=data)
-    return tag("svg", tag("defs", image), width=0, height=0, aria_hidden="true", style="position: absolute")
+    return tag(
+        "svg", tag("defs", image), width=0, height=0, aria_hidden="true", style="position: absolute"
+    )
 
 
 def _pair(map_: Heatmap, cam: GradCam | None, views: Views) -> Markup:
@@ -149,7 +151,9 @@ def _scale() -> Markup:
         tag("rect", x=step, y=0, width=1.05, height=1, fill=f"rgb({r},{g},{b})")
         for step, (r, g, b) in enumerate(_palette(_STEPS).tolist())
     )
-    bar = tag("svg", steps, viewBox=f"0 0 {_STEPS} 1", preserveAspectRatio="none", aria_hidden="true")
+    bar = tag(
+        "svg", steps, viewBox=f"0 0 {_STEPS} 1", preserveAspectRatio="none", aria_hidden="true"
+    )
     return tag("div", "each map's lowest", bar, "and highest", class_="scale")
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
-from simam_deploy.core.inspection import InspectReport, Shape, SiteFacts
+from simam_deploy.core.inspection import InspectReport, SiteFacts
 from simam_deploy.pipeline.gathered import Gathered
 from simam_deploy.report.page.html import Child, figure, section, table, tag
 from simam_deploy.report.page.outline import outline_drawing
+from simam_deploy.report.page.shapes import shape_of
 
 _CAPTION = (
     "From input to output. A box is a block: the layers that lead to a SimAM site, the site, and "
@@ -23,12 +24,15 @@ def network(of: Gathered) -> Markup | None:
     if of.drawing is None:
         return None
     seen = of.drawing.inspection
+    own = (
+        "" if seen.path == of.path else f" Drawn is {seen.path.name}, which the plan was built of."
+    )
     drawing = outline_drawing(of.drawing.outline, seen.inputs, seen.outputs)
     beside = tag("div", _sites(seen), _misses(seen), _lint(seen))
     return section(
         "network",
         "Network",
-        tag("div", figure(drawing, _CAPTION), beside, class_="two"),
+        tag("div", figure(drawing, _CAPTION + own), beside, class_="two"),
     )
 
 
@@ -67,9 +71,3 @@ def _lint(seen: InspectReport) -> Child:
         return None
     lines = (tag("li", f"{f.rule} ({len(f.places)}): {f.message}") for f in seen.lint)
     return [tag("h3", "What could be better in the graph"), tag("ul", lines)]
-
-
-def shape_of(shape: Shape | None) -> str:
-    """Write a shape as `n×16×h×w`, `?` for what is not known."""
-    sizes = ("?" if dim is None else str(dim) for dim in shape or ())
-    return "\N{MULTIPLICATION SIGN}".join(sizes) or "?"

@@ -12,6 +12,7 @@ from simam_deploy.graph.outline import Outline, Row
 from simam_deploy.graph.outline.rows import DETECTOR, SIMAM
 from simam_deploy.report.columns import short
 from simam_deploy.report.page.html import tag
+from simam_deploy.report.page.shapes import shape_of
 from simam_deploy.report.terminal import one_line
 
 _WIDTH, _RIGHT = 368, 8
@@ -78,7 +79,7 @@ def _placed(rows: Sequence[Row], letters: int) -> Iterator[_Placed]:
 
 def _lines(row: Row, letters: int) -> Iterator[tuple[str, str]]:
     """Give the lines of a row, each with its kind."""
-    head = " x ".join(map(str, row.shape)).replace("x", "\N{MULTIPLICATION SIGN}")
+    head = shape_of(row.shape) if row.shape else ""
     times = f"{row.count} blocks of " if row.count > 1 else ""
     yield "soft", f"{times}{head}" if head else " "
     yield from (("op", line) for line in _wrapped(row.before, letters))

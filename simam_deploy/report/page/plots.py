@@ -12,7 +12,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from markupsafe import Markup
@@ -66,7 +66,7 @@ def plot(name: str, label: str, size: tuple[float, float], draw: Callable[[Axes]
     return _inline(file.getvalue(), name, label)
 
 
-def _style() -> dict[str, object]:
+def _style() -> dict[Any, Any]:
     ink, soft, line = (COLOURS[name] for name in ("ink", "soft", "line"))
     return {
         "svg.fonttype": "none",

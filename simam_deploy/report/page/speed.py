@@ -39,7 +39,11 @@ def speed(of: Gathered) -> Markup | None:
 
 
 def _interrupted(bench: BenchReport) -> Child:
-    return tag("p", "The benchmark was interrupted: figures are those taken before.", class_="said") if bench.interrupted else None
+    return (
+        tag("p", "The benchmark was interrupted: figures are those taken before.", class_="said")
+        if bench.interrupted
+        else None
+    )
 
 
 def _batches(bench: BenchReport) -> list[int]:
@@ -64,7 +68,9 @@ def _latency(number: int, batch: int, bench: BenchReport) -> Markup:
         f"Milliseconds a run at batch {batch}: the dot is the median, the line reaches from it to "
         "the slowest of ten and, thinner, of a hundred. All took turns within one run."
     )
-    return tag("div", tag("h3", f"Latency at batch {batch}"), figure(drawing, caption, "small main"))
+    return tag(
+        "div", tag("h3", f"Latency at batch {batch}"), figure(drawing, caption, "small main")
+    )
 
 
 def _lines_plot(name: str, label: str, lines: int, draw: Callable[[Axes], None]) -> Markup:
@@ -125,7 +131,11 @@ def _timed(row: BatchRow) -> tuple[Child, Child, Child]:
         return tag("span", row.reason or "not timed", class_="bad"), "", ""
     said = ""
     if ratio is not None:
-        ends = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.3g} to {ratio.high:.3g})"
+        ends = (
+            ""
+            if ratio.low is None or ratio.high is None
+            else f" ({ratio.low:.3g} to {ratio.high:.3g})"
+        )
         said = f"{ratio.value:.3g}\N{MULTIPLICATION SIGN}{ends}"
     return f"{times.p50_ms:.3g}", f"{times.rows_per_second:.3g}", said
 
@@ -162,7 +172,9 @@ def _roofline(number: int, of: Roofline) -> Markup:
         f"it must move takes {of.floor_ms:.3g} ms, {of.share:.0%} of that."
     )  # fmt: skip
     lost = [f"{site.name}: {site.note}" for site in of.sites if site.share is None and site.note]
-    return tag("div", parts, (tag("p", line, class_="soft") for line in (whole, of.note, *lost) if line))
+    return tag(
+        "div", parts, (tag("p", line, class_="soft") for line in (whole, of.note, *lost) if line)
+    )
 
 
 def _draw_shares(axes: Axes, sites: Sequence[SiteRow]) -> None:
