@@ -5,12 +5,14 @@ landmarks that it is computed from, a set of bits. Sets only grow along an edge,
 told apart by their sets are in no circle. Within a set, what follows its last landmark before the
 next layer (a residual's Add, an activation) is told from the rest.
 
-A landmark takes in what leads to it alone and what follows it: a residual block. What of that is
-computed before the skip leaves, as a ResNet's stem is, stays a part of its own.
+A landmark takes in what leads to it alone and what follows it, as far as the skip is added: a
+residual block, wherever in it SimAM stands. What is computed before a skip leaves, as a ResNet's
+stem is, stays a part of its own.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -106,29 +108,53 @@ def _around(
     levels: Mapping[ir.Node, Level],
     parts: dict[Level, list[ir.Node]],
 ) -> list[Unit]:
-    """Take what belongs to a landmark out of `parts`."""
+    """Take what belongs to a landmark out of `parts`, behind the landmarks before it."""
     seen = levels[mark][0]
-    after = parts.pop((seen | 1 << marks.index(mark), False), [])
-    level = seen, True
-    body = parts.get(level, [])
-    if {reader for node in body for reader in readers(node) if _is_landmark(reader)} != {mark}:
-        return [Unit(landmark=mark, after=after)]
+    after = _behind(mark, seen | 1 << marks.index(mark), levels, parts)
+    body = parts.pop((seen, True), [])
     main = _leading_to({mark}, body)
+    outside = {reader for node in main for reader in readers(node)} - {mark, *body}
+    if any(map(_is_landmark, outside)):  # it leads to others as well
+        parts[seen, True] = body
+        return [Unit(landmark=mark, after=after)]
     skip = _leading_to(set(after), body)
     elsewhere = _leading_to({r for n in body for r in readers(n)} - {mark, *after, *body}, body)
     trunk = main & (skip | elsewhere)
-    parts[level] = [n for n in body if n not in main | skip]
-    if not parts[level]:
-        del parts[level]
+    left = [node for node in body if node not in main | skip]
+    if left:
+        parts[seen, True] = left
     return [
         Unit(before=[n for n in body if n in trunk]),
         Unit(
             before=[n for n in body if n in main - trunk],
-            beside=[n for n in body if n in skip - trunk],
+            beside=[n for n in body if n in skip - main],
             landmark=mark,
             after=after,
         ),
     ]
+
+
+def _behind(
+    mark: ir.Node, seen: int, levels: Mapping[ir.Node, Level], parts: dict[Level, list[ir.Node]]
+) -> list[ir.Node]:
+    """Take what follows a landmark out of `parts`: to the next layer, or to where a skip joins."""
+    after = parts.pop((seen, False), [])
+    if any(_joins(node, mark, levels) for node in after):
+        return after
+    body = parts.get((seen, True), [])
+    joined = next((i for i, node in enumerate(body) if _joins(node, mark, levels)), None)
+    if joined is None:
+        return after
+    rest = itertools.dropwhile(lambda node: node.op_type not in OPENERS, body[joined + 1 :])
+    parts[seen, True] = list(rest)
+    taken = len(body) - len(parts[seen, True])
+    return [*after, *body[:taken]]
+
+
+def _joins(node: ir.Node, mark: ir.Node, levels: Mapping[ir.Node, Level]) -> bool:
+    """Tell whether a node reads what was computed before a landmark, beside what comes from it."""
+    own = levels[node][0]
+    return any(levels[p][0] != own and p is not mark for p in producers(node) if p in levels)
 
 
 def _leading_to(ends: set[ir.Node], body: Sequence[ir.Node]) -> set[ir.Node]:

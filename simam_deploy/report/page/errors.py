@@ -8,19 +8,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from simam_deploy.core.validation import GateCheck
+from simam_deploy.core.validation import CaseResult, GateCheck
+from simam_deploy.graph.selection.outputs import BEFORE
 from simam_deploy.pipeline.gathered import Gathered, Variant
+from simam_deploy.report.page.figures import error, meter, number
 from simam_deploy.report.page.gate_rows import gate_rows
-from simam_deploy.report.page.html import Child, figure, section, table, tag
-from simam_deploy.report.power_text import ADVICE
-
-_DECADES = 5
-"""Of the scale of what a fault would have shown."""
+from simam_deploy.report.page.html import Child, figure, name, section, table, tag, wrapped
+from simam_deploy.report.page.power import power
 
 
 def errors(of: Gathered) -> Markup | None:
     """Show errors against their bounds; None where nothing is known of any."""
-    parts = [_outputs(of), _sites(of), _others(of), _power(of.validation)]
+    parts = [_outputs(of), _sites(of), _others(of), power(of.validation)]
     if not any(parts):
         return None
     return section("errors", "Error against bound", parts)
@@ -34,61 +33,57 @@ def _outputs(of: Gathered) -> Child:
     against = said.get("reference") or "its source"
     when = "compared just now" if of.compared else "as proved when it was made"
     judged = f"{said.get('cases', '?')} cases against {against}, {when}."
-    rule = f"Bound: {said['rule']}." if said.get("rule") else ""
-    rows = list(_output_rows(said))
-    if not rows:
-        reason = str(said.get("reason") or "no figures of single outputs are kept")
-        return [tag("h3", "Outputs"), tag("p", f"{judged} {rule}"), tag("p", reason, class_="soft")]
+    rule = f" Bound: {said['rule']}." if said.get("rule") else ""
+    rows = list(_rows(results_of(said)))
     head = ("output", "error", "allowed", "of the bound", "where")
     caption = (
         "Each output at the row, channel or cell that comes nearest its bound: the largest "
         "difference there, relative to the largest value there."
     )
-    return [
-        tag("h3", "Outputs"),
-        tag("p", f"{judged} {rule}"),
-        figure(table(head, rows), caption),
-    ]
+    shown = figure(table(head, rows), caption) if rows else tag("p", _unlisted(said))
+    return [tag("h3", "Outputs"), tag("p", judged + rule), shown]
 
 
-def _output_rows(said: Mapping[str, Any]) -> Iterator[tuple[Child, ...]]:
-    """Give a row an output; a manifest of an earlier version has the worst of all alone."""
-    listed = said.get("outputs")
-    results = listed if isinstance(listed, list) else [{"output": "the worst", **said}]
-    for each in results:
-        found = number(each.get("max_rel")) if isinstance(each, dict) else None
-        allowed = number(each.get("allowed")) if found is not None else None
-        if found is None or allowed is None:
-            continue
-        places = (str(each.get(key) or "") for key in ("case", "where"))
-        yield (
-            tag("span", str(each.get("output", "?")), class_="mono"),
-            f"{found:.2e}",
-            f"{allowed:.2e}",
-            meter(found / allowed if allowed else math.inf if found else 0.0),
-            ", ".join(filter(None, places)),
-        )
-
-
-def number(value: object) -> float | None:
-    """Take a number out of a document that somebody may have edited."""
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def times(value: float) -> str:
-    """Write a factor in two digits, and a large one without an exponent: `7.5`, `27,000`."""
-    return f"{float(f'{value:.2g}'):,.0f}" if 100 <= value < 1e7 else f"{value:.2g}"
-
-
-def meter(share: float) -> Markup:
-    """Draw how much of a bound is used, with the figure."""
-    kind = "meter over" if share > 1 else "meter"
-    bar = tag("span", tag("i", style=f"width: {min(share, 1):.1%}"), class_=kind)
+def _unlisted(said: Mapping[str, Any]) -> str:
+    """Say what is known where single outputs are not listed, as by earlier versions."""
+    largest = number(said.get("max_rel"))
+    if largest is None:
+        return str(said.get("reason") or "No figures of outputs are kept.")
     return (
-        bar
-        + Markup(" ")
-        + tag("span", f"{share:.1%}" if share < 10 else f"{times(share)}\N{MULTIPLICATION SIGN}")
+        f"The largest difference of any output is {error(largest)} of its largest value; single "
+        "outputs are not listed."
     )
+
+
+def results_of(said: Mapping[str, Any]) -> list[CaseResult]:
+    """Read the outputs that a validation's summary lists; none of an earlier version's."""
+    listed = said.get("outputs")
+    each = listed if isinstance(listed, list) else []
+    results = (_result(one) for one in each if isinstance(one, dict))
+    return [one for one in results if one is not None]
+
+
+def _result(said: Mapping[str, Any]) -> CaseResult | None:
+    """Read what a document says of an output; None where it has no figures."""
+    found, allowed = number(said.get("max_rel")), number(said.get("allowed"))
+    if found is None or allowed is None:
+        return None
+    case, output, where = (str(said.get(key) or "") for key in ("case", "output", "where"))
+    return CaseResult(case, output, math.nan, found, allowed, where=where)
+
+
+def _rows(results: list[CaseResult]) -> Iterator[tuple[Child, ...]]:
+    """Give a row an output, and one to all that a detector selects from."""
+    given = [one for one in results if one.output.startswith(BEFORE)]
+    yield from (_row(one, one.output) for one in results if one not in given)
+    if given:
+        worst = max(given, key=lambda one: one.share)
+        yield _row(worst, f"what selections are given, the nearest of {len(given)}")
+
+
+def _row(of: CaseResult, called: str) -> tuple[Child, ...]:
+    where = ", ".join(filter(None, (of.case, of.where)))
+    return name(called), error(of.max_rel), error(of.allowed), meter(of.share), wrapped(where)
 
 
 def _sites(of: Gathered) -> Child:
@@ -127,7 +122,7 @@ def _other(variant: Variant) -> tuple[Child, ...]:
         variant.path.name,
         variant.precision,
         count,
-        tag("span", worst.name, class_="mono"),
+        name(worst.name),
         worst.reason or figures,
         meter(_share(worst)),
     )
@@ -135,49 +130,3 @@ def _other(variant: Variant) -> tuple[Child, ...]:
 
 def _share(check: GateCheck) -> float:
     return math.inf if math.isnan(check.error_ulps) else check.error_ulps / check.allowed_ulps
-
-
-def _power(said: Mapping[str, Any]) -> Child:
-    """Show what the comparison would have shown of planted faults."""
-    power = said.get("power")
-    if not isinstance(power, dict):
-        return None
-    names = {
-        "dropped": f"a SimAM left out, the least visible of {power.get('tried', '?')} tried",
-        "e_lambda": "every \N{GREEK SMALL LETTER LAMDA} doubled",
-        "score": "a channel or slice of an output off by 5 %",
-    }
-    rows = [
-        _fault(name, power[key]) for key, name in names.items() if isinstance(power.get(key), dict)
-    ]
-    if not rows:
-        return None
-    still = power.get("still")
-    lost = (
-        [tag("p", f"The same whatever the input: {', '.join(map(str, still))}.")] if still else None
-    )
-    caption = (
-        "Faults that were planted, and how far each moves an output, in units of its bound: above "
-        "1 the comparison would have refused it. The bars are logarithmic, from 0.1 to 10 000."
-    )
-    advice = None if said.get("proved") else tag("p", f"NOT PROVED: {ADVICE}.", class_="bad")
-    return [
-        tag("h3", "What this would have shown of a fault"),
-        figure(table(("planted fault", "at", "times the bound", "", ""), rows), caption),
-        lost,
-        advice,
-    ]
-
-
-def _fault(name: str, seen: Mapping[str, Any]) -> tuple[Child, ...]:
-    units = number(seen.get("units"))
-    value = math.inf if units is None else units  # JSON has no infinity
-    log = math.log10(value * 10) / _DECADES if value > 0.1 else 0.0
-    kind = "meter" if value > 1 else "meter over"
-    return (
-        name,
-        tag("span", str(seen.get("where") or ""), class_="mono"),
-        "more than a bound of 0" if math.isinf(value) else times(value),
-        tag("span", tag("i", style=f"width: {min(log, 1):.1%}"), class_=kind),
-        "seen" if value > 1 else tag("span", "not seen", class_="bad"),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from markupsafe import Markup
@@ -9,8 +10,12 @@ from markupsafe import Markup
 from simam_deploy.core.caveats import caveats
 from simam_deploy.pipeline.gathered import Gathered
 from simam_deploy.report.columns import size_text
-from simam_deploy.report.page.errors import number, times
+from simam_deploy.report.page.errors import results_of
+from simam_deploy.report.page.figures import number, times
 from simam_deploy.report.page.html import tag
+
+_LONG = 40
+"""Letters of where lambda comes from; the manifest has it all."""
 
 Tile = tuple[str, str]
 """A figure, and what it is."""
@@ -84,13 +89,14 @@ def _lambda(of: Gathered) -> Iterator[Tile]:
     if values:
         several = f"{values[0]:g} to {values[-1]:g}"
         source = of.facts.get("e_lambda_source") or "read from the graph"
-        yield f"{values[0]:g}" if len(values) == 1 else several, f"lambda: {source}"
+        said = textwrap.shorten(source, _LONG, placeholder=" \N{HORIZONTAL ELLIPSIS}")
+        yield f"{values[0]:g}" if len(values) == 1 else several, f"lambda: {said}"
 
 
 def _worst(of: Gathered) -> Iterator[Tile]:
-    found, allowed = number(of.validation.get("max_rel")), number(of.validation.get("allowed"))
-    if found is not None and allowed is not None:
-        yield f"{found:.1e}", f"worst output error, of {allowed:.0e} allowed"
+    worst = max(results_of(of.validation), key=lambda one: one.share, default=None)
+    if worst is not None:
+        yield f"{worst.max_rel:.1e}", f"nearest output error, of {worst.allowed:.0e} allowed"
 
 
 def _gates(of: Gathered) -> Iterator[Tile]:

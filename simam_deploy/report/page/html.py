@@ -11,6 +11,9 @@ from markupsafe import Markup, escape
 
 from simam_deploy.report.terminal import one_line
 
+_LONG = 32
+"""Letters of what stays on one line in a table."""
+
 Child = str | Markup | None | Iterable["Child"]
 """Markup stays, a text is escaped, None is nothing; or several of them."""
 
@@ -57,17 +60,27 @@ def _shown(child: Child) -> Markup:
     return text(child) if isinstance(child, str) else joined(child)
 
 
-def table(head: Iterable[Child], rows: Iterable[Iterable[Child]], class_: str = "") -> Markup:
+def table(head: Iterable[Child], rows: Iterable[Iterable[Child]]) -> Markup:
     """Make a table with a row of headings, which scrolls by itself where it is too wide."""
     body = (tag("tr", (tag("td", cell) for cell in row)) for row in rows)
     heads = tag("thead", tag("tr", (tag("th", cell, scope="col") for cell in head)))
-    return tag("div", tag("table", heads, tag("tbody", body), class_=class_ or None), class_="wide")
+    return tag("div", tag("table", heads, tag("tbody", body)), class_="wide")
 
 
 def pairs(facts: Iterable[tuple[str, Child]]) -> Markup:
     """Make a table of names and values."""
     rows = (tag("tr", tag("th", name, scope="row"), tag("td", value)) for name, value in facts)
     return tag("table", tag("tbody", rows), class_="pairs")
+
+
+def name(of: str) -> Markup:
+    """Show what a file calls something; a long name may be broken anywhere."""
+    return tag("span", of, class_="mono long" if len(of) > _LONG else "mono")
+
+
+def wrapped(of: str) -> Markup:
+    """Show a text in a table's cell that may take several lines; all others take one."""
+    return tag("span", of, class_="text" if len(of) > _LONG else None)
 
 
 def figure(content: Child, caption: Child, class_: str | None = None) -> Markup:

@@ -8,14 +8,15 @@ from markupsafe import Markup
 
 from simam_deploy.core.inspection import InspectReport, SiteFacts
 from simam_deploy.pipeline.gathered import Gathered
-from simam_deploy.report.page.html import Child, figure, section, table, tag
+from simam_deploy.report.page.html import Child, figure, name, section, table, tag, wrapped
 from simam_deploy.report.page.outline import outline_drawing
 from simam_deploy.report.page.shapes import shape_of
 
 _CAPTION = (
     "From input to output. A box is a block: the layers that lead to a SimAM site, the site, and "
-    "what follows it up to the next layer; blocks of one kind in a row are drawn once. Lines at "
-    "the left go past: within a box its skip connection, outside of it to a later block."
+    "what follows it, as far as a skip is added or the next layer begins; blocks of one kind in a "
+    "row are drawn once. Lines at the left go past: within a box its skip, outside of it to a "
+    "later block."
 )
 
 
@@ -42,7 +43,7 @@ def _sites(seen: InspectReport) -> Child:
     head = ("SimAM site", "map", "\N{GREEK SMALL LETTER LAMDA}", "written as", "followed by")
     rows = [
         (
-            tag("span", site.name, class_="mono"),
+            name(site.name),
             shape_of(site.shape),
             f"{site.e_lambda:g}",
             site.written_as,
@@ -62,7 +63,7 @@ def _misses(seen: InspectReport) -> Child:
     """List what is nearly SimAM."""
     if not seen.near_misses:
         return None
-    rows = ((tag("span", m.name, class_="mono"), m.reason) for m in seen.near_misses)
+    rows = ((name(m.name), wrapped(m.reason)) for m in seen.near_misses)
     return [tag("h3", "Nearly SimAM, and not"), table(("node", "what differs"), rows)]
 
 

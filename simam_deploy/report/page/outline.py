@@ -55,7 +55,7 @@ def outline_drawing(
     parts = [
         _end("in", inputs, left, 11, letters),
         *(_flow(left, a, b) for a, b in _straight(outline, placed)),
-        *(_past(placed, edge, left - _LANE * min(lane, _LANES)) for edge, lane in lanes.items()),
+        *(_past(placed, edge, left, lane) for edge, lane in lanes.items()),
         *(tag("g", _box(each, left)) for each in placed),
         _end("out", outputs, left, bottom + 11, letters),
     ]
@@ -176,13 +176,12 @@ def _lanes(edges: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
     return lanes
 
 
-def _past(placed: Sequence[_Placed], edge: tuple[int, int], x: float) -> Markup:
+def _past(placed: Sequence[_Placed], edge: tuple[int, int], left: float, lane: int) -> Markup:
     """Draw what goes past rows, at the left of them."""
+    x = left - _LANE * min(lane, _LANES)
     start, end = placed[edge[0]].bottom - 8, placed[edge[1]].top + 8
-    right = x + 2 * _LANE if x < _LANE else x + _LANE
-    box = max(right, 0)
-    line = f"M{box:g} {start:g}H{x:g}V{end:g}H{box:g}"
-    return tag("path", class_="past", d=line)
+    line = f"M{left + 8:g} {start:g}H{x:g}V{end:g}H{left + 2:g}"
+    return tag("path", class_="past", d=line) + _tip(left + 8, end, "right")
 
 
 def _end(word: str, specs: Sequence[TensorSpec], left: float, y: float, letters: int) -> Markup:

@@ -156,7 +156,8 @@ def _roofline(number: int, of: Roofline) -> Markup:
     title = tag("h3", f"Against a copy: {of.subject}, batch {of.batch}")
     caption = (
         "How fast each SimAM site is, as a share of a copy of its map, which must be read and "
-        f"written once: 100 % is the floor. Measured on {of.device}, where a copy moved "
+        f"written once: 100 % is the floor (dashed); the axis is logarithmic. "
+        f"Measured on {of.device}, where a copy moved "
         f"{of.copy_gb_s:.3g} GB a second in the same run."
     )
     parts: list[Child] = [title]
@@ -179,11 +180,15 @@ def _roofline(number: int, of: Roofline) -> Markup:
 
 def _draw_shares(axes: Axes, sites: Sequence[SiteRow]) -> None:
     shares = [100 * (site.share or 0.0) for site in sites]
-    axes.barh(range(len(sites)), shares, height=0.6, color=COLOURS["accent"])
+    low = min(1.0, *shares) / 1.5
+    axes.hlines(range(len(sites)), low, shares, color=COLOURS["accent"], linewidth=3)
+    axes.plot(shares, range(len(sites)), "o", color=COLOURS["accent"], markersize=6)
     axes.axvline(100, color=COLOURS["ink"], linewidth=1, linestyle="--")
     _name_lines(axes, [site.name for site in sites])
-    axes.set_xlim(0, max(105.0, *shares))
-    axes.set_xlabel("% of a copy's speed")
+    axes.set(xscale="log", xlim=(low, max(130.0, *shares)), xlabel="% of a copy's speed")
+    ticks = [tick for tick in (0.1, 1, 10, 100) if tick > low]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
 
 
 def _circumstances(bench: BenchReport) -> list[tuple[str, Child]]:
