@@ -85,3 +85,9 @@ class Gathered:
     bench: BenchReport | None
     views: Views | None
     command: str
+
+    @property
+    def precision(self) -> str:
+        """The artifact's own: of its graph, or as the manifest of a plan says."""
+        own = (variant.precision for variant in self.variants if variant.path == self.path)
+        return next(own, str(self.facts.get("precision", "?")))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from simam_deploy.graph.outline.units import Unit, producers, units_of
+from simam_deploy.graph.outline.units import Unit, producers, reads_input, units_of
 from simam_deploy.graph.outline.words import MOVES, describe
 from simam_deploy.graph.prepare import with_sites
 from simam_deploy.graph.sites import dims
@@ -104,7 +104,8 @@ def _has_skip(unit: Unit, owner: Mapping[ir.Node, int]) -> bool:
         return False
     inside = {mark, *unit.after}
     reads = {p for node in unit.after for p in producers(node) if p in owner}
-    return mark.op_type == contract.RESIDUAL_OP_TYPE or not reads <= inside
+    past = not reads <= inside or any(map(reads_input, unit.after))
+    return past or mark.op_type == contract.RESIDUAL_OP_TYPE
 
 
 def _given(unit: Unit) -> tuple[int | str, ...]:

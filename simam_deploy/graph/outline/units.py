@@ -82,13 +82,18 @@ def readers(node: ir.Node) -> list[ir.Node]:
     return [use.node for value in node.outputs for use in value.uses()]
 
 
+def reads_input(node: ir.Node) -> bool:
+    """Tell whether a node reads an input of the graph."""
+    return any(value is not None and value.is_graph_input() for value in node.inputs)
+
+
 def _levels(graph: ir.Graph) -> dict[ir.Node, Level]:
     """Give the level of every node that an input reaches, in the graph's order."""
     levels: dict[ir.Node, Level] = {}
     bits: dict[ir.Node, int] = {}
     for node in graph:
         behind = [(levels[p], p) for p in producers(node) if p in levels]
-        if not behind and not any(value in graph.inputs for value in node.inputs):
+        if not behind and not reads_input(node):
             continue
         seen, opened = 0, True
         for (landmarks, _), maker in behind:
@@ -154,7 +159,8 @@ def _behind(
 def _joins(node: ir.Node, mark: ir.Node, levels: Mapping[ir.Node, Level]) -> bool:
     """Tell whether a node reads what was computed before a landmark, beside what comes from it."""
     own = levels[node][0]
-    return any(levels[p][0] != own and p is not mark for p in producers(node) if p in levels)
+    from_before = (p for p in producers(node) if p in levels and levels[p][0] != own)
+    return any(p is not mark for p in from_before) or reads_input(node)
 
 
 def _leading_to(ends: set[ir.Node], body: Sequence[ir.Node]) -> set[ir.Node]:

@@ -89,8 +89,7 @@ def _row(of: CaseResult, called: str) -> tuple[Child, ...]:
 def _sites(of: Gathered) -> Child:
     if not of.gates:
         return None
-    precision = of.variants[0].precision
-    unit = "fp32" if precision == "int8" else precision
+    unit = "fp32" if of.precision == "int8" else of.precision
     caption = (
         "Left: what the gates of each site span, by the formula in float64 (wide bar) and in this "
         "file (narrow bar). Right: the largest error over the bound on it, on a logarithmic axis; "

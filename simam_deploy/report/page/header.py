@@ -60,7 +60,7 @@ def _made_by(of: Gathered) -> str:
 
 
 def _tiles(of: Gathered) -> Iterator[Tile]:
-    yield _precision(of), "precision"
+    yield of.precision, "precision"
     yield size_text(of.size), "on disk"
     sites = _count(of)
     if sites is not None:
@@ -70,11 +70,6 @@ def _tiles(of: Gathered) -> Iterator[Tile]:
     yield from _gates(of)
     yield from _fault(of)
     yield from _speed(of)
-
-
-def _precision(of: Gathered) -> str:
-    own = (variant.precision for variant in of.variants if variant.path == of.path)
-    return next(own, str(of.facts.get("precision", "?")))
 
 
 def _count(of: Gathered) -> int | None:

@@ -28,6 +28,7 @@ VARIABLES = ("ink", "soft", "line", "fp32", "fp16", "bf16", "int8", "accent", "b
 COLOURS = {name: f"#0000{number:02x}" for number, name in enumerate(VARIABLES, 1)}
 _NAMES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 _FONT = re.compile(r"font:[^;]*?([\d.]+px)[^;]*")
+_FAMILY = re.compile(r"font-family:[^;]*;?")
 _REFERENCE = re.compile(r"#(?=[A-Za-z])")
 _POINTS = 72.0
 
@@ -124,4 +125,4 @@ def _adapt(element: ElementTree.Element, name: str) -> None:
 def _in_style(value: str) -> str:
     for colour, variable in _NAMES.items():
         value = value.replace(colour, variable)
-    return _FONT.sub(r"font-size: \1", value)
+    return _FAMILY.sub("", _FONT.sub(r"font-size: \1", value))
