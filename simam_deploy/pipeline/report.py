@@ -118,7 +118,7 @@ def gather(
     onnx, plans = _all_files(files, facts)
     drawing = Drawing(inspect_onnx(onnx[0]), outline_of(read_model(onnx[0]))) if onnx else None
     bench = read_bench(files.bench) if files.bench else found.bench
-    views = _views(files, network, progress)
+    views = _views(files, next(iter(onnx), artifact), network, progress)
     shown = _shown(onnx, network, views) if onnx else Shown({}, "")
     variants = variants_of(onnx, shown, progress) if onnx else ()
     judged = found.validation or _judged(files, network, progress)
@@ -145,20 +145,16 @@ def _all_files(files: Files, facts: Manifest) -> tuple[tuple[Path, ...], tuple[P
     """List every .onnx and every plan, the artifact first, those that were given before others."""
     given = (files.artifact, *files.onnx, *files.plans)
     beside = [path for path in files_beside(files.artifact, facts) if path not in given]
-    every = (*given, *beside)
+    every = tuple(dict.fromkeys((*given, *beside)))
     plans = tuple(path for path in every if path.suffix in PLANS)
     return tuple(path for path in every if path not in plans), plans
 
 
-def _views(files: Files, network: NetworkOptions, progress: Progress) -> Views | None:
-    """Look at the picture, if one was given.
-
-    Raises:
-        InputError: As `look`, or the page is about a plan.
-    """
+def _views(files: Files, shown: Path, network: NetworkOptions, progress: Progress) -> Views | None:
+    """Look at the picture, if one was given, by an .onnx; a plan shows nothing within."""
     if files.image is None:
         return None
-    return look(files.image, files.artifact, files.source, network, progress)
+    return look(files.image, shown, files.source, network, progress)
 
 
 def _shown(onnx: Sequence[Path], network: NetworkOptions, views: Views | None) -> Shown:

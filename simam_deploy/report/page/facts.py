@@ -58,7 +58,8 @@ def _compact(value: Any) -> Child:
     """Show what lies in a list on one line."""
     if not isinstance(value, dict):
         return _plain(value)
-    return ", ".join(f"{key.replace('_', ' ')} {_plain(each)}" for key, each in value.items())
+    said = ((key.replace("_", " "), _plain(each)) for key, each in value.items() if each != "")
+    return ", ".join(f"{key} {text}" for key, text in said)
 
 
 def _plain(value: Any) -> str:

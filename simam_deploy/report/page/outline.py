@@ -19,7 +19,7 @@ _WIDTH, _RIGHT = 368, 8
 _LANE, _LANES = 9, 7
 """Of what goes past whole rows; more than there is room for share the last."""
 _LINE, _PAD, _GAP = 16, 6, 20
-_LETTERS = 0.17
+_LETTERS = 0.16
 """Letters of 11.5 pixels in a pixel."""
 _BOLD = 0.85
 """Of those, where they are bold."""
