@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from simam_deploy.core.progress import Progress as Progress
     from simam_deploy.core.specs import TensorSpec as TensorSpec
     from simam_deploy.core.validation import ValidationReport as ValidationReport
+    from simam_deploy.detect.objects import Detections as Detections
+    from simam_deploy.detect.objects import ObjectDetector as ObjectDetector
     from simam_deploy.engine.options import EngineOptions as EngineOptions
     from simam_deploy.errors import CheckpointError as CheckpointError
     from simam_deploy.errors import EngineError as EngineError
@@ -47,6 +49,7 @@ _HOMES = {
     "CheckpointError": "errors",
     "ComparisonOptions": "pipeline.options",
     "ComparisonReport": "verify.report",
+    "Detections": "detect.objects",
     "EngineArtifact": "core.artifacts",
     "EngineError": "errors",
     "EngineOptions": "engine.options",
@@ -58,6 +61,7 @@ _HOMES = {
     "NETWORKS": "models.zoo",
     "NetworkError": "errors",
     "NetworkOptions": "source.options",
+    "ObjectDetector": "detect.objects",
     "OnnxArtifact": "core.artifacts",
     "OnnxOptions": "pipeline.options",
     "Progress": "core.progress",

@@ -125,6 +125,7 @@ def test_what_scripts_and_tests_import_is_there(path):
         "import simam_deploy.cli.bench",
         "import simam_deploy.cli.build",
         "import simam_deploy.cli.doctor",
+        "import simam_deploy.cli.explain",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
         "import simam_deploy.cli.validate",

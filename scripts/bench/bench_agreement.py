@@ -82,8 +82,8 @@ def rows(times: int, options: BenchOptions) -> Iterator[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--starts", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--starts", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=70)
     parser.add_argument("--csv", type=Path, default=RESULTS)
     args = parser.parse_args()
     options = BenchOptions(starts=args.starts, rounds=args.rounds, roofline=False)

@@ -100,7 +100,7 @@ def main() -> None:
         np.save(Path(folder) / "train.npy", train)
         with OnnxRunner(file) as runner:
             spec, exact = runner.inputs[0], runner.run({"input": images})["logits"]
-        dataset = open_dataset(Path(folder) / "train.npy", spec, None, limit=args.samples)
+        dataset = open_dataset(Path(folder) / "train.npy", [spec], None, limit=args.samples)
         tensors = tuple(t.name or "" for t in place(read_model(file)).tensors)
         for method in ("least squares", *THEIRS):
             started = time.perf_counter()

@@ -54,7 +54,7 @@ def measure(name: str, folder: Path) -> tuple[int, int, int, int, int]:
     drawn = np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32)
     np.save(samples, drawn)
     spec = TensorSpec("input", "float32", (1, *shape))
-    quantised = quantise(file, open_dataset(samples, spec, None))
+    quantised = quantise(file, open_dataset(samples, [spec], None))
     built = plan(quantised.model)
     names = kernels(built)
     return (

@@ -26,24 +26,17 @@ import itertools
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import onnx
 import onnx_ir as ir
-import onnxruntime as ort
 from engines import launches, traced
 
-from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.bench.operator import SHAPES
+from simam_deploy.bench.operator_graphs import WAYS, lowered, row_of_sites, session
 from simam_deploy.graph.lower.expand import expand
-from simam_deploy.graph.passes.tidy import tidy
-from simam_deploy.graph.sites import simam_nodes
-from simam_deploy.graph.tape import Scalar, Tape
 from simam_deploy.precision.half.half import to_half
 
-MAPS = [(1, 64, 112, 112), (1, 256, 56, 56), (8, 256, 56, 56), (1, 2048, 7, 7), (1, 64, 200, 334)]
-IN_A_ROW = 4
 WHOLE = ("mobilenet_v2", "resnet50")
 ENGINES = ("resnet18", "resnet50", "mobilenet_v2")
 COLUMNS = (
@@ -53,68 +46,13 @@ COLUMNS = (
 Row = dict[str, str]
 
 
-def published(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
-    """Emit the nodes that torch.onnx makes of the authors' code."""
-    assert isinstance(e_lambda, float) and isinstance(ratio, float)
-    n = round(1 / (1 - ratio)) - 1.0
-    d2 = tape.op("Pow", tape.op("Sub", x, tape.reduce_mean(x, (2, 3))), 2.0)
-    total = tape.op("ReduceSum", d2, tape.constant((2, 3)), attributes={"keepdims": 1})
-    variance = tape.op("Add", tape.op("Div", total, n), e_lambda)
-    energy = tape.op("Add", tape.op("Div", d2, tape.op("Mul", variance, 4.0)), 0.5)
-    return tape.op("Mul", x, tape.op("Sigmoid", energy))
-
-
 def left_out(model: ir.Model) -> int:
     return expand(model, lambda tape, x, e_lambda, ratio: tape.op("Identity", x), rank=0)
 
 
-ALL: dict[str, Callable[[ir.Model], int]] = {
-    "published": lambda model: expand(model, published, rank=0),
-    **{name: lower for name, lower in LOWERINGS.items() if name != "plugin"},
-}
-"""The plugin's nodes are the function's here; what they are to engines, plugin_launches.py says."""
-
-
-def row_of_sites(shape: tuple[int, ...]) -> ir.Model:
-    """Give a graph of SimAMs in a row."""
-    dims = ",".join(map(str, shape))
-    chain = "\n".join(f"v{i + 1} = simam.SimAM<e_lambda = 0.1>(v{i})" for i in range(IN_A_ROW))
-    model: ir.Model = ir.from_proto(
-        onnx.parser.parse_model(
-            f"""<ir_version: 8, opset_import: ["" : 18, "simam" : 1]>
-            g (float[{dims}] v0) => (float[{dims}] v{IN_A_ROW}) {{ {chain} }}"""
-        )
-    )
-    for node in simam_nodes(model):
-        node.outputs[0].shape, node.outputs[0].type = ir.Shape(shape), model.graph.inputs[0].type
-    return model
-
-
-def session(model: ir.Model) -> Callable[[], None]:
-    """Give what runs the model once, without copies of its input and output."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    made = ort.InferenceSession(
-        ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    (given,), (result,) = made.get_inputs(), made.get_outputs()
-    shape = [d if isinstance(d, int) else 1 for d in given.shape]
-    binding = made.io_binding()
-    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    binding.bind_cpu_input(given.name, x)
-    binding.bind_output(result.name, "cpu")
-    return lambda: made.run_with_iobinding(binding)
-
-
 def speeds(model: ir.Model, rounds: int) -> dict[str, tuple[float, float]]:
     """Give, by lowering, median milliseconds and times as fast as the published nodes."""
-    runs: dict[str, Callable[[], None]] = {}
-    for name, lower in ALL.items():
-        lowered = model.clone()
-        lower(lowered)
-        tidy(lowered)
-        runs[name] = session(lowered)
+    runs = {name: session(lowered(model, name)) for name in WAYS}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for number in range(rounds):
@@ -135,7 +73,7 @@ def speeds(model: ir.Model, rounds: int) -> dict[str, tuple[float, float]]:
 
 def speed_rows(rounds: int) -> Iterator[Row]:
     """Measure single maps and whole networks."""
-    subjects = {"x".join(map(str, shape)): row_of_sites(shape) for shape in MAPS}
+    subjects = {"x".join(map(str, shape)): row_of_sites(shape) for shape in SHAPES}
     for network, batch in itertools.product(WHOLE, (1, "dynamic")):
         subjects[f"{network}, {batch} batch"] = traced(network, batch)
     for subject, model in subjects.items():
@@ -148,11 +86,11 @@ def launch_rows() -> Iterator[Row]:
     """Count the launches in plans of whole networks."""
     for network, batch in itertools.product(ENGINES, (1, 8, "dynamic")):
         subject = traced(network, batch)
-        for precision, name in itertools.product(("fp32", "fp16"), ("none", *ALL)):
+        for precision, name in itertools.product(("fp32", "fp16"), ("none", *WAYS)):
             model = subject.clone()
             if precision == "fp16":
                 to_half(model, ir.DataType.FLOAT16)
-            (ALL | {"none": left_out})[name](model)
+            (WAYS | {"none": left_out})[name](model)
             of = f"{network}, {batch} batch"
             count = str(launches(model))
             yield {"of": of, "precision": precision, "lowering": name, "launches": count}

@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 import numpy as np
 import onnx_ir as ir
-from lowerings import published
 
+from simam_deploy.bench.operator_graphs import published
 from simam_deploy.core.arrays import Array
 from simam_deploy.graph.lower import LOWERINGS
 from simam_deploy.graph.lower.expand import expand

@@ -9,7 +9,7 @@ from simam_deploy.core.arrays import Array, numpy_type
 from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples import Dataset
-from simam_deploy.source.samples.inputs import find_inputs
+from simam_deploy.source.samples.inputs import feeds_of
 from simam_deploy.source.subject import InputShapes
 from simam_deploy.verify.cases import Case, Given, drawn_cases
 
@@ -43,8 +43,7 @@ def case_of(
     if samples is not None:
         first = next(iter(samples.batches(rows)), None)
         if first is not None and len(first.array) == rows:
-            given = find_inputs(inputs, samples.sized)
-            return Given(samples.name, given.feeds(first))
+            return Given(samples.name, feeds_of(inputs, first))
     return drawn_cases((shapes,), KINDS, preprocessing)[0]
 
 

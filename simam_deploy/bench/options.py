@@ -6,13 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simam_deploy.bench.ratio import LEAST_STARTS
 from simam_deploy.core.options import FILE, Form, option, read_number, read_positive
 from simam_deploy.runtime.onnx_runner import PROVIDERS
 
-_LEAST_STARTS = 3
 
-
-def _read_batches(text: str) -> tuple[int, ...]:
+def read_batches(text: str) -> tuple[int, ...]:
     """Read `1,8`."""
     return tuple(dict.fromkeys(map(read_positive, text.split(","))))
 
@@ -33,7 +32,7 @@ def _read_seconds(text: str) -> float:
     return number
 
 
-_LIST = Form(_read_batches, lambda batches: ",".join(map(str, batches)))
+_LIST = Form(read_batches, lambda batches: ",".join(map(str, batches)))
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,14 @@ class BenchOptions:
         metavar="N",
     )
     starts: int = option(
-        5,
-        f"of a process for each model; {_LEAST_STARTS} or more give an interval (default: 5)",
+        7,
+        f"of a process for each model; {LEAST_STARTS} or more give an interval (default: 7)",
         Form(read_positive),
         metavar="N",
     )
     rounds: int = option(
-        50,
-        "in which models take turns at each batch, over all starts (default: 50)",
+        70,
+        "in which models take turns at each batch, over all starts (default: 70)",
         Form(read_positive),
         metavar="N",
     )

@@ -51,6 +51,13 @@ class Ratio:
     starts: int
 
     @property
+    def inverse(self) -> Ratio:
+        """How many times the first's time it takes."""
+        low = None if self.high is None else 1 / self.high
+        high = None if self.low is None else 1 / self.low
+        return Ratio(1 / self.value, low, high, self.clock, self.starts)
+
+    @property
     def differs(self) -> bool:
         """True where the interval leaves out 1."""
         return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
@@ -109,7 +116,8 @@ class BatchRow:
         batch: Rows of an input.
         shapes: Of every input, as `1x3x224x224`.
         times: None where it does not run at this batch, or was interrupted before.
-        ratios: To the first subject at this batch: by the clock to be read, then the others.
+        ratios: To the first subject that was timed, at this batch: by the clock to be read first,
+            then by others.
         agreement: None of the reference itself, and where there is none.
         reason: Why it was not timed.
     """
@@ -235,7 +243,7 @@ class BenchReport:
     Attributes:
         circumstances: Where and when.
         reference: The name of the subject that outputs are held against, None where there is none.
-        subjects: In the order of the command line; ratios are to the first.
+        subjects: In the order of the command line.
         rooflines: Of the subjects whose nodes can be timed.
         starts: How many processes each subject had, one after another.
         rounds: In which all subjects took turns, over all starts.
@@ -253,6 +261,12 @@ class BenchReport:
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     seconds: float = 0.0
+
+    @property
+    def first(self) -> SubjectRow:
+        """The subject that ratios are to: the first of which anything was timed."""
+        timed = (s for s in self.subjects if any(row.times for row in s.batches))
+        return next(timed, self.subjects[0])
 
     @property
     def failed(self) -> tuple[SubjectRow, ...]:

@@ -23,7 +23,7 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError
 
 TURN = 0.05
-"""Seconds of a turn, at least: ten runs of a small network, one of a large one."""
+"""Seconds of processor time in a turn, at least: ten runs of a small network, one of a large."""
 _Each = TypeVar("_Each")
 
 
@@ -39,8 +39,8 @@ class Schedule:
     """
 
     batches: tuple[int, ...] = (1,)
-    starts: int = 5
-    rounds: int = 50
+    starts: int = 7
+    rounds: int = 70
     seconds: float | None = None
 
     def turns(self) -> Iterator[int]:
@@ -99,6 +99,12 @@ class Figures:
     def runs_at(self, batch: int) -> bool:
         """Tell whether nothing is known against it."""
         return not self.reason and batch not in self.reasons
+
+
+def first_of(figures: Sequence[Figures]) -> Figures:
+    """Give the model that ratios are to: the first of which anything was timed."""
+    timed = (each for each in figures if any(each.starts.values()))
+    return next(timed, figures[0])
 
 
 @dataclass(frozen=True)

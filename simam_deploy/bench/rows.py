@@ -16,7 +16,7 @@ from simam_deploy.bench.records import (
     SubjectRow,
     Times,
 )
-from simam_deploy.bench.rounds import Figures
+from simam_deploy.bench.rounds import Figures, first_of
 from simam_deploy.bench.table import Table
 from simam_deploy.verify.report import Accuracy, Detections
 
@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 def start_rows(figures: Sequence[Figures], start: int, batch: int) -> Iterator[Row]:
     """Give what the last start took of each subject that ran in it."""
-    first = figures[0]
+    first = first_of(figures)
     for each in figures:
         starts = each.starts.get(batch, [])
         if len(starts) <= start or not starts[start].wall:

@@ -13,7 +13,7 @@ from simam_deploy.bench.inputs import arrays_of
 from simam_deploy.bench.process import Worker
 from simam_deploy.bench.records import Roofline, SubjectRow
 from simam_deploy.bench.roofline import measure_roofline
-from simam_deploy.bench.rounds import Figures, Schedule, Watcher, measure
+from simam_deploy.bench.rounds import Figures, Schedule, Watcher, first_of, measure
 from simam_deploy.bench.worker import read_arrays, write_arrays
 from simam_deploy.core.progress import Progress
 from simam_deploy.errors import SimamError
@@ -65,7 +65,7 @@ class Run:
 
     def rows(self) -> tuple[SubjectRow, ...]:
         """Sum up what is known so far."""
-        first = self.figures[0]
+        first = first_of(self.figures)
         shapes = self._basis.shapes
         return tuple(subject_row(each, first, shapes, self.beside) for each in self.figures)
 

@@ -128,10 +128,12 @@ class _Station:
 
     def _time(self, order: Order) -> Answer:
         """Run once more to have the caches back from whoever had the turn before; then time."""
-        runs, until = self._clocks(self._given(order)), time.perf_counter() + order["seconds"]
+        runs, budget = self._clocks(self._given(order)), 1e3 * order["seconds"]
         next(runs)
         taken = [next(runs)]
-        while time.perf_counter() < until and len(taken) < MOST:
+        # By the processor's time: on a machine that others keep busy one run may fill a turn's
+        # wall time, and a median of one is no median.
+        while sum(t[1] for t in taken) < budget and len(taken) < MOST:
             taken.append(next(runs))
         return {"wall": [t[0] for t in taken], "processor": [t[1] for t in taken]}
 

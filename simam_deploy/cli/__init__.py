@@ -13,6 +13,7 @@ COMMANDS = {
     "bench": "measure models side by side: time, memory, and agreement beside them",
     "build": "build a TensorRT engine from an ONNX file or a checkpoint, and audit it",
     "doctor": "show what is installed, what it can do here, and what is missing",
+    "explain": "show where in a picture a network looks: Grad-CAM and SimAM's gates",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
     "report": "show an artifact with all that is known of it, as one HTML page",
     "load": "put a bounded load on your own server and measure its answers",

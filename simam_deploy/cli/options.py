@@ -18,7 +18,7 @@ from simam_deploy.core.options import (
 )
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import SimamError
-from simam_deploy.pipeline.options import ComparisonOptions, OnnxOptions
+from simam_deploy.pipeline.options import ComparisonOptions, ExplainOptions, OnnxOptions
 from simam_deploy.source.options import NetworkOptions, SampleOptions
 
 RECORDS = (
@@ -28,6 +28,7 @@ RECORDS = (
     EngineOptions,
     ComparisonOptions,
     BenchOptions,
+    ExplainOptions,
 )
 _FLAGS = {each.name: flag_of(each, said) for record in RECORDS for each, said in options_of(record)}
 

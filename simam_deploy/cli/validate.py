@@ -38,7 +38,7 @@ Exit codes: 0 passed, 1 a file cannot be used, 2 usage, 3 validation failed, 130
 
 
 _OF_THE_REFERENCE = (
-    "arch", "model", "e_lambda", "input_shape", "inputs", "preprocess", "trust_pickle",
+    "arch", "attention", "model", "e_lambda", "input_shape", "inputs", "preprocess", "trust_pickle",
     "allow_none",
 )  # fmt: skip
 """What is free, and the names, are the candidate's."""

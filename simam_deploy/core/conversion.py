@@ -38,7 +38,11 @@ class ConversionOptions:
         True, "float32 inputs and outputs whatever the precision (default: yes)", both=True
     )
     calibration_data: str | os.PathLike[str] | None = option(
-        None, "samples for int8: a folder of pictures, .npz or .npy", FILE, metavar="D"
+        None,
+        "samples for int8: a folder of pictures, .npz or .npy; for several inputs an .npz with an "
+        "array for each, named as they are",
+        FILE,
+        metavar="D",
     )
     calibration_samples: int = option(
         CALIBRATION_SAMPLES,

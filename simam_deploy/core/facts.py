@@ -145,6 +145,7 @@ FACTS: Mapping[str, Kind] = {
     # of an .onnx
     "opset": _COUNT,
     "num_outputs": _either(_COUNT, _NULL),
+    "attention": _TEXT,
     "detector": _OBJECT,
     "calibration": _OBJECT,
     "kept_in_float32": _TEXTS,

@@ -113,6 +113,11 @@ Profile = tuple[ShapeRange, ...]
 """One range per engine input."""
 
 
+def in_float32(dtype: str) -> str:
+    """Give the type of a float32 source's input: one that is half in a candidate was converted."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
 def numpy_name(onnx: str) -> str:
     """Give the name of an element type by ONNX's, that itself where it is none of `ELEMENTS`."""
     return next((element.name for element in ELEMENTS if element.onnx == onnx), onnx)

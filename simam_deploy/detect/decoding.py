@@ -21,6 +21,7 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.detect.overlap import suppress
 from simam_deploy.errors import InputError
+from simam_deploy.source.samples.placement import Placement
 
 Floats = npt.NDArray[np.float64]
 SURE = 0.25
@@ -60,6 +61,15 @@ class Found:
         """Keep what stands at these places."""
         masks, stood = (None if a is None else a[places] for a in (self.masks, self.places))
         return Found(self.boxes[places], self.scores[places], self.labels[places], masks, stood)
+
+    def placed(self, placement: Placement) -> Found:
+        """Move boxes from an input into the picture that it was made of.
+
+        What has no area there, in the padding beside it, is left out.
+        """
+        boxes = placement.to_picture(self.boxes)
+        kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        return replace(self, boxes=boxes).taken(kept)
 
 
 Decode = Callable[[Feeds, float], Iterator[Found]]
@@ -121,12 +131,7 @@ def find_convention(outputs: Feeds, name: str) -> Convention:
     """Choose as `find_decoder` does; arguments and errors are the same."""
     parts = _parts(outputs)
     if parts is not None:
-        column = (4,) if parts.scores == parts.boxes else ()
-        return Convention(
-            lambda out, least: _decode_parts(out, least, parts),
-            None,
-            lambda place, label: ((parts.scores, (place, *column)),),
-        )
+        return _apart(parts)
     first, array = next(iter(outputs.items()))
     if array.ndim == 3 and min(array.shape) > 0:
         values = array.astype(np.float64)
@@ -137,21 +142,35 @@ def find_convention(outputs: Feeds, name: str) -> Convention:
                 lambda place, label: ((first, (place, 4)),),
             )
         if 5 <= array.shape[1] < array.shape[2] and _are_scores(values[:, 4:]):
-            turned = _cell_reader(objectness=False)
-            return Convention(
-                lambda out, least: (turned(a.T, least) for a in out[first]),
-                array.shape[1] - 4,
-                lambda place, label: ((first, (4 + label, place)),),
-            )
+            return _in_cells(first, array.shape[1] - 4, objectness=False)
         if 6 <= array.shape[2] < array.shape[1] and _are_scores(values[..., 4:]):
-            read = _cell_reader(objectness=True)
-            return Convention(
-                lambda out, least: (read(a, least) for a in out[first]),
-                array.shape[2] - 5,
-                lambda place, label: ((first, (place, 4)), (first, (place, 5 + label))),
-            )
+            return _in_cells(first, array.shape[2] - 5, objectness=True)
     shapes = ", ".join(f"{key} {value.shape}" for key, value in outputs.items())
     raise InputError(f"{name} gives {shapes:.200}: {UNDERSTOOD}")
+
+
+def _apart(parts: _Parts) -> Convention:
+    column = (4,) if parts.scores == parts.boxes else ()
+    return Convention(
+        lambda out, least: _decode_parts(out, least, parts),
+        None,
+        lambda place, label: ((parts.scores, (place, *column)),),
+    )
+
+
+def _in_cells(name: str, classes: int, objectness: bool) -> Convention:
+    """Say of columns (4 + C, A) or, with an objectness, of rows (A, 5 + C) how they are read."""
+    read = _cell_reader(objectness)
+
+    def factors(place: int, label: int) -> tuple[Factor, ...]:
+        both = ((name, (place, 4)), (name, (place, 5 + label)))
+        return both if objectness else ((name, (4 + label, place)),)
+
+    return Convention(
+        lambda out, least: (read(a if objectness else a.T, least) for a in out[name]),
+        classes,
+        factors,
+    )
 
 
 UNDERSTOOD = (

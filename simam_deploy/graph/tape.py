@@ -56,15 +56,28 @@ class Tape:
         self, op_type: str, *inputs: Scalar, attributes: Mapping[str, Any] | None = None
     ) -> ir.Value:
         """Append one node with one output and return that output."""
+        return self.ops(op_type, *inputs, outputs=1, attributes=attributes)[0]
+
+    def ops(
+        self,
+        op_type: str,
+        *inputs: Scalar,
+        outputs: int,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Sequence[ir.Value]:
+        """Append one node and return its outputs."""
         ones = (1,) * self._rank
         values = [self.constant(v, ones) if isinstance(v, float) else v for v in inputs]
         count = sum(n.op_type == op_type for n in self._nodes)
         role = f"{op_type}{f'_{count}' if count else ''}"
         name = f"{self._prefix}/{role}"
-        node = ir.node(op_type, values, attributes=dict(attributes or {}), name=name)
-        node.outputs[0].name = f"{self._output}/{role}"
+        node = ir.node(
+            op_type, values, attributes=dict(attributes or {}), num_outputs=outputs, name=name
+        )
+        for index, value in enumerate(node.outputs):
+            value.name = f"{self._output}/{role}{f':{index}' if index else ''}"
         self._nodes.append(node)
-        return node.outputs[0]
+        return node.outputs
 
     def put(self, node: ir.Node) -> ir.Value:
         """Append a node that was made elsewhere, of one output, and return that output."""

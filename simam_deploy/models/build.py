@@ -13,13 +13,13 @@ from simam_deploy.models.fit import show
 from simam_deploy.models.identify import Identity
 
 
-def build(identity: Identity, weights: Mapping[str, Tensor], e_lambda: float) -> nn.Module:
+def build(identity: Identity, weights: Mapping[str, Tensor], e_lambda: float | None) -> nn.Module:
     """Make the identified network around `weights`, which are taken as they are, not copied.
 
     Args:
         identity: What `identify` said about the shapes of these weights.
         weights: The checkpoint's state_dict: float tensors, int64 counters.
-        e_lambda: SimAM's lambda.
+        e_lambda: SimAM's lambda; None for a network without SimAM.
 
     Returns:
         The network in eval mode, without gradients.
@@ -29,10 +29,11 @@ def build(identity: Identity, weights: Mapping[str, Tensor], e_lambda: float) ->
     """
     strange = weights.keys() - identity.renames.keys() - set(identity.dropped)
     if strange:
-        raise NetworkError(f"{show(min(strange))} is no tensor of {identity.network.name}")
+        raise NetworkError(f"{show(min(strange))} is no tensor of {identity.network.title}")
     state = {name: weights[key] for key, name in identity.renames.items() if key in weights}
     with torch.device("meta"):
-        model = create(identity.network, e_lambda, identity.widths, identity.num_outputs)
+        sizes = identity.widths, identity.num_outputs, identity.inner
+        model = create(identity.network, e_lambda, *sizes)
     try:
         # torch itself sets missing counters of batch norm to 0: `state` carries no version.
         model.load_state_dict(state, strict=True, assign=True)

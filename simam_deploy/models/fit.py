@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from simam_deploy.core.specs import Shapes
-from simam_deploy.models.sizes import HEADS, shown_outputs, shown_widths
-from simam_deploy.models.spelling import SPELLINGS, Spelling
+from simam_deploy.models.sizes import HEADS, shown_inner, shown_outputs, shown_widths
+from simam_deploy.models.spelling import Spelling, spellings
 from simam_deploy.models.zoo import Network
 
 COUNTER = "num_batches_tracked"
@@ -25,6 +25,7 @@ class Fit:
         spelling: How the checkpoint would name its tensors.
         widths: Base widths.
         num_outputs: Classes or embedding size; None for a backbone.
+        inner: Inner sizes of its attention modules, in forward order; none if as published.
         names: Spelt key -> key in the authors' layout.
         rows: Spelt key -> shape.
         distance: How many keys are missing, unexpected or misshapen.
@@ -34,6 +35,7 @@ class Fit:
     spelling: Spelling
     widths: tuple[int, ...]
     num_outputs: int | None
+    inner: tuple[int, ...]
     names: dict[str, str]
     rows: dict[str, tuple[int, ...]]
     distance: int
@@ -68,15 +70,15 @@ def _unlikeliness(network: Network, shapes: Shapes) -> tuple[bool, int]:
     Nothing hangs on it but time: no two networks have the same keys and shapes.
     """
     head = f"{HEADS[network.body]}.weight"
-    has_head = any(spelling.respell(head) in shapes for spelling in SPELLINGS)
+    has_head = any(spelling.respell(head) in shapes for spelling in spellings(network.attention))
     first_convolutions = sum(key.endswith("conv1.weight") for key in shapes)
     stem_and_blocks = 1 + sum(network.blocks)
     return has_head == (network.num_outputs is None), abs(stem_and_blocks - first_convolutions)
 
 
 def _fits(shapes: Shapes, networks: Sequence[Network]) -> Iterator[Fit]:
-    for spelling in SPELLINGS:
-        for network in networks:
+    for spelling in dict.fromkeys(s for net in networks for s in spellings(net.attention)):
+        for network in (net for net in networks if spelling in spellings(net.attention)):
             num_outputs = shown_outputs(network, shapes)
             # A damaged stem must not hide a network that is otherwise whole: try both sizes.
             for widths in dict.fromkeys((shown_widths(network, shapes), network.widths)):
@@ -94,13 +96,15 @@ def _fit(
     from simam_deploy.models.create import expected_shapes  # torch: late
 
     official = expected_shapes(network, widths, num_outputs)
+    inner = shown_inner(network, official, spelling, shapes)
+    official = expected_shapes(network, widths, num_outputs, inner)
     names = {spelling.respell(key): key for key in official}
     rows = {spelt: official[key] for spelt, key in names.items()}
     absent = sum(key not in shapes and not key.endswith(COUNTER) for key in rows)
     present = [key for key in rows if key in shapes]
     misshapen = sum(shapes[key] != rows[key] for key in present)
     distance = absent + misshapen + len(shapes) - len(present)
-    return Fit(network, spelling, widths, num_outputs, names, rows, distance)
+    return Fit(network, spelling, widths, num_outputs, inner, names, rows, distance)
 
 
 def describe_differences(rows: Shapes, shapes: Shapes) -> str:

@@ -1,4 +1,7 @@
-"""The sizes of the maps that reach SimAM, computed on the meta device: no weights are touched."""
+"""The sizes of the maps that reach SimAM and SRM, computed on the meta device.
+
+Both divide by H*W - 1: a map of one pixel is none. No weights are touched.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from torch import Tensor, nn
 
 from simam_deploy.errors import UsageError
 from simam_deploy.models.attention.simam import SimAM
+from simam_deploy.models.attention.srm import SRM
 
 _LARGEST = 1 << 14
 """Where the search for a workable size gives up, in pixels or frames."""
 
 
-def simam_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Tell the shape of the map at every SimAM site.
+def site_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Tell the shape of the map at every SimAM or SRM.
 
     Args:
         model: The network, in eval mode.
@@ -29,7 +33,7 @@ def simam_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, tu
     """
     seen: dict[str, tuple[int, ...]] = {}
     names: dict[nn.Module, str] = {
-        module: name for name, module in model.named_modules() if isinstance(module, SimAM)
+        module: name for name, module in model.named_modules() if isinstance(module, SimAM | SRM)
     }
 
     def note(module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -51,7 +55,7 @@ def simam_shapes(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, tu
 def smallest_input(
     model: nn.Module, input_shape: tuple[int, ...], axes: Sequence[int]
 ) -> tuple[int, ...]:
-    """Find the smallest input at which every SimAM site sees at least two pixels.
+    """Find the smallest input that the network takes, with two pixels at least for every site.
 
     Args:
         model: The network, in eval mode.
@@ -82,7 +86,7 @@ def smallest_input(
 
 def _works(model: nn.Module, input_shape: tuple[int, ...]) -> bool:
     try:
-        shapes = simam_shapes(model, input_shape)
+        shapes = site_shapes(model, input_shape)
     except UsageError:
         return False
     return all(shape[2] * shape[3] >= 2 for shape in shapes.values())

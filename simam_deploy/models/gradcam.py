@@ -39,12 +39,12 @@ def grad_cam(
         choose: Chooses the score; what it raises passes through.
 
     Returns:
-        By layer its map (h, w), none negative, in units of the score times the layer's: neither
-        scaled nor cut off, so that those of two classes can be compared.
+        By layer its map (h, w), not negative, in units of the score times the layer's: neither
+        scaled nor cut off, so that those of two classes can be compared. A layer that the score
+        does not depend on, its gradient 0 in all of it, has none.
 
     Raises:
-        InputError: A layer gives no such maps, the score does not depend on it, or the network
-            cannot be differentiated.
+        InputError: A layer gives no such maps, or the network cannot be differentiated.
         UsageError: There is no such layer.
     """
     modules = {name: find_layer(network, name) for name in layers}
@@ -55,17 +55,15 @@ def grad_cam(
         except RuntimeError as error:  # an operator, or the user's own code, without a gradient
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"the network cannot be differentiated: {reason}") from error
-    for name in layers:
-        if name not in gradients:
-            raise InputError(
-                f"the score does not depend on layer {name}, or not in a way that can be "
-                "differentiated: name another"
-            )
-    return {name: weighted(maps[name].detach()[0], gradients[name][0]) for name in layers}
+    return {
+        name: weighted(maps[name].detach()[0], gradient[0])
+        for name, gradient in gradients.items()
+        if gradient.any()
+    }
 
 
 def _gradients(score: Tensor, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Differentiate a score by maps; what it does not depend on is left out."""
+    """Differentiate a score by maps; those that it has no way to are left out."""
     if not (score.requires_grad and maps):
         return {}
     found = torch.autograd.grad(score, list(maps.values()), allow_unused=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simam_deploy.core.specs import Shapes
-from simam_deploy.models.spelling import SPELLINGS
+from simam_deploy.models.attention.kinds import KINDS
+from simam_deploy.models.spelling import Spelling, spellings
 from simam_deploy.models.zoo import Body, Network
 
 HEADS: Mapping[Body, str] = {
@@ -45,7 +46,7 @@ _WIDTH_KEYS: Mapping[Body, tuple[str, ...]] = {
 
 def shown_widths(network: Network, shapes: Shapes) -> tuple[int, ...]:
     """Read the base widths that `shapes` show; the published ones where they do not."""
-    read = tuple(_first_size(shapes, key) for key in _WIDTH_KEYS[network.body])
+    read = tuple(_size(shapes, key, 0) for key in _WIDTH_KEYS[network.body])
     return tuple(size or known for size, known in zip(read, network.widths, strict=True))
 
 
@@ -54,10 +55,37 @@ def shown_outputs(network: Network, shapes: Shapes) -> int | None:
     if network.num_outputs is None:
         return None
     key = f"{HEADS[network.body]}.weight"
-    spelt = (_first_size(shapes, spelling.respell(key)) for spelling in SPELLINGS)
+    known = spellings(network.attention)
+    spelt = (_size(shapes, spelling.respell(key), 0) for spelling in known)
     return next((size for size in spelt if size), network.num_outputs)
 
 
-def _first_size(shapes: Shapes, key: str) -> int | None:
+def shown_inner(
+    network: Network, rows: Shapes, spelling: Spelling, shapes: Shapes
+) -> tuple[int, ...]:
+    """Read the inner size of each attention module that `shapes` show, in forward order.
+
+    There are none where all are as published, or the attention has no inner size.
+
+    Args:
+        network: The network.
+        rows: Its keys in the authors' layout and shapes, of the published inner sizes, which
+            stand where `shapes` do not show them.
+        spelling: How `shapes` name the tensors.
+        shapes: The checkpoint's.
+    """
+    place = KINDS[network.attention].inner
+    if place is None:
+        return ()
+    suffix, axis = place
+    known = {key: row[axis] for key, row in rows.items() if key.endswith(f".{suffix}")}
+    read = {key: _size(shapes, spelling.respell(key), axis) for key in known}
+    # A kernel of even size has no middle: it is left to be told as misshapen.
+    fits = {key: size for key, size in read.items() if size and (axis == 0 or size % 2)}
+    shown = {**known, **fits}
+    return () if shown == known else tuple(shown.values())
+
+
+def _size(shapes: Shapes, key: str, axis: int) -> int | None:
     shape = shapes.get(key, ())
-    return shape[0] if shape and 1 <= shape[0] <= LARGEST_SIZE else None
+    return shape[axis] if len(shape) > axis and 1 <= shape[axis] <= LARGEST_SIZE else None

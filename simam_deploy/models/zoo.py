@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from simam_deploy.errors import UsageError
+from simam_deploy.models.attention.kinds import KINDS, AttentionName
 
 Body = Literal[
     "resnet",
@@ -65,6 +66,7 @@ class Network:
         widths: Published base widths: the stem's, or the nine of a MobileNet (stem, seven
             stages, head).
         num_outputs: Published classes or embedding size; None for a backbone.
+        attention: What its blocks have: SimAM, or what that is compared with.
     """
 
     name: str
@@ -76,6 +78,17 @@ class Network:
     deep_stem: bool = False
     widths: tuple[int, ...] = (64,)
     num_outputs: int | None = None
+    attention: AttentionName = "simam"
+
+    @property
+    def title(self) -> str:
+        """Its name for people, which says what it has in the place of SimAM."""
+        return titled(self.name, self.attention)
+
+    @property
+    def attentions(self) -> tuple[AttentionName, ...]:
+        """What it is known with: a network for speakers with SimAM alone."""
+        return ("simam",) if self.body == "wespeaker" else tuple(KINDS)
 
     @property
     def expansion(self) -> int:
@@ -85,6 +98,15 @@ class Network:
     def inner_width(self, planes: int) -> int:
         """Channels of a block's 3x3 convolution: in groups, 4 each at 64 planes ("32x4d")."""
         return planes if self.groups == 1 else planes // 16 * self.groups
+
+
+def titled(name: str, attention: AttentionName) -> str:
+    """Add to a network's name what it has in the place of SimAM."""
+    if attention == "simam":
+        return name
+    if attention == "none":
+        return f"{name} without attention"
+    return f"{name} with {KINDS[attention].title}"
 
 
 _PIXELS = ((2, "height"), (3, "width"))
@@ -212,7 +234,7 @@ def _entries() -> Iterator[Network]:
 
 
 NETWORKS: Mapping[str, Network] = {network.name: network for network in _entries()}
-"""Every network by name, in the order in which they are listed."""
+"""Every network by name, with SimAM, in the order in which they are listed."""
 
 
 def find_network(name: str) -> Network:

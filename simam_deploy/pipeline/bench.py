@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from simam_deploy.bench.basis import find_basis
@@ -28,6 +28,7 @@ def bench_models(
     options: BenchOptions | None = None,
     *,
     table: str | os.PathLike[str] | None = None,
+    finish: Callable[[BenchReport], BenchReport] = lambda report: report,
     progress: Progress = lambda step: None,
 ) -> BenchReport:
     """Measure models side by side: time, memory, cold start, and agreement beside them.
@@ -43,6 +44,7 @@ def bench_models(
         samples: Samples to measure accuracy on; the first of them are what is timed.
         options: How they are measured.
         table: A .csv that figures are added to as they are taken.
+        finish: Adds to the report what else is known.
         progress: Told each step.
 
     Returns:
@@ -67,7 +69,7 @@ def bench_models(
             run.measure(rows.add_start if rows else lambda start, batch: None)
             if options.roofline:
                 run.measure_rooflines()
-    report = BenchReport(
+    measured = BenchReport(
         circumstances=found,
         reference=basis.reference.name if basis.reference else None,
         subjects=run.rows(),
@@ -78,6 +80,7 @@ def bench_models(
         interrupted=stop.asked,
         seconds=time.perf_counter() - started,
     )
+    report = finish(measured)
     if rows is not None:
         rows.add_report(report)
     return report

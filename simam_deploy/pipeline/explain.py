@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from simam_deploy.core.arrays import Array
 from simam_deploy.core.labels import read_labels
 from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError, UsageError
@@ -28,7 +28,7 @@ _NEAR = 3
 
 def grad_cam(
     model: str | os.PathLike[str],
-    picture: str | os.PathLike[str] | Array,
+    picture: str | os.PathLike[str] | npt.NDArray[np.uint8],
     layer: str | None = None,
     class_: int | str | None = None,
     box: int | None = None,
@@ -47,7 +47,8 @@ def grad_cam(
             differentiated.
         picture: A file, or uint8 (H, W, 3) in RGB or (H, W); prepared as the network's source or
             `network.preprocess` says.
-        layer: A module by its name, whose output is (1, K, h, w); None for the last SimAM.
+        layer: A module by its name, whose output is (1, K, h, w); None for the last SimAM that the
+            score depends on.
         class_: Of a classifier, the class by its index or name; None for the one ranked first.
         box: Of a detector, the detection, counted from 0, the surest first; None for that one.
         network: What is said of the network.
@@ -69,7 +70,7 @@ def grad_cam(
 
 def attention_maps(
     model: str | os.PathLike[str],
-    picture: str | os.PathLike[str] | Array,
+    picture: str | os.PathLike[str] | npt.NDArray[np.uint8],
     network: NetworkOptions | None = None,
 ) -> tuple[Heatmap, ...]:
     """Compute every SimAM site's gates of a picture, averaged over the channels.
@@ -90,7 +91,7 @@ def attention_maps(
         UsageError: An option does not fit.
     """
     opened = open_explained(Path(model), network or NetworkOptions(), ())
-    return opened.attention(opened.show(read_picture(picture)))
+    return opened.attention(opened.inputs.prepared(read_picture(picture)))
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Explanation:
     """
 
     network: str
-    pixels: Array
+    pixels: npt.NDArray[np.uint8]
     turned: bool
     grad_cam: GradCam | None
     attention: Heatmap | None
@@ -134,7 +135,7 @@ def _map_json(of: Heatmap) -> dict[str, Any]:
 
 def explain(
     model: str | os.PathLike[str],
-    picture: str | os.PathLike[str] | Array,
+    picture: str | os.PathLike[str] | npt.NDArray[np.uint8],
     asked: ExplainOptions | None = None,
     network: NetworkOptions | None = None,
     *,
@@ -154,16 +155,17 @@ def explain(
     names = () if asked.labels is None else read_labels(Path(asked.labels))
     progress("reading the network")
     opened = open_explained(Path(model), network or NetworkOptions(), names)
-    shown = opened.show(decoded)
+    shown = opened.inputs.prepared(decoded)
     cam: GradCam | None = None
     gates: Heatmap | None = None
     detections: tuple[Target, ...] = ()
     if "gradcam" in asked.methods:
         progress("computing Grad-CAM")
-        (cam,), detections = opened.grad_cams(shown, asked)
+        explaining = opened.grad_cam(shown, asked)
+        cam, detections = explaining.maps[-1], explaining.detections
     if "attention" in asked.methods:
         progress("computing SimAM's gates")
-        gates = _of_layer(opened.attention(shown), asked.layer)
+        gates = _of_layer(opened.attention(shown), asked.layer if cam is None else cam.layer)
     pixels = np.asarray(decoded.picture.convert("RGB"))
     return Explanation(opened.name, pixels, decoded.turned, cam, gates, detections, opened.notes)
 
@@ -187,7 +189,7 @@ def _of_layer(maps: Sequence[Heatmap], layer: str | None) -> Heatmap:
     return within[-1]
 
 
-def read_picture(picture: str | os.PathLike[str] | Array) -> Decoded:
+def read_picture(picture: str | os.PathLike[str] | npt.NDArray[np.uint8]) -> Decoded:
     """Read a picture, upright.
 
     Raises:

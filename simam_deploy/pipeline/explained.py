@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +12,18 @@ import numpy as np
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.files import PLANS
+from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.pipeline.options import ExplainOptions
 from simam_deploy.pipeline.target import Target, find_targets
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.samples.heatmap import Heatmap
-from simam_deploy.source.samples.inputs import SampleInputs, find_inputs, size_fact
-from simam_deploy.source.samples.picture import Picture, prepared
-from simam_deploy.source.samples.pictures import Decoded
-from simam_deploy.source.samples.preparation import Preparation, read_preparation
+from simam_deploy.source.samples.picture_inputs import (
+    Picture,
+    PictureInputs,
+    find_picture_inputs,
+)
+from simam_deploy.source.samples.placement import Sides
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -42,13 +46,28 @@ class GradCam(Heatmap):
 
 
 @dataclass(frozen=True)
+class Explaining:
+    """A score, and Grad-CAM of it.
+
+    Attributes:
+        maps: In the order of the network; of layers that the score does not depend on there is
+            none.
+        target: The score.
+        detections: Every detection, the surest first; none of a classifier.
+    """
+
+    maps: tuple[GradCam, ...]
+    target: Target
+    detections: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
 class Explained:
     """A network that pictures are shown to.
 
     Attributes:
         name: What it is, as `resnet50` or `onnx:model.onnx`.
-        given: The inputs that a picture gives.
-        prepare: How it becomes them.
+        inputs: Those that a picture gives, and how it becomes them.
         classes: The classes' names, as far as they are known.
         notes: What was done to the network when it was opened.
         graph: Gives its graph, anew at each call.
@@ -57,17 +76,12 @@ class Explained:
     """
 
     name: str
-    given: SampleInputs
-    prepare: Preparation
+    inputs: PictureInputs
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     graph: Callable[[], ir.Model]
     module: Forward | None = None
     outputs: tuple[str, ...] = ()
-
-    def show(self, picture: Decoded) -> Picture:
-        """Prepare a picture."""
-        return prepared(picture, self.prepare)
 
     def attention(self, picture: Picture) -> tuple[Heatmap, ...]:
         """Compute every SimAM site's gates, averaged over the channels, in the graph's order.
@@ -79,26 +93,41 @@ class Explained:
         from simam_deploy.precision.taps import SiteRecorder
 
         with SiteRecorder(plain(self.graph())) as recorder:
-            feeds = self.given.feeds(picture)
+            feeds = self.inputs.feeds(picture)
             sizes = {spec.name: spec.shape[0] for spec in recorder.inputs}
             samples = recorder.record({k: _batch(a, sizes.get(k, 1)) for k, a in feeds.items()})
         return tuple(
-            Heatmap(each.name, each.attention().astype(np.float32), picture.placement, picture.made)
+            Heatmap(
+                each.name, each.attention().astype(np.float32), picture.placement, _made(picture)
+            )
             for each in samples
         )
 
+    def grad_cam(self, picture: Picture, asked: ExplainOptions) -> Explaining:
+        """Compute the Grad-CAM of the layer asked for, by default of the last SimAM.
+
+        Of several branches, as a detector has them for large and small objects, the last SimAM may
+        be on another than the score: then it is the last one that the score depends on.
+
+        Raises:
+            InputError: As `grad_cams`, or the score does not depend on the layer.
+            UsageError: As `grad_cams`.
+        """
+        if asked.layer is not None:
+            return _some(self.grad_cams(picture, asked, [asked.layer]), f"layer {asked.layer}")
+        sites = self.sites
+        last = self.grad_cams(picture, asked, sites[-1:])
+        return last if last.maps else _some(self.grad_cams(picture, asked, sites), "any SimAM")
+
     def grad_cams(
-        self, picture: Picture, asked: ExplainOptions, layers: Sequence[str] = ()
-    ) -> tuple[tuple[GradCam, ...], tuple[Target, ...]]:
-        """Compute Grad-CAM.
+        self, picture: Picture, asked: ExplainOptions, layers: Sequence[str]
+    ) -> Explaining:
+        """Compute Grad-CAM of several layers, in one pass.
 
         Args:
             picture: What is shown.
-            asked: Which score, and whose maps.
-            layers: Modules whose maps are wanted instead, all of that score.
-
-        Returns:
-            A map for each layer; and every detection, the surest first, none of a classifier.
+            asked: Which score is explained.
+            layers: Names of modules whose output is (1, K, h, w).
 
         Raises:
             InputError: There is no network in PyTorch, or no score, or a layer has no maps.
@@ -108,8 +137,6 @@ class Explained:
 
         from simam_deploy.models.gradcam import grad_cam
 
-        module = self._differentiable()
-        layers = layers or (asked.layer or self._last_site(),)
         found: list[tuple[Target, tuple[Target, ...]]] = []
 
         def choose(tensors: tuple[torch.Tensor, ...]) -> torch.Tensor:
@@ -119,14 +146,32 @@ class Explained:
             score: torch.Tensor = found[0][0].of(outputs)
             return score
 
-        inputs = [torch.from_numpy(array) for array in self.given.feeds(picture).values()]
-        maps = grad_cam(module, inputs, layers, choose)
+        inputs = [torch.from_numpy(array) for array in self.inputs.feeds(picture).values()]
+        cells = grad_cam(self._differentiable(), inputs, layers, choose)
         target, detections = found[0]
-        made = (
-            GradCam(name, cells.float().numpy(), picture.placement, picture.made, target)
-            for name, cells in maps.items()
+        maps = (
+            GradCam(name, each.float().numpy(), picture.placement, _made(picture), target)
+            for name, each in cells.items()
         )
-        return tuple(made), detections
+        return Explaining(tuple(maps), target, detections)
+
+    @functools.cached_property
+    def sites(self) -> tuple[str, ...]:
+        """The modules that are SimAM, in order: ours by their class, others by the graph.
+
+        Raises:
+            InputError: There are none, or there is no network in PyTorch.
+        """
+        from simam_deploy.graph.sites import simam_nodes
+        from simam_deploy.models.attention.simam import SimAM
+
+        modules: dict[str, object] = dict(self._differentiable().named_modules())
+        ours = tuple(name for name, module in modules.items() if isinstance(module, SimAM))
+        found = ours or tuple(node.name or "" for node in simam_nodes(self.graph()))
+        if sites := tuple(name for name in found if name in modules):
+            return sites
+        said = f"no module is a SimAM, {found[0]} for one" if found else "there is no SimAM"
+        raise InputError(f"{said}: name the layer to explain", options=("layer",))
 
     def _differentiable(self) -> Forward:
         if self.module is None:
@@ -138,24 +183,25 @@ class Explained:
             )
         return self.module
 
-    def _last_site(self) -> str:
-        """Name the module of the last SimAM: of ours by its class, of anybody's by the graph.
 
-        Raises:
-            InputError: No module is the last SimAM, or there is none.
-        """
-        from simam_deploy.graph.sites import simam_nodes
-        from simam_deploy.models.attention.simam import SimAM
+def _some(found: Explaining, where: str) -> Explaining:
+    """See to it that there is a map.
 
-        assert self.module is not None
-        modules: dict[str, object] = dict(self.module.named_modules())
-        if ours := [name for name, module in modules.items() if isinstance(module, SimAM)]:
-            return ours[-1]
-        last: list[str] = [node.name or "" for node in simam_nodes(self.graph())][-1:]
-        if not last or last[0] not in modules:
-            said = f"the last SimAM, {last[0]}, is no module" if last else "there is no SimAM"
-            raise InputError(f"{said}: name the layer to explain", options=("layer",))
-        return last[0]
+    Raises:
+        InputError: There is none.
+    """
+    if not found.maps:
+        raise InputError(
+            f"{found.target.scalar} does not depend on {where}: its gradient is 0 there, or the "
+            "network computes without one; name another layer, or another score",
+            options=("layer",),
+        )
+    return found
+
+
+def _made(picture: Picture) -> Sides:
+    """Give height and width of the input that a picture became."""
+    return picture.array.shape[2], picture.array.shape[3]
 
 
 def _batch(array: Array, size: int | str) -> Array:
@@ -189,7 +235,7 @@ def _open_onnx(source: Path, network: NetworkOptions) -> Explained:
     """Read an .onnx, which is run as far as its SimAM sites alone."""
     from simam_deploy.graph.file.interface import check_interface, interface
     from simam_deploy.graph.file.read import read_model
-    from simam_deploy.source.asked import pictures_of_onnx
+    from simam_deploy.source.asked import preprocessing_of_onnx
     from simam_deploy.source.onnx_file import refuse_fixed
     from simam_deploy.source.stated.of_onnx import take_metadata
 
@@ -197,10 +243,10 @@ def _open_onnx(source: Path, network: NetworkOptions) -> Explained:
     model = read_model(source)
     check_interface(model, source.name)
     inputs, _ = interface(model)
-    given, facts = pictures_of_onnx(model.metadata_props, inputs, network.preprocess)
+    facts = preprocessing_of_onnx(model.metadata_props, inputs, network.preprocess)
     named = take_metadata(model.metadata_props, inputs[0].shape).facts.get("classes", ())
-    prepare = _preparation(source.name, given, facts)
-    return Explained(source.name, given, prepare, tuple(named), (), lambda: read_model(source))
+    taken = _picture_inputs(source.name, inputs, facts)
+    return Explained(source.name, taken, tuple(named), (), lambda: read_model(source))
 
 
 def _open_subject(source: Path, network: NetworkOptions) -> Explained:
@@ -213,12 +259,9 @@ def _open_subject(source: Path, network: NetworkOptions) -> Explained:
     with subject.reference() as runner:
         assert isinstance(runner, TorchRunner)
         module, inputs, outputs = runner.model, runner.inputs, runner.outputs
-    facts = subject.facts.get("preprocessing")
-    given = find_inputs(inputs, bool(size_fact(facts)))
     return Explained(
         name=subject.facts["arch"],
-        given=given,
-        prepare=_preparation(source.name, given, facts),
+        inputs=_picture_inputs(source.name, inputs, subject.facts.get("preprocessing")),
         classes=tuple(subject.facts.get("classes", ())),
         notes=(*subject.notes, *subject.contradictions),
         graph=lambda: subject.graph().model,
@@ -227,20 +270,21 @@ def _open_subject(source: Path, network: NetworkOptions) -> Explained:
     )
 
 
-def _preparation(name: str, given: SampleInputs, facts: Mapping[str, Any] | None) -> Preparation:
-    """Say how a picture becomes the input.
+def _picture_inputs(
+    name: str, inputs: Sequence[TensorSpec], facts: Mapping[str, Any] | None
+) -> PictureInputs:
+    """Say how a picture becomes the inputs.
 
     Raises:
-        InputError: It takes none, or nobody says how.
+        InputError: They take none, or nobody says how.
     """
-    spec = given.sample
-    if len(spec.shape) != 4 or "float" not in spec.dtype:
-        raise InputError(f"{name} takes no pictures: its input is {spec}")
-    prepare = read_preparation(facts, replace(spec, dtype="float32"))
-    if prepare is None:
+    if not any(len(spec.shape) == 4 and "float" in spec.dtype for spec in inputs):
+        raise InputError(f"{name} takes no pictures: its input is {'; '.join(map(str, inputs))}")
+    found = find_picture_inputs(inputs, facts)
+    if found is None:
         raise InputError(
             f"nothing says how a picture becomes the input of {name}: say it, e.g. imagenet or "
             "yolo",
             options=("preprocess",),
         )
-    return prepare
+    return found

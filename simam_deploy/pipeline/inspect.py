@@ -90,7 +90,7 @@ def _ranges(
     from simam_deploy.graph.types import HALF_TYPES
     from simam_deploy.precision.half.audit import audit
     from simam_deploy.precision.ranges import measure_ranges
-    from simam_deploy.source.asked import pictures_of_onnx
+    from simam_deploy.source.asked import preprocessing_of_onnx
     from simam_deploy.source.samples import open_dataset
 
     if precision not in HALF_TYPES:
@@ -100,8 +100,8 @@ def _ranges(
         )
     if samples.data is None:
         return audit(model, HALF_TYPES[precision])
-    given, facts = pictures_of_onnx(model.metadata_props, inputs, preprocess)
-    dataset = open_dataset(Path(samples.data), given.sample, facts, limit=samples.limit)
+    facts = preprocessing_of_onnx(model.metadata_props, inputs, preprocess)
+    dataset = open_dataset(Path(samples.data), inputs, facts, limit=samples.limit)
     return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 
 

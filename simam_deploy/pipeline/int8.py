@@ -17,7 +17,6 @@ import onnx_ir as ir
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.core.validation import GateCheck, Seen, ValidationReport
-from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
@@ -34,7 +33,7 @@ from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.taps import record_sites
 from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.samples import Dataset, open_dataset
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import batch_of, feeds_of
 from simam_deploy.source.subject import Subject
 from simam_deploy.verify.candidate import open_candidate
 from simam_deploy.verify.gates import check_gates
@@ -72,22 +71,9 @@ class Calibration:
 
         Raises:
             InputError: There are no samples, or they do not fit.
-            UsageError: The model has more inputs than samples give.
+            UsageError: No input has a batch.
         """
-        spec = self.sample_input(inputs)
-        return open_dataset(self.path, spec, self.preprocessing, limit=most or self.samples)
-
-    def sample_input(self, inputs: tuple[TensorSpec, ...]) -> TensorSpec:
-        """Give the input that samples become.
-
-        Raises:
-            UsageError: There are more than samples give.
-        """
-        try:
-            return find_inputs(inputs, bool(size_fact(self.preprocessing))).sample
-        except UsageError as error:
-            line = f"int8 is for models of one input, this one has {len(inputs)}"
-            raise UsageError(line) from error
+        return open_dataset(self.path, inputs, self.preprocessing, limit=most or self.samples)
 
 
 def make_int8(
@@ -124,13 +110,13 @@ def make_int8(
         facts = facts_of(subject, traced.notes, sites, step)
         if not report.passed:
             return Written(facts, sites, inputs, outputs, report)
-        spec = calibration.sample_input(inputs)
-        judged = calibration.open(inputs, judged_samples(spec))
+        batch = batch_of(inputs)
+        judged = calibration.open(inputs, judged_samples(batch))
         trials = Trials(measure(float32, dataset, step.progress), judged, step.file)
         quantised, verdict = settle(trials, step.progress)
         gates = _gates(float32, step.file, judged) if sites else ()
     return Written(
-        _told(facts, quantised, verdict, whole_batches(len(judged), spec)),
+        _told(facts, quantised, verdict, whole_batches(len(judged), batch)),
         sites,
         inputs,
         outputs,
@@ -176,18 +162,15 @@ def _are_ranges(said: Any) -> bool:
     return numbers and bool(said)
 
 
-def judged_samples(spec: TensorSpec) -> int:
+def judged_samples(batch: int | None) -> int:
     """Give how many samples to judge on: `JUDGED`, or as many as fill whole runs."""
-    batch = spec.shape[0] if isinstance(spec.shape[0], int) else 1
-    return -(-JUDGED // batch) * batch
+    return -(-JUDGED // (batch or 1)) * (batch or 1)
 
 
 def _gates(float32: Path, file: Path, dataset: Dataset) -> tuple[GateCheck, ...]:
     """Hold every gate against the formula, on the first sample or as many as the model takes."""
     inputs, _ = interface(read_model(float32))
-    given = find_inputs(inputs, dataset.sized)
-    batch = given.sample.shape[0] if isinstance(given.sample.shape[0], int) else 1
-    feeds = given.feeds(next(dataset.batches(batch)))
+    feeds = feeds_of(inputs, next(dataset.batches(batch_of(inputs) or 1)))
     samples = record_sites(plain(read_model(float32)), feeds)
     return check_gates(samples, plain(read_model(file)), ir.DataType.FLOAT, feeds)
 

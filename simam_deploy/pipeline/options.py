@@ -125,7 +125,7 @@ class ExplainOptions:
     """What is asked of an explanation.
 
     Attributes:
-        layer: The module whose maps are shown; None for the last SimAM site.
+        layer: The module whose maps are shown; None for the last SimAM that the score depends on.
         class_: Of a classifier, the class whose score is explained, by index or name; None for
             the one ranked first.
         box: Of a detector, the detection whose score is explained, counted from 0, the surest

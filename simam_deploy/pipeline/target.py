@@ -143,10 +143,10 @@ def _index(asked: str | int, count: int, names: Sequence[str]) -> int:
 def _detections(outputs: Feeds, names: Sequence[str], where: Placement) -> tuple[Target, ...]:
     """List what was detected in the picture."""
     convention = find_convention(outputs, "the network")
-    found = next(iter(convention.decode(outputs, LEAST)))
+    found = next(iter(convention.decode(outputs, LEAST))).placed(where)
     assert found.places is not None
-    boxes = where.to_picture(found.boxes)
-    rows = zip(found.places.tolist(), found.labels.tolist(), found.scores, boxes, strict=True)
+    places, labels = found.places.tolist(), found.labels.tolist()
+    rows = zip(places, labels, found.scores, found.boxes, strict=True)
     return tuple(
         Target(
             convention.factors(place, label),

@@ -23,7 +23,7 @@ from simam_deploy.source.samples import Dataset
 from simam_deploy.source.subject import Subject
 from simam_deploy.verify.candidate import Candidate, open_candidate
 from simam_deploy.verify.classes import compare_samples
-from simam_deploy.verify.given import given_cases, open_samples, renamed
+from simam_deploy.verify.given import given_cases, open_samples
 from simam_deploy.verify.judge import judge
 from simam_deploy.verify.outputs import Recording, record
 from simam_deploy.verify.pair import (
@@ -145,12 +145,10 @@ def _record(
     with subject.reference() as runner:
         check_inputs(runner.inputs, candidate)
         shapes = shapes_for(subject, runner.inputs, candidate)
-        tuned = candidate.shapes[0][0][0] if candidate.shapes else None
         inputs = taken_by_both(runner.inputs, candidate)
         dataset = open_samples(samples, inputs, shapes[0], preprocessing, known.classes)
-        given = given_cases(dataset, candidate.inputs, tuned)
-        named = (renamed(case, runner.inputs, candidate.inputs) for case in given)
-        recording = record(runner, (*rule.cases(shapes, preprocessing), *named))
+        given = given_cases(dataset, inputs)
+        recording = record(runner, (*rule.cases(shapes, preprocessing), *given))
         names = tuple(spec.name for spec in runner.outputs)
         return _Truth(runner.inputs, names, recording, dataset, known.notes)
 

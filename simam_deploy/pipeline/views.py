@@ -26,8 +26,8 @@ class Views:
         pixels: uint8 (H, W, 3), upright.
         feeds: What the artifact is given of it.
         attention: The gates of each of its sites, averaged over the channels.
-        grad_cams: Of the same sites in PyTorch, or of the last alone where those are not modules;
-            none without a source.
+        grad_cams: Of the source's sites in PyTorch, those that its score depends on; none without
+            a source.
         reason: Why there are none, where there is a source.
     """
 
@@ -58,33 +58,25 @@ def look(
     decoded = read_picture(image)
     progress(f"looking at {image.name}")
     opened = open_explained(artifact, NetworkOptions(preprocess=network.preprocess), ())
-    shown = opened.show(decoded)
+    shown = opened.inputs.prepared(decoded)
     maps = opened.attention(shown)
-    feeds = _whole_batch(opened, opened.given.feeds(shown))
+    feeds = _whole_batch(opened, opened.inputs.feeds(shown))
     views = Views(image.name, np.asarray(decoded.picture.convert("RGB")), feeds, maps)
     if source is None:
         return views
     progress("computing Grad-CAM")
     try:
-        layers = tuple(each.layer for each in maps)
-        made = _grad_cams(open_explained(source, network, ()), image, layers)
+        explained = open_explained(source, network, ())
+        picture = explained.inputs.prepared(read_picture(image))
+        made = explained.grad_cams(picture, ExplainOptions(), explained.sites).maps
     except (InputError, UsageError) as error:  # a graph, no score, nothing detected
         return replace(views, reason=str(error))
     return replace(views, grad_cams=made)
 
 
-def _grad_cams(source: Explained, image: Path, layers: tuple[str, ...]) -> tuple[GradCam, ...]:
-    """Compute Grad-CAM of all sites; of the last one where they are no modules of the source."""
-    shown, asked = source.show(read_picture(image)), ExplainOptions()
-    try:
-        return source.grad_cams(shown, asked, layers)[0]
-    except UsageError:
-        return source.grad_cams(shown, asked)[0]
-
-
 def _whole_batch(opened: Explained, feeds: Feeds) -> Feeds:
     """Repeat a picture as often as the batch is fixed at."""
-    size = opened.given.sample.shape[0]
+    size = opened.inputs.given.sample.shape[0]
     if not isinstance(size, int):
         return feeds
     return {name: np.repeat(array, size, 0) for name, array in feeds.items()}

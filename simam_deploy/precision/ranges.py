@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from simam_deploy.core.arrays import Feeds
@@ -13,7 +13,7 @@ from simam_deploy.graph.prepare import plain
 from simam_deploy.precision.half.audit import measure
 from simam_deploy.precision.taps import SiteRecorder
 from simam_deploy.source.samples import Dataset
-from simam_deploy.source.samples.inputs import find_inputs
+from simam_deploy.source.samples.inputs import batch_of, feeds_of
 
 BATCH = 8
 """Samples at once: a 3x224x224 resnet50 then keeps 0.4 GB of maps."""
@@ -31,7 +31,7 @@ def measure_ranges(path: Path, dataset: Dataset) -> dict[str, PlaneRange]:
 
     Raises:
         InputError: The file or a sample cannot be used.
-        UsageError: The file takes more inputs.
+        UsageError: The file takes other inputs than the samples give.
     """
     found: dict[str, PlaneRange] = {}
     with SiteRecorder(plain(read_model(path))) as recorder:
@@ -41,14 +41,12 @@ def measure_ranges(path: Path, dataset: Dataset) -> dict[str, PlaneRange]:
     return found
 
 
-def _feeds(inputs: Iterable[TensorSpec], dataset: Dataset) -> Iterator[Feeds]:
-    """Make batches, as large as the samples' input takes them."""
-    given = find_inputs(tuple(inputs), dataset.sized)
-    fixed = given.sample.shape[0] if given.sample.shape else BATCH
-    size = fixed if isinstance(fixed, int) else BATCH
-    for batch in dataset.batches(size):
-        if not isinstance(fixed, int) or len(batch.array) == fixed:
-            yield given.feeds(batch)
+def _feeds(inputs: Sequence[TensorSpec], dataset: Dataset) -> Iterator[Feeds]:
+    """Make batches, as large as the inputs take them."""
+    fixed = batch_of(inputs)
+    for batch in dataset.batches(fixed or BATCH):
+        if fixed in (None, len(batch)):
+            yield feeds_of(inputs, batch)
 
 
 def _widest(a: PlaneRange | None, b: PlaneRange) -> PlaneRange:

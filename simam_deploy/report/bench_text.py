@@ -21,6 +21,7 @@ from simam_deploy.report.columns import columns, size_text
 from simam_deploy.report.terminal import one_line
 
 _HEAD = ("model", "batch", "p50", "p90", "p99 ms", "rows/s", "times as fast", "agrees")
+_STILL = ("model", "precision", "size", "cold start", "peak memory", "launches", "accuracy")
 INTERRUPTED = "interrupted: these are the figures taken until then"
 
 
@@ -29,7 +30,7 @@ def bench_table(report: BenchReport) -> str:
     lines = [
         *columns([_HEAD, *(cells for s in report.subjects for cells in _timed(s))]),
         "",
-        *columns([("model", "size", "cold start", "peak memory", "accuracy"), *_still(report)]),
+        *columns([_STILL, *_still(report)]),
         *(line for roofline in report.rooflines for line in ["", *_roofline(roofline)]),
         "",
         *_remarks(report),
@@ -72,7 +73,8 @@ def _still(report: BenchReport) -> Iterator[tuple[str, ...]]:
         size = "-" if s.size is None else size_text(s.size)
         cold = "-" if s.cold_start_s is None else _cold(s.cold_start_s, s.cold_start_processor_s)
         peak = "-" if s.peak_memory is None else size_text(s.peak_memory)
-        yield s.name, size, cold, peak, accuracy_of(s) or "-"
+        launches = "-" if s.launches is None else str(s.launches)
+        yield s.name, s.precision or "-", size, cold, peak, launches, accuracy_of(s) or "-"
 
 
 def _cold(wall: float, processor: float | None) -> str:
@@ -117,7 +119,7 @@ def _untold(roofline: Roofline) -> Iterator[str]:
 
 def _remarks(report: BenchReport) -> Iterator[str]:
     """Say how it was measured, and what went wrong."""
-    first = report.subjects[0].name
+    first = report.first.name
     clocks = {row.ratio.clock for s in report.subjects for row in s.batches if row.ratio}
     if clocks:
         how = {"processor": "processor time", "wall": "wall time", "gpu": "the GPU's time"}

@@ -7,6 +7,7 @@ from typing import Any
 
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.specs import SimamSite
+from simam_deploy.models.attention.kinds import KINDS
 from simam_deploy.models.detectors.identity import TITLES
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.report.columns import size_text
@@ -103,4 +104,6 @@ def network_table() -> str:
         lines.append(f"{network.name:34} {family.e_lambda:7g}  {shape:16} {family.title}")
     kinds = " and ".join(f"{kind}_NAME" for kind in TITLES)
     lines.append(f"{kinds}, of each NAME_backbone: detectors, whole")
+    others = [kind.title for kind in KINDS.values() if kind.sign]
+    lines.append(f"all but wespeaker_*: also with {', '.join(others)} in SimAM's stead, or without")
     return "\n".join(lines)

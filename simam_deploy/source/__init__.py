@@ -52,16 +52,18 @@ def _load(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
 
 def _load_checkpoint(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
     """Take a published network, or else the module that a trusted pickle holds."""
+    from simam_deploy.source.checkpoint import load_checkpoint
     from simam_deploy.source.zoo import load_zoo
 
+    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     try:
-        return load_zoo(source, options, opset)
+        return load_zoo(checkpoint, options, opset)
     except NetworkError:
-        if not options.trust_pickle or options.arch:
+        if not options.trust_pickle or options.arch or options.attention:
             raise
         from simam_deploy.source.module import load_pickled
 
-        subject = load_pickled(source, options, opset)
+        subject = load_pickled(checkpoint, options, opset)
         if subject is None:
             raise
         return subject

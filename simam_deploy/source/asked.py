@@ -10,7 +10,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.source.recipes import read_recipe, recipe_text
-from simam_deploy.source.samples.inputs import SampleInputs, find_inputs, size_fact
+from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 from simam_deploy.source.samples.preparation import made_size, read_preparation
 from simam_deploy.source.stated.of_onnx import take_metadata
 from simam_deploy.source.subject import Subject
@@ -25,11 +25,7 @@ def with_recipe(subject: Subject, text: str) -> Subject:
     with subject.reference() as runner:
         specs = runner.inputs
     told = size_fact(subject.facts.get("preprocessing"))
-    try:
-        spec = find_inputs(specs, bool(told)).sample
-    except UsageError as error:
-        line = f"pictures serve one input, this network takes {len(specs)}"
-        raise UsageError(line, options=("preprocess",)) from error
+    spec = picture_inputs(specs, bool(told)).sample
     shape = subject.shapes[0][specs.index(spec)]
     facts = {**asked_preprocessing(text, spec, shape), **told}
     notes, against = overruled(facts, _said_by_file(subject))
@@ -43,7 +39,8 @@ def with_recipe(subject: Subject, text: str) -> Subject:
 
 def _said_by_file(subject: Subject) -> Mapping[str, Any] | None:
     """Give what a source itself says of pictures, and not its family's authors."""
-    stated, network = subject.facts.get("preprocessing"), NETWORKS.get(subject.facts["arch"])
+    name, _, _ = subject.facts["arch"].partition(" ")  # what a network has stands behind it
+    stated, network = subject.facts.get("preprocessing"), NETWORKS.get(name)
     return None if network and stated == network.family.preprocessing else stated
 
 
@@ -84,24 +81,25 @@ def asked_preprocessing(
     return facts
 
 
-def pictures_of_onnx(
+def preprocessing_of_onnx(
     metadata: Mapping[str, str], inputs: Sequence[TensorSpec], preprocess: str | None
-) -> tuple[SampleInputs, Mapping[str, Any] | None]:
+) -> Mapping[str, Any] | None:
     """Say how pictures become what an .onnx takes: as asked, else as its metadata say.
 
     Returns:
-        The inputs that a picture gives, and `preprocessing` facts, None where nobody says any.
+        `preprocessing` facts, None where nobody says any.
 
     Raises:
-        UsageError: It takes more than a picture gives, or the recipe does not fit.
+        UsageError: A recipe is given, and the file takes more than pictures give, or it does not
+            fit.
     """
     first = next((spec.shape for spec in inputs), ())
-    facts = take_metadata(metadata, first).facts.get("preprocessing")
-    told = size_fact(facts)
-    given = find_inputs(inputs, bool(told))
-    if preprocess is not None:
-        facts = {**asked_preprocessing(preprocess, given.sample, given.sample.shape), **told}
-    return given, facts
+    said: Mapping[str, Any] | None = take_metadata(metadata, first).facts.get("preprocessing")
+    if preprocess is None:
+        return said
+    told = size_fact(said)
+    spec = picture_inputs(inputs, bool(told)).sample
+    return {**asked_preprocessing(preprocess, spec, spec.shape), **told}
 
 
 def _check_sizes(facts: Mapping[str, Any], spec: TensorSpec, sized: bool) -> None:

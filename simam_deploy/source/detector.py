@@ -8,10 +8,10 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simam_deploy.core.specs import Shapes, TensorSpec, shape_text
-from simam_deploy.errors import InputError, NetworkError, UsageError
-from simam_deploy.models.detectors.identity import TITLES, DetectorIdentity
-from simam_deploy.models.zoo import BACKBONE
+from simam_deploy.core.specs import TensorSpec, shape_text
+from simam_deploy.errors import InputError, UsageError
+from simam_deploy.models.detectors.identity import DetectorIdentity
+from simam_deploy.models.zoo import BACKBONE, titled
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.forward import Forward
 from simam_deploy.source.input_plan import (
@@ -22,13 +22,14 @@ from simam_deploy.source.input_plan import (
     plan_input,
     smallest_workable,
 )
-from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
+from simam_deploy.source.lambdas import contradicted_lambda, lambda_of, no_gates, without_simam
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import Taken, input_shape, take
 from simam_deploy.source.stated.detector.check import check
 from simam_deploy.source.stated.detector.reading import StatedDetector
 from simam_deploy.source.subject import Opset, Subject, Traced, origin
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
+from simam_deploy.source.whole import detector_name
 
 if TYPE_CHECKING:
     from simam_deploy.models.detectors.detector import Detector
@@ -47,66 +48,6 @@ DETECTOR = replace(
 """What the family of detectors has: the backbones' pictures, and outputs of its own."""
 _STEP = 32
 """Sides are multiples of it: what the coarsest map of a backbone stands for."""
-_SUFFIX = "_backbone"
-
-
-def detector_name(identity: DetectorIdentity) -> str:
-    """Name a detector, as "faster_rcnn_resnet50"."""
-    return f"{identity.kind}_{identity.backbone.network.name.removesuffix(_SUFFIX)}"
-
-
-def find_detector(
-    shapes: Shapes, arch: str | None
-) -> tuple[DetectorIdentity | None, tuple[str, ...]]:
-    """Tell whether a checkpoint is to be taken as a whole detector.
-
-    Args:
-        shapes: state_dict key -> shape, wrappers and `module.` prefixes removed.
-        arch: A detector's name, or a network's, which means that alone.
-
-    Returns:
-        The detector, None where it is not: then with a note on what is left out, if anything is.
-
-    Raises:
-        NetworkError: Its keys and shapes fit none, though the kind is known here.
-        UsageError: It is another than `arch` says.
-    """
-    from simam_deploy.models.detectors.foreign import refuse_foreign
-    from simam_deploy.models.detectors.identify import looks_like_detector
-
-    kind = next((kind for kind in TITLES if (arch or "").startswith(f"{kind}_")), None)
-    if not looks_like_detector(shapes):
-        if kind is not None:
-            raise UsageError(f"{arch} does not fit: the file has no heads", options=("arch",))
-        return None, ()
-    try:
-        refuse_foreign(shapes)
-    except NetworkError as error:
-        if kind is not None:
-            raise
-        return None, (f"a detector's backbone alone is taken: {error}",)
-    if arch is not None and kind is None:
-        return None, ("a detector's backbone alone is taken, as named: unnamed, it is the whole",)
-    return _identify(shapes, arch, arch and f"{arch.removeprefix(f'{kind}_')}{_SUFFIX}"), ()
-
-
-def _identify(shapes: Shapes, arch: str | None, backbone: str | None) -> DetectorIdentity:
-    """Identify it; what is wrong with the backbone is told as of a backbone alone."""
-    from simam_deploy.models.detectors.identify import identify_detector
-    from simam_deploy.models.identify import identify
-
-    network = identify(shapes, backbone).network
-    try:
-        found = identify_detector(shapes, backbone)
-    except NetworkError as error:
-        line = f"{error}; for its backbone alone, say {network.name}"
-        raise NetworkError(line, options=("arch",)) from None
-    if arch not in (None, detector_name(found)):
-        raise UsageError(
-            f"{arch} does not fit: the keys and shapes are {detector_name(found)}'s",
-            options=("arch",),
-        )
-    return found
 
 
 def load_detector(
@@ -132,8 +73,10 @@ def load_detector(
         )
     said = _stated(checkpoint, identity)
     stated = checkpoint.stated
-    e_lambda = choose_lambda(options.e_lambda, stated.lambdas, DETECTOR, checkpoint.path.name)
-    network = build_detector(identity, said.settings, checkpoint.weights, e_lambda.value)
+    known, file = identity.backbone.network, checkpoint.path.name
+    e_lambda = lambda_of(known, DETECTOR, options.e_lambda, stated.lambdas, file)
+    value = None if e_lambda is None else e_lambda.value
+    network = build_detector(identity, said.settings, checkpoint.weights, value)
     specs, plan, found = _plan(checkpoint, options)
     taken = take(stated, plan.spec.shape, DETECTOR.preprocessing)
     smallest = _smallest(network, plan)
@@ -144,7 +87,8 @@ def load_detector(
     version = opset.choose(DEFAULT_OPSET)
     return Subject(
         facts={
-            "arch": detector_name(identity),
+            "arch": titled(detector_name(identity), known.attention),
+            "attention": known.attention,
             "num_outputs": identity.classes,
             "smallest_input": list(smallest),
             "source": origin(checkpoint),
@@ -152,9 +96,17 @@ def load_detector(
             **facts,
         },
         e_lambda=e_lambda,
-        notes=(*checkpoint.notes, *_taken_whole(identity), *found, *taken.notes, *said.said()),
+        notes=(
+            *no_gates(known),
+            *checkpoint.notes,
+            *_taken_whole(identity),
+            *found,
+            *taken.notes,
+            *said.said(),
+        ),
         contradictions=(
             *contradicted_lambda(options.e_lambda, stated.lambdas),
+            *without_simam(known, stated.lambdas),
             *taken.contradictions,
             *against,
         ),

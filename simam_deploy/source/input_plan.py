@@ -167,18 +167,19 @@ def _full_shape(family: Family, shape: Sequence[int] | None) -> tuple[int, ...]:
 
 
 def smallest_workable(model: nn.Module, plan: InputPlan) -> tuple[int, ...]:
-    """Give the smallest full shape whose SimAM sites all see more than one pixel.
+    """Give the smallest full shape whose SimAM, or SRM, all see more than one pixel.
 
     Raises:
         InputError: The planned shape is smaller; names the first site that it starves.
     """
-    from simam_deploy.models.geometry import simam_shapes, smallest_input
+    from simam_deploy.models.geometry import site_shapes, smallest_input
 
     smallest = smallest_input(model, plan.shape, plan.spatial)
-    for site, shape in simam_shapes(model, plan.shape).items():
+    for site, shape in site_shapes(model, plan.shape).items():
         if shape[2] * shape[3] < 2:
+            kind = type(model.get_submodule(site)).__name__
             raise InputError(
-                f"input {shape_text(plan.shape)} reaches SimAM {site} as a "
+                f"input {shape_text(plan.shape)} reaches {kind} {site} as a "
                 f"{shape_text(shape[2:])} map, where its formula divides by zero; "
                 f"the smallest workable input is {shape_text(smallest)}"
             )

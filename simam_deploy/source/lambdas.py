@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from simam_deploy.core.specs import SimamSite
 from simam_deploy.errors import CheckpointError, UsageError
-from simam_deploy.models.zoo import Family
+from simam_deploy.models.zoo import Family, Network
 from simam_deploy.source.stated.record import Said, shown
 
 
@@ -47,6 +47,24 @@ def choose_lambda(option: float | None, said: Sequence[Said], family: Family, fi
     return Lambda(said[0].value, said[0].where)
 
 
+def lambda_of(
+    network: Network, family: Family, option: float | None, said: Sequence[Said], file: str
+) -> Lambda | None:
+    """Choose lambda as `choose_lambda` does; None for a network without SimAM.
+
+    Raises:
+        UsageError: It has no SimAM, and the option says a lambda; or as `choose_lambda`.
+        CheckpointError: As `choose_lambda`.
+    """
+    if network.attention == "simam":
+        return choose_lambda(option, said, family, file)
+    if option is not None:
+        raise UsageError(
+            f"{network.title} has no SimAM, and so no lambda: leave it out", options=("e_lambda",)
+        )
+    return None
+
+
 def _check(said: Sequence[Said], file: str) -> None:
     for one in said:
         if isinstance(one.value, str):
@@ -75,6 +93,19 @@ def refuse_lambda(option: float | None) -> None:
             "the network has its lambda in its own code: leave it out, or change it there",
             options=("e_lambda",),
         )
+
+
+def no_gates(network: Network) -> Iterator[str]:
+    """Note that a network has no SimAM, where it has none."""
+    if network.attention != "simam":
+        yield f"{network.title} has no SimAM: no gate is judged"
+
+
+def without_simam(network: Network, said: Sequence[Said]) -> Iterator[str]:
+    """Say where a file has a lambda, and its network is taken for one without SimAM."""
+    for one in said:
+        if network.attention != "simam":
+            yield f"{one.where} says lambda {shown(one.value)}, and {network.title} has no SimAM"
 
 
 def contradicted_lambda(option: float | None, said: Sequence[Said]) -> Iterator[str]:

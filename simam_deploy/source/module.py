@@ -17,6 +17,7 @@ from simam_deploy.runtime.results import flatten, left_out
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source import ultralytics
 from simam_deploy.source.checkpoint import Checkpoint, load_checkpoint
+from simam_deploy.source.checkpoint.cleaning import SWA_COUNTER
 from simam_deploy.source.checkpoint.keys import Spelling, shared_prefix, spellings, under_prefix
 from simam_deploy.source.factory import call_factory
 from simam_deploy.source.forward import Forward, drawn_inputs, keywords_of, try_out
@@ -31,7 +32,6 @@ from simam_deploy.source.subject import (
     Opset,
     Subject,
     Traced,
-    file_facts,
     origin,
     say_stated,
     take_sites,
@@ -51,10 +51,11 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         UsageError: No input shape is given, or a name of the zoo is.
     """
     assert options.model is not None
-    if options.arch is not None:
+    named = [field for field in ("arch", "attention") if getattr(options, field) is not None]
+    if named:
         raise UsageError(
             f"{options.model} makes a network of your own, which is none by name: leave one out",
-            options=("arch", "model"),
+            options=(*named, "model"),
         )
     checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     model = call_factory(options.model)
@@ -64,8 +65,10 @@ def load_factory(source: Path, options: NetworkOptions, opset: Opset) -> Subject
     return replace(subject, notes=(*checkpoint.notes, *subject.notes))
 
 
-def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject | None:
+def load_pickled(checkpoint: Checkpoint, options: NetworkOptions, opset: Opset) -> Subject | None:
     """Take the nn.Module that a trusted pickle holds, itself or under `model` or `ema`.
+
+    The file is read once more, by its own code, where that did not run yet.
 
     Returns:
         The subject, or None where there is no module in the file.
@@ -74,13 +77,16 @@ def load_pickled(source: Path, options: NetworkOptions, opset: Opset) -> Subject
         InputError: The network cannot be traced.
         UsageError: No input shape is given.
     """
-    tree = _unpickled(source)
+    tree = checkpoint.unpickled
+    if tree is None:
+        tree = _unpickled(checkpoint.path)
     held = [tree, *(tree.get(k) for k in ("ema", "model"))] if isinstance(tree, Mapping) else [tree]
     module = next((value for value in held if isinstance(value, nn.Module)), None)
     if module is None:
         return None
-    stated = load_checkpoint(source, trust_pickle=True).stated  # read again, without its code
-    return _stated_subject(module, options, opset, "", file_facts(source), stated)
+    facts = origin(checkpoint)
+    del facts["entry"]  # of the weights, which are not taken from there
+    return _stated_subject(module, options, opset, "", facts, checkpoint.stated)
 
 
 def _unpickled(source: Path) -> Any:
@@ -111,7 +117,8 @@ def _fill(model: nn.Module, checkpoint: Checkpoint, reference: str) -> Checkpoin
     Raises:
         NetworkError: In none do keys and shapes fit; names the first differences of the nearest.
     """
-    wanted = model.state_dict().keys()
+    # How often weights were averaged: cleaning leaves it out of files too, and no forward asks.
+    wanted = [key for key in model.state_dict() if key != SWA_COUNTER]
     readings = [*spellings(checkpoint.found.values)]
     if prefix := shared_prefix(wanted):
         readings += [under_prefix(reading, prefix) for reading in readings]

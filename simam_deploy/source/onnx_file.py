@@ -154,6 +154,7 @@ def baked_note(batch: int) -> str:
 
 _FIXED = {
     "arch": "network",
+    "attention": "attention",
     "model": "network",
     "e_lambda": "lambda",
     "dynamic": "free dimensions",

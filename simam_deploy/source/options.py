@@ -17,6 +17,7 @@ from simam_deploy.core.options import (
     read_shape,
 )
 from simam_deploy.core.specs import ELEMENTS, TensorSpec, shape_text
+from simam_deploy.models.attention.kinds import KINDS, AttentionName
 from simam_deploy.source.recipes import RECIPES, recipe_form
 
 DYNAMIC = ("none", "batch", "hw")
@@ -52,8 +53,11 @@ class NetworkOptions:
     """What is said of a network; None leaves it to the source.
 
     Attributes:
-        arch: Its name, needed only where the keys show no SimAM; or a backbone's, for that of a
-            detector alone.
+        arch: Its name, needed only where the keys show no attention: it says that SimAM stands in
+            its official place; or a backbone's, for that of a detector alone.
+        attention: What a published network has: a name of `models.attention.kinds.KINDS`. Needed
+            only where the keys show none, to say "none", or "simam" as `arch` does; what the keys
+            show must be what it says.
         model: "file.py:factory" or "package.module:factory", called without arguments, for a
             checkpoint of a network of your own.
         e_lambda: SimAM's lambda, of a published network: any other has its own; by default what
@@ -77,8 +81,14 @@ class NetworkOptions:
 
     arch: str | None = option(
         None,
-        "its name, where the keys show no SimAM; or e.g. resnet50_backbone, for that of a detector "
-        "alone",
+        "its name, where the keys show no attention and SimAM stands in its official place; or "
+        "e.g. resnet50_backbone, for that of a detector alone",
+    )
+    attention: AttentionName | None = option(
+        None,
+        "what a known network has, where its keys show nothing: simam, or none if it is a plain "
+        "one; anything else is told by the keys, and must agree with them",
+        choices=tuple(KINDS),
     )
     model: str | None = option(
         None,
@@ -145,7 +155,8 @@ class SampleOptions:
 
     data: str | os.PathLike[str] | None = option(
         None,
-        "a folder of pictures, in subfolders of their classes if they have any, .npz or .npy; "
+        "a folder of pictures, in subfolders of their classes if they have any, .npz or .npy; for "
+        "several inputs an .npz with an array for each, named as they are; "
         "pictures with boxes: COCO's .json or its folder, a folder of images/ and labels/, or its "
         "data.yaml",
         FILE,

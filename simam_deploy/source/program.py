@@ -137,7 +137,8 @@ def _check(source: Path, options: NetworkOptions) -> None:
         UsageError: An option names another network or its lambda.
     """
     refuse_lambda(options.e_lambda)
-    named = [field for field in ("arch", "model") if getattr(options, field) is not None]
+    names = "arch", "attention", "model"
+    named = [field for field in names if getattr(options, field) is not None]
     if named:
         raise UsageError(
             f"{source.name} holds its network, code and all: leave out what names another",

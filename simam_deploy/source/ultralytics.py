@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.unwrap import heads_of
 
 _INPUT, _OUTPUT = "images", "output0"
 """What its exporter calls them."""
@@ -33,27 +34,25 @@ def ready_to_export(
     """Have a network in float32 whose heads give what its own exporter writes.
 
     Args:
-        network: Any network; another kind is left as it is.
+        network: Any network, its export flags set; another kind is left as it is.
         options: What is said of it.
 
     Returns:
         The options, with its exporter's name of the input, and all dimensions fixed unless they are
         asked to be free, as there: off a free batch its predictor reads that height and width are
-        free as well, and feeds it other sizes. What was done.
+        free as well, and feeds it other sizes. What a user should know.
     """
     if not _is_of_its_kind(network):
         return options, ()
     network.float()  # halves are what its trainer stores, and nothing that it computes in
-    heads = _heads(network)
-    notes = tuple(f"export set on its {type(h).__name__}" for h in heads if not h.export)
     # Without a shape a head makes the grid of its cells anew, not of the last picture it saw.
-    flags = {"export": True, "format": "onnx", "dynamic": options.dynamic == "hw", "shape": None}
-    for head in heads:
+    flags = {"format": "onnx", "dynamic": options.dynamic == "hw", "shape": None}
+    for head in heads_of(network).values():
         for name, value in flags.items():
             setattr(head, name, value)
     names = None if options.inputs else options.input_names or (_INPUT,)
     free = (_FREE_BATCH,) if options.dynamic == "batch" else ()
-    return replace(options, input_names=names, dynamic=options.dynamic or "none"), notes + free
+    return replace(options, input_names=names, dynamic=options.dynamic or "none"), free
 
 
 def output_names(network: nn.Module, result: Any) -> tuple[str, ...] | None:
@@ -83,7 +82,7 @@ def metadata(network: nn.Module, shape: tuple[int, ...], options: NetworkOptions
         "imgsz": size,
         "batch": batch,
         "channels": channels,
-        "end2end": any(bool(getattr(head, "end2end", False)) for head in _heads(network)),
+        "end2end": any(getattr(head, "end2end", False) for head in heads_of(network).values()),
         "args": {"batch": batch, "dynamic": options.dynamic == "hw"},
         **{key: getattr(network, key) for key in _ALSO_READ if hasattr(network, key)},
     }
@@ -92,11 +91,7 @@ def metadata(network: nn.Module, shape: tuple[int, ...], options: NetworkOptions
 
 def _is_of_its_kind(network: nn.Module) -> bool:
     """Tell by the strides, the names of classes, and a head that knows of exports."""
-    return bool(_stride(network) and _names(network) and _heads(network))
-
-
-def _heads(network: nn.Module) -> list[nn.Module]:
-    return [part for part in network.modules() if isinstance(getattr(part, "export", None), bool)]
+    return bool(_stride(network) and _names(network) and heads_of(network))
 
 
 def _stride(network: nn.Module) -> int:
@@ -118,6 +113,7 @@ def _task(network: nn.Module) -> str:
     """Read the task, or tell it by the class of the last head."""
     said: Any = getattr(network, "args", None)  # a dict, or a namespace
     args = said if isinstance(said, Mapping) else getattr(said, "__dict__", {})
-    kinds = " ".join(kind.__name__.lower() for kind in type(_heads(network)[-1]).__mro__)
+    *_, head = heads_of(network).values()
+    kinds = " ".join(kind.__name__.lower() for kind in type(head).__mro__)
     told = next((task for task in _TASKS if task in kinds), "detect")
     return str(getattr(network, "task", None) or args.get("task") or told)

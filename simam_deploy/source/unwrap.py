@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 import torch
@@ -58,7 +59,19 @@ def _held(module: nn.Module | None) -> nn.Module | None:
 
 def _told(network: nn.Module) -> Iterator[str]:
     """Set the flag by which a head gives what is deployed and not what is trained on."""
-    for path, module in network.named_modules():
-        if vars(module).get("export") is False:
-            module.export = True
-            yield f"export set on {path or 'the network'} ({type(module).__name__})"
+    for path, head in heads_of(network).items():
+        if not head.export:
+            vars(head)["export"] = True  # of this one, not of its class
+            yield f"export set on {path or 'the network'} ({type(head).__name__})"
+
+
+def heads_of(network: nn.Module) -> dict[str, nn.Module]:
+    """List by path the modules that know of exports: a flag of their own or of their class says so.
+
+    Looked up without running what a module's attributes may be made by.
+    """
+    return {
+        path: part
+        for path, part in network.named_modules()
+        if isinstance(inspect.getattr_static(part, "export", None), bool)
+    }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.errors import NetworkError, UsageError
 from simam_deploy.runtime.torch_runner import TorchRunner
 from simam_deploy.source.forward import Forward
 from simam_deploy.source.input_plan import fit_outputs, plan_input, smallest_workable
-from simam_deploy.source.lambdas import choose_lambda, contradicted_lambda
+from simam_deploy.source.lambdas import contradicted_lambda, lambda_of, no_gates, without_simam
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import input_shape, take
 from simam_deploy.source.subject import Opset, Subject, Traced, origin
@@ -22,24 +21,22 @@ if TYPE_CHECKING:
     from simam_deploy.source.checkpoint import Checkpoint
 
 
-def load_zoo(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
-    """Read, identify and build.
+def load_zoo(checkpoint: Checkpoint, options: NetworkOptions, opset: Opset) -> Subject:
+    """Identify a network by its weights, and build it.
 
     Raises:
-        CheckpointError: The file holds no usable weights.
-        NetworkError: The weights fit no known SimAM network.
+        NetworkError: The weights fit no known network.
         UsageError: An option does not fit the network.
-        InputError: The input would reach a SimAM as a single pixel.
+        InputError: The input would reach a SimAM, or an SRM, as a single pixel.
     """
     from simam_deploy.models.identify import identify
-    from simam_deploy.source.checkpoint import load_checkpoint
-    from simam_deploy.source.detector import find_detector, load_detector
+    from simam_deploy.source.detector import load_detector
+    from simam_deploy.source.whole import find_detector
 
-    checkpoint = load_checkpoint(source, trust_pickle=options.trust_pickle)
     shapes = {key: tuple(value.shape) for key, value in checkpoint.weights.items()}
     try:
-        whole, left_out = find_detector(shapes, options.arch)
-        identity = whole.backbone if whole else identify(shapes, options.arch)
+        whole, left_out = find_detector(shapes, options.arch, options.attention)
+        identity = whole.backbone if whole else identify(shapes, options.arch, options.attention)
     except NetworkError as error:
         raise _with_a_way_on(error, checkpoint) from None
     if whole is not None:
@@ -65,20 +62,23 @@ def _load_one(
     """
     from simam_deploy.models.build import build
 
-    family = identity.network.family
+    known = identity.network
+    family = known.family
     if options.inputs:
         raise UsageError(
             f"{family.title} takes one input, which is known: give its shape alone",
             options=("inputs", "input_shape"),
         )
     stated = checkpoint.stated
-    e_lambda = choose_lambda(options.e_lambda, stated.lambdas, family, checkpoint.path.name)
+    file = checkpoint.path.name
+    e_lambda = lambda_of(known, family, options.e_lambda, stated.lambdas, file)
     shape, found = input_shape(options.input_shape, stated, family.input_shape)
     plan = plan_input(family, options.dynamic, shape, options.input_names)
     if identity.num_outputs is None:  # a backbone's maps are no scores
         stated = replace(stated, classes=())
     taken = take(stated, plan.spec.shape, family.preprocessing)
-    network = build(identity, checkpoint.weights, e_lambda.value)
+    value = None if e_lambda is None else e_lambda.value
+    network = build(identity, checkpoint.weights, value)
     smallest = smallest_workable(network, plan)
     model = Forward(network)
     names = fit_outputs(options.output_names, family.output_names, [plan.spec.name])
@@ -86,7 +86,8 @@ def _load_one(
     version = opset.choose(DEFAULT_OPSET)
     return Subject(
         facts={
-            "arch": identity.network.name,
+            "arch": known.title,
+            "attention": known.attention,
             "num_outputs": identity.num_outputs,
             "smallest_input": list(smallest),
             "source": origin(checkpoint),
@@ -96,6 +97,7 @@ def _load_one(
         notes=(*_notes(checkpoint, identity), *left_out, *found, *taken.notes),
         contradictions=(
             *contradicted_lambda(options.e_lambda, stated.lambdas),
+            *without_simam(known, stated.lambdas),
             *taken.contradictions,
         ),
         shapes=tuple((shape,) for shape in plan.validation_shapes(smallest)),
@@ -123,8 +125,7 @@ def _with_a_way_on(error: NetworkError, checkpoint: Checkpoint) -> NetworkError:
 
 
 def _notes(checkpoint: Checkpoint, identity: Identity) -> tuple[str, ...]:
-    """List what was stripped, converted or left out on the way."""
-    if not identity.dropped:
-        return checkpoint.notes
+    """List what was stripped, converted or left out on the way, and that there is no SimAM."""
     first = ", ".join(identity.dropped[:2])
-    return (*checkpoint.notes, f"{len(identity.dropped)} keys left out ({first}, ...)")
+    dropped = [f"{len(identity.dropped)} keys left out ({first}, ...)"] if identity.dropped else []
+    return (*no_gates(identity.network), *checkpoint.notes, *dropped)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,7 @@ import numpy.typing as npt
 from simam_deploy.core.arrays import Array
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.source.samples.inputs import Sizes, find_inputs
+from simam_deploy.source.samples.inputs import Batch, batch_of, feeds_of
 from simam_deploy.verify.report import Accuracy, Scores
 
 Logits = Array
@@ -27,25 +26,6 @@ the 360 digits that are held out, that is fp32 and fp16; bf16 may differ on two.
 """
 BATCH = 32
 _TOP = 5
-
-
-class Batch(Protocol):
-    """Samples (N, ...), and what is known of them."""
-
-    @property
-    def array(self) -> npt.NDArray[np.float32]:
-        """The samples."""
-        ...
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64] | None:
-        """The labels (N,), None where there are none."""
-        ...
-
-    @property
-    def sizes(self) -> Sizes | None:
-        """Height and width of what is no padding, (N, 2), where the network is told it."""
-        ...
 
 
 def measure_accuracy(
@@ -67,7 +47,7 @@ def measure_accuracy(
     Raises:
         InputError: The first output is not (N, classes), a label is beyond its classes, or there
             are more or fewer folders than these.
-        UsageError: The model takes more inputs than samples give.
+        UsageError: The model takes other inputs than the samples give.
     """
     agreed = samples = 0
     hits = np.zeros((2, 2), np.int64)
@@ -76,7 +56,7 @@ def measure_accuracy(
         logits = [_logits(runner, batch) for runner in (reference, candidate)]
         _check_labels(batch, logits[0].shape[1], folders)
         ranks = [_ranking(each) for each in logits]
-        samples += len(batch.array)
+        samples += len(batch)
         agreed += int(np.count_nonzero((ranks[0][:, 0] == ranks[1][:, 0]) & (ranks[1][:, 0] >= 0)))
         if batch.labels is not None:
             labelled = True
@@ -112,26 +92,18 @@ def run_batch(runner: Runner, batch: Batch) -> dict[str, Array]:
     """Run one batch, filled up with its last sample where the input's batch is fixed.
 
     Raises:
-        UsageError: The model takes more inputs than samples give.
+        UsageError: The model takes other inputs than the samples give.
     """
-    given = find_inputs(runner.inputs, batch.sizes is not None)
-    fixed = given.sample.shape[0] if given.sample.shape else None
-    size = len(batch.array)
-    rows = max(size, fixed) if isinstance(fixed, int) else size
-    feeds = {name: _filled(array, rows) for name, array in given.feeds(batch).items()}
-    outputs = runner.run(feeds)
-    return {name: out[:size] if out.shape[:1] == (rows,) else out for name, out in outputs.items()}
-
-
-def _filled(array: Array, rows: int) -> Array:
-    missing = rows - len(array)
-    return np.concatenate([array, np.repeat(array[-1:], missing, 0)]) if missing else array
+    full, size = batch.filled(batch_of(runner.inputs)), len(batch)
+    outputs = runner.run(feeds_of(runner.inputs, full))
+    rows = (len(full),)
+    return {name: out[:size] if out.shape[:1] == rows else out for name, out in outputs.items()}
 
 
 def _logits(runner: Runner, batch: Batch) -> Logits:
     """Run one batch for the scores of its classes."""
     logits = next(iter(run_batch(runner, batch).values()))
-    if logits.ndim != 2 or len(logits) != len(batch.array):
+    if logits.ndim != 2 or len(logits) != len(batch):
         raise InputError(
             f"accuracy wants an output (N, classes), {runner.name} gives {logits.shape}"
         )

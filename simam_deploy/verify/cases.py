@@ -16,7 +16,7 @@ import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds, levels
 from simam_deploy.core.specs import TensorSpec, shape_text
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
 
 Rng = np.random.Generator
@@ -116,7 +116,7 @@ class Drawn:
             for spec, shape in zip(specs, self.shapes, strict=True)
         }
         if self.sized and len(specs) > 1:
-            given = find_inputs(specs, self.sized)
+            given = picture_inputs(specs, self.sized)
             self._pad(feeds[given.sample.name], feeds[given.told.name])
         return feeds
 

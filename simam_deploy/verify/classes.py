@@ -58,7 +58,7 @@ def compare_runners(
 
     Raises:
         InputError: A sample cannot be used, or the outputs are of no known convention.
-        UsageError: The models take more than one input.
+        UsageError: The models take other inputs than the samples give.
         ValidationError: The candidate cannot be run.
     """
     theirs, candidate = runners

@@ -13,8 +13,8 @@ from simam_deploy.detect.decoding import SURE, Decode, Found, find_decoder
 from simam_deploy.detect.overlap import pair_boxes
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Runner
-from simam_deploy.source.samples import Truth
-from simam_deploy.verify.accuracy import Batch, run_batch
+from simam_deploy.source.samples import Batch, Truth
+from simam_deploy.verify.accuracy import run_batch
 from simam_deploy.verify.mean_precision import (
     mask_precision,
     mean_precision,
@@ -53,7 +53,7 @@ def measure_detections(
     Raises:
         InputError: The outputs are of no known convention, a label is beyond the classes, there are
             no samples, or neither model is sure of anything; or pycocotools is missing.
-        UsageError: The model takes more inputs than samples give.
+        UsageError: The model takes other inputs than the samples give.
     """
     if truths is not None:
         require_pycocotools()
@@ -64,11 +64,11 @@ def measure_detections(
         outputs = [run_batch(runner, batch) for runner in (reference, candidate)]
         if decode is None:
             decode, classes = find_decoder(outputs[0], reference.name)
-        new = list(islice(truths, len(batch.array))) if truths is not None else []
+        new = list(islice(truths, len(batch))) if truths is not None else []
         known += _checked(new, classes)
         least = SURE if truths is None else _MEASURED
         for side, out in zip(sides, outputs, strict=True):
-            side.add(_decoded(decode, out, least, len(batch.array)), new)
+            side.add(_decoded(decode, out, least, len(batch)), new)
     return _summary(*sides, known if truths is not None else None, required)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.source.options import SampleOptions
 from simam_deploy.source.samples import Dataset, open_dataset
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import batch_of, feeds_of
 from simam_deploy.source.samples.preparation import sizes_vary
 from simam_deploy.source.subject import InputShapes
 from simam_deploy.verify.cases import Given
@@ -19,32 +20,28 @@ SAMPLES = 8
 """That outputs and gates are compared on; accuracy takes all."""
 
 
-def given_cases(
-    dataset: Dataset | None, inputs: tuple[TensorSpec, ...], tuned: int | None = None
-) -> tuple[Given, ...]:
+def given_cases(dataset: Dataset | None, inputs: tuple[TensorSpec, ...]) -> tuple[Given, ...]:
     """Make cases of the first samples; none where none were given.
 
     Args:
         dataset: What the user gave.
-        inputs: Of the model.
-        tuned: The batch that a plan is tuned for.
+        inputs: Of the model that they were opened for.
 
     Raises:
         InputError: They cannot be decoded, or are fewer than the batch that the model fixes.
-        UsageError: The model takes more inputs than samples give.
+        UsageError: The model takes other inputs than the samples give.
     """
     if dataset is None:
         return ()
-    given = find_inputs(inputs, dataset.sized)
-    batch = tuned or given.sample.shape[0]
-    size = batch if isinstance(batch, int) else SAMPLES
+    batch = batch_of(inputs)
+    size = batch or SAMPLES
     cases, seen = list[Given](), 0
     for each in dataset.batches(size):
         if seen >= SAMPLES:
             break
-        if not isinstance(batch, int) or len(each.array) == batch:
-            cases.append(Given(f"{dataset.name} {seen}", given.feeds(each)))
-        seen += len(each.array)
+        if batch in (None, len(each)):
+            cases.append(Given(f"{dataset.name} {seen}", feeds_of(inputs, each)))
+        seen += len(each)
     if not cases:
         raise InputError(f"{dataset.name} holds {len(dataset)} samples, the model takes {size}")
     return tuple(cases)
@@ -69,25 +66,18 @@ def open_samples(
 
     Raises:
         InputError: They cannot be used.
-        UsageError: The limit is below 1, or the model takes more inputs than samples give.
+        UsageError: The limit is below 1, or no input has a batch.
     """
     if samples.data is None:
         return None
-    given = find_inputs(inputs, bool(size_fact(preprocessing))).sample
-    free = len(given.shape) == 4 and sizes_vary(preprocessing, given.shape[2:])
-    sizes = given.shape[1:] if free else shapes[inputs.index(given)][1:]
-    spec = TensorSpec(given.name, "float32", ("batch", *sizes))
+    asked = tuple(_at(*pair, preprocessing) for pair in zip(inputs, shapes, strict=True))
     path, limit = Path(samples.data), samples.limit
-    return open_dataset(path, spec, preprocessing, limit=limit, names=names)
+    return open_dataset(path, asked, preprocessing, limit=limit, names=names)
 
 
-def renamed(case: Given, inputs: tuple[TensorSpec, ...], own: tuple[TensorSpec, ...]) -> Given:
-    """Give a case the names that another model has for its inputs, which are in the same order.
-
-    Args:
-        case: A case of the model that takes `own`.
-        inputs: Of the other.
-        own: Of the model.
-    """
-    names = {mine.name: theirs.name for mine, theirs in zip(own, inputs, strict=True)}
-    return Given(case.name, {names[name]: array for name, array in case.arrays.items()})
+def _at(
+    spec: TensorSpec, shape: tuple[int, ...], preprocessing: Mapping[str, Any] | None
+) -> TensorSpec:
+    """Give an input the sizes of a full shape, unless each picture has its own."""
+    own = len(spec.shape) == 4 and sizes_vary(preprocessing, spec.shape[2:])
+    return spec if own else replace(spec, shape=(*spec.shape[:1], *shape[1:]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.core.specs import SimamSite, TensorSpec
+from simam_deploy.core.specs import SimamSite, TensorSpec, in_float32
 from simam_deploy.errors import InputError, UsageError, ValidationError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.sites import check_sites
@@ -19,7 +19,7 @@ from simam_deploy.runtime.protocol import Closing, Runner
 from simam_deploy.runtime.renamed import Renamed
 from simam_deploy.source import load_subject
 from simam_deploy.source.options import NetworkOptions
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import batch_of, picture_inputs, size_fact
 from simam_deploy.source.subject import InputShapes, Subject
 from simam_deploy.verify.candidate import Candidate
 
@@ -78,9 +78,7 @@ class Pair:
 
     def batch_size(self, wanted: int) -> int:
         """Give the batch that the candidate fixes or is tuned for, else the one that is wanted."""
-        tuned = self.candidate.shapes
-        fixed = tuned[0][0][0] if tuned else self.candidate.inputs[0].shape[0]
-        return fixed if isinstance(fixed, int) else wanted
+        return batch_of(taken_by_both(self.inputs, self.candidate)) or wanted
 
 
 def pair_up(
@@ -153,8 +151,8 @@ def _given_by_samples(candidate: Candidate) -> TensorSpec | None:
     """Give the input that samples become, where it is all that need be said, and in floats."""
     sized = bool(size_fact(candidate.facts.get("preprocessing")))
     with contextlib.suppress(UsageError):
-        sample = find_inputs(candidate.inputs, sized).sample
-        return sample if _in_float32(sample.dtype) == "float32" else None
+        sample = picture_inputs(candidate.inputs, sized).sample
+        return sample if in_float32(sample.dtype) == "float32" else None
     return None
 
 
@@ -191,12 +189,7 @@ def _dynamic(inputs: tuple[TensorSpec, ...]) -> str:
 
 def _asked(spec: TensorSpec, batch: int) -> TensorSpec:
     shape = tuple(batch if isinstance(size, str) else size for size in spec.shape)
-    return TensorSpec(spec.name, _in_float32(spec.dtype), shape)
-
-
-def _in_float32(dtype: str) -> str:
-    """Give the type of a float32 source's input: one that is half in a candidate was converted."""
-    return "float32" if dtype in ("float16", "bfloat16") else dtype
+    return TensorSpec(spec.name, in_float32(spec.dtype), shape)
 
 
 def _check_float32(path: Path, candidate: Candidate) -> None:

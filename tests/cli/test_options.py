@@ -33,6 +33,7 @@ COMMANDS = {
 }
 OTHER = {
     "arch": "resnet18",
+    "attention": "se",
     "model": "-a folder/net.py:make",
     "e_lambda": 0.1 + 0.2,
     "dynamic": "hw",

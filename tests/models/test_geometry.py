@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,7 @@ from torch import nn
 from simam_deploy.errors import UsageError
 from simam_deploy.models.attention.simam import SimAM
 from simam_deploy.models.create import create
-from simam_deploy.models.geometry import simam_shapes, smallest_input
+from simam_deploy.models.geometry import site_shapes, smallest_input
 from simam_deploy.models.zoo import NETWORKS
 
 
@@ -19,7 +21,7 @@ def meta(name: str) -> nn.Module:
 
 
 def test_shapes_come_in_forward_order() -> None:
-    shapes = simam_shapes(meta("resnet18"), (2, 3, 224, 192))
+    shapes = site_shapes(meta("resnet18"), (2, 3, 224, 192))
     assert list(shapes.items())[:3] == [
         ("layer1.0.conv2.1", (2, 64, 56, 48)),
         ("layer1.1.conv2.1", (2, 64, 56, 48)),
@@ -30,7 +32,7 @@ def test_shapes_come_in_forward_order() -> None:
 
 
 def test_wespeaker_sites_are_frequency_by_time() -> None:
-    shapes = simam_shapes(meta("wespeaker_simam_resnet34_asp"), (1, 137, 80))
+    shapes = site_shapes(meta("wespeaker_simam_resnet34_asp"), (1, 137, 80))
     assert shapes["front.layer1.0.simam"] == (1, 64, 80, 137)
     assert shapes["front.layer4.2.simam"] == (1, 512, 10, 18)
 
@@ -38,7 +40,7 @@ def test_wespeaker_sites_are_frequency_by_time() -> None:
 def test_the_model_is_left_as_it_was() -> None:
     model = create(NETWORKS["cifar_resnet20"]).double().eval()
     before = {name: (t.data_ptr(), t.clone()) for name, t in model.state_dict().items()}
-    assert simam_shapes(model, (1, 3, 32, 32))["layer3.2.conv2.1"] == (1, 64, 8, 8)
+    assert site_shapes(model, (1, 3, 32, 32))["layer3.2.conv2.1"] == (1, 64, 8, 8)
     after = model.state_dict()
     assert all(after[name].data_ptr() == pointer for name, (pointer, _) in before.items())
     assert all(torch.equal(after[name], tensor) for name, (_, tensor) in before.items())
@@ -80,6 +82,17 @@ def test_a_convolution_that_needs_more_decides() -> None:
 
 def test_shapes_that_cannot_work() -> None:
     with pytest.raises(UsageError, match=r"cannot run on an input of \(1, 4, 64, 64\): .*channel"):
-        simam_shapes(meta("resnet18"), (1, 4, 64, 64))
+        site_shapes(meta("resnet18"), (1, 4, 64, 64))
     with pytest.raises(UsageError, match=r"no size along axes \(2, 3\)"):
         smallest_input(meta("resnet18"), (1, 4, 64, 64), (2, 3))
+
+
+def test_srm_needs_two_pixels_and_the_others_need_one() -> None:
+    with torch.device("meta"):
+        srm, se = (
+            create(replace(NETWORKS["cifar_resnet20"], attention=name)).eval()
+            for name in ("srm", "se")
+        )
+    assert smallest_input(srm, (1, 3, 32, 32), (2, 3)) == (1, 3, 5, 5)
+    assert list(site_shapes(srm, (1, 3, 32, 32)))[-1] == "layer3.2.bn2.1"
+    assert smallest_input(se, (1, 3, 32, 32), (2, 3)) == (1, 3, 1, 1)

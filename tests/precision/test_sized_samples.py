@@ -5,7 +5,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from simam_deploy import UsageError
+from simam_deploy import InputError
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.pipeline.int8 import Calibration
 from simam_deploy.precision.int8.calibrate import calibrate, open_taps
@@ -63,7 +63,7 @@ def test_every_run_of_a_calibration_has_both_inputs(network, pictures):
 
 
 def test_ranges_are_measured_on_pictures(network, pictures):
-    dataset = open_dataset(pictures, BOTH[0], FACTS)
+    dataset = open_dataset(pictures, BOTH, FACTS)
     (found,) = measure_ranges(network, dataset).values()
     arrays = np.concatenate([batch.array for batch in dataset.batches(1)])
     assert found.std == pytest.approx(arrays.std(axis=(2, 3)).max(), rel=1e-3)
@@ -71,5 +71,5 @@ def test_ranges_are_measured_on_pictures(network, pictures):
 
 def test_a_network_of_two_inputs_whose_facts_say_nothing_is_refused(pictures):
     untold = {key: fact for key, fact in FACTS.items() if key != "size_input"}
-    with pytest.raises(UsageError, match="int8 is for models of one input, this one has 2"):
+    with pytest.raises(InputError, match="an array for each input, image, image_size"):
         Calibration(pictures, untold, 4).open(BOTH)

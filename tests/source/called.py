@@ -10,6 +10,7 @@ from collections import OrderedDict, namedtuple
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from tests.nets.networks import SimAM
 
@@ -37,6 +38,15 @@ class Pair(Small):
     def forward(self, left, right):
         a, b = self.embed(left), self.embed(right)
         return {"left": a, "mean": b, "distance": (a - b).abs().sum(1)}
+
+
+class Deep(Pair):
+    """Siamese, with layers enough that some are neither the first nor the last."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(self.stem, nn.ReLU(), nn.Conv2d(4, 4, 3, 1, 1))
+        self.eval()
 
 
 class Star(Pair):
@@ -170,6 +180,10 @@ def part():
     return PartInHalf()
 
 
+def averaged():
+    return AveragedModel(Small())
+
+
 def half():
     return CastsToHalf().half()
 
@@ -202,6 +216,21 @@ class Detects(Small):
 
     def forward(self, x):
         return self.detect(self.embed(x))
+
+
+class DetectsByClass(Detects):
+    """Its head's flag is the class's, as a detector's package has it."""
+
+    def __init__(self):
+        super().__init__()
+        del self.detect.export
+
+
+class ByItsCode(Small):
+    """A pickle of it holds a call, and no weights."""
+
+    def __reduce__(self):
+        return ByItsCode, ()
 
 
 class HoldsParallel(Small):

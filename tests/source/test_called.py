@@ -220,11 +220,37 @@ def test_a_network_in_float32_keeps_what_it_does_in_double(load, monkeypatch):
         assert runner.run({"input": np.zeros((1, 3, 16, 16), np.float32)})["output"].dtype == float
 
 
-def test_an_export_flag_is_set_and_said(load):
-    subject = load("Detects")
+@pytest.mark.parametrize(
+    ("prefix", "counter", "notes"),
+    [
+        ("", (), ["prefix module. put before"]),
+        ("", ("n_averaged",), ["counter n_averaged", "prefix module. put before"]),
+        ("module.", (), []),
+        ("module.", ("n_averaged",), ["counter n_averaged"]),
+    ],
+)
+def test_an_averaged_factory_takes_weights_as_they_were_and_as_it_has_them(
+    prefix, counter, notes, tmp_path
+):
+    trained = called.Small()
+    trained.head.bias.data += 7
+    weights = {f"{prefix}{key}": value for key, value in trained.state_dict().items()}
+    torch.save({**dict.fromkeys(counter, torch.tensor(3)), **weights}, tmp_path / "w.pth")
+    asked = NetworkOptions(model="tests.source.called:averaged", input_shape=(1, 3, 16, 16))
+    subject = load_subject(tmp_path / "w.pth", asked)
+    assert subject.notes == (*notes, "AveragedModel around the network taken off")
+    x = np.zeros((1, 3, 16, 16), np.float32)
+    with subject.reference() as runner, torch.no_grad():
+        np.testing.assert_array_equal(runner.run({"input": x})["output"], trained(torch.tensor(x)))
+
+
+@pytest.mark.parametrize("factory", ["Detects", "DetectsByClass"])
+def test_an_export_flag_is_set_and_said(factory, load):
+    subject = load(factory)
     assert subject.notes == ("export set on detect (Head)",)
     with subject.reference() as runner:
         assert [spec.name for spec in runner.outputs] == ["output"]
+    assert called.Head.export is False
 
 
 @pytest.mark.parametrize(
@@ -270,6 +296,25 @@ def test_a_wrapped_layer_is_taken_out_for_a_machine_without_gpus(load):
 def test_what_cannot_be_traced_as_float32_is_one_line(factory, says, load):
     with pytest.raises(InputError, match=says):
         load(factory)
+
+
+@pytest.mark.parametrize("factory", ["Small", "ByItsCode"])
+def test_a_whole_network_is_read_once_without_its_code_and_once_with_it(
+    factory, tmp_path, monkeypatch
+):
+    torch.save(getattr(called, factory)(), tmp_path / "whole.pt")
+    load, ran = torch.load, []
+
+    def counted(*args, **options):
+        ran.append("pickle_module" not in options)
+        return load(*args, **options)
+
+    monkeypatch.setattr(torch, "load", counted)
+    options = NetworkOptions(input_shape=(1, 3, 16, 16), trust_pickle=True)
+    subject = load_subject(tmp_path / "whole.pt", options)
+    assert ran == [False, True]
+    assert subject.facts["arch"] == f"module:{factory}"
+    assert "entry" not in subject.facts["source"]
 
 
 class Unpicklable(called.Small):

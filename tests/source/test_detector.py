@@ -8,6 +8,8 @@ import torch
 
 from simam_deploy.core.facts import FACTS
 from simam_deploy.errors import NetworkError
+from simam_deploy.source import load_subject
+from simam_deploy.source.options import NetworkOptions
 from tests.golden.detectors import golden_detector
 from tests.models.detectors import tiny
 from tests.source.mmdetection import (
@@ -222,3 +224,17 @@ def test_what_mmdetection_found_is_found_by_its_own_text(old, new, lost, tmp_pat
     pairs = given.pairs(found["boxes"][0], found["scores"][0], found["labels"][0])
     assert pairs.lost >= lost
     assert (pairs.lost == 0) is (lost == 0)
+
+
+@pytest.mark.parametrize(
+    ("attention", "said", "how"), [("se", None, "with SE"), ("none", "none", "without attention")]
+)
+def test_a_backbone_without_simam_is_told_of_the_whole(attention, said, how, tmp_path):
+    made = tiny.identity(mask=False)
+    network = replace(made.backbone.network, attention=attention)
+    made = replace(made, backbone=replace(made.backbone, network=network))
+    torch.save({"state_dict": tiny.weights(made)}, tmp_path / "w.pth")
+    subject = load_subject(tmp_path / "w.pth", NetworkOptions(attention=said))
+    assert subject.facts["arch"] == f"faster_rcnn_resnet18 {how}"
+    assert subject.e_lambda is None
+    assert subject.notes[0] == f"resnet18_backbone {how} has no SimAM: no gate is judged"

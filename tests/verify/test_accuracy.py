@@ -101,7 +101,7 @@ def test_no_samples_is_an_error():
 def test_two_inputs_are_refused():
     two = Table(one_hot(0))
     two.inputs *= 2
-    with pytest.raises(UsageError, match="takes 2"):
+    with pytest.raises(UsageError, match="the model takes x, x"):
         measure_accuracy(two, two, batches(1, 1), 0.0)
 
 

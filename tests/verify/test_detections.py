@@ -75,7 +75,7 @@ def test_boxes_of_letterboxed_pictures_are_measured_in_the_pictures(tmp_path, re
         found.append((boxes * scale + shift, scores, labels))
     spec = TensorSpec("images", "float32", ("n", 3, 640, 640))
     facts = asked_preprocessing(recipe, spec, spec.shape)
-    truths = list(open_dataset(tmp_path, spec, facts).truths())
+    truths = list(open_dataset(tmp_path, [spec], facts).truths())
     right = measure(Table(cells(found)), truths, Table(cells(found)))
     assert right.reference.map50 == right.candidate.map50 == 1.0
     assert right.reference.map > 0.95
@@ -186,7 +186,7 @@ def test_what_cannot_be_measured_is_refused():
         measure_detections(REFERENCE, REFERENCE, iter(()), None, 0.0)
     two = Table(parts(SCENES))
     two.inputs *= 2
-    with pytest.raises(UsageError, match="takes 2"):
+    with pytest.raises(UsageError, match="the model takes image, image"):
         measure(two, reference=two)
 
 

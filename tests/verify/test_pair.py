@@ -75,7 +75,7 @@ def test_sizes_that_the_source_does_not_take_are_said(mixed):
         validate_models(weights, file, NetworkOptions(model=OWN.model, input_shape=(1, 3)))
 
 
-def test_samples_are_for_one_input(mixed, tmp_path):
+def test_samples_of_several_inputs_are_arrays_of_their_names(mixed, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((2, 3), np.float32))
-    with pytest.raises(UsageError, match="models of one input, this one takes 5"):
+    with pytest.raises(InputError, match=r"an \.npz with an array for each input, picture, mask"):
         validate_models(*mixed, OWN, SampleOptions(data=tmp_path / "x.npy"))

@@ -79,9 +79,8 @@ def test_boxes_and_masks_of_a_right_detector_are_right(reference, spots):
 def measured(path, reference, spots):
     from simam_deploy.runtime.onnx_runner import OnnxRunner
 
-    spec = TensorSpec("image", "float32", ("n", 3, "h", "w"))
-    dataset = open_dataset(spots, spec, tiny.FACTS, names=tiny.CLASSES)
     with OnnxRunner(reference) as ours, OnnxRunner(path) as theirs:
+        dataset = open_dataset(spots, ours.inputs, tiny.FACTS, names=tiny.CLASSES)
         return measure_detections(ours, theirs, dataset.batches(4), dataset.truths(), 0.0)
 
 
@@ -146,7 +145,7 @@ def test_cases_of_samples_hold_pictures_of_one_size(spots):
         TensorSpec("image", "float32", ("n", 3, "h", "w")),
         TensorSpec("image_size", "float32", ("n", 2)),
     )
-    dataset = open_dataset(spots, inputs[0], tiny.FACTS)
+    dataset = open_dataset(spots, inputs, tiny.FACTS)
     cases = given_cases(dataset, inputs)
     assert [case.feeds(inputs)["image"].shape for case in cases] == [
         (2, 3, 96, 128), (1, 3, 128, 96), (1, 3, 64, 128), (1, 3, 96, 128)
@@ -160,6 +159,6 @@ def test_a_fixed_batch_that_no_two_pictures_fill_is_said(spots):
         TensorSpec("image", "float32", (3, 3, "h", "w")),
         TensorSpec("image_size", "float32", (3, 2)),
     )
-    dataset = open_dataset(spots, inputs[0], tiny.FACTS)
+    dataset = open_dataset(spots, inputs, tiny.FACTS)
     with pytest.raises(InputError, match="holds 5 samples, the model takes 3"):
         given_cases(dataset, inputs)

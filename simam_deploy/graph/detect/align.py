@@ -23,18 +23,21 @@ def by_roi_align(tape: LoopTape, inputs: Sequence[ir.Value]) -> ir.Value:
     """Emit y, (N*R, C, S, S), of the operator's inputs."""
     rois, *maps = inputs
     level, solid = level_of(tape, rois)
-    images = _images(tape, rois)
+    images = images_of(tape, rois)
     parts = []
     for index, (x, stride) in enumerate(zip(maps, STRIDES, strict=True)):
         mine = tape.op("And", solid, tape.op("Equal", level, tape.constant(index)))
-        own = tape.op("Where", mine, rois, _ELSEWHERE)
-        rows = tape.op("Reshape", own, tape.constant([-1, 4]))
-        wide = tape.wide(x)
-        parts.append(tape.op("RoiAlign", wide, rows, images, attributes=_attributes(tape, stride)))
+        rows = tape.op("Reshape", elsewhere(tape, mine, rois), tape.constant([-1, 4]))
+        parts.append(aligned(tape, x, rows, images, stride))
     return tape.like(tape.op("Sum", *parts), maps[0])
 
 
-def _images(tape: LoopTape, rois: ir.Value) -> ir.Value:
+def elsewhere(tape: LoopTape, there: ir.Value, rois: ir.Value) -> ir.Value:
+    """Emit RoIs (N, R, 4), those that are not `there`, (N, R, 1) bool, where no map has a pixel."""
+    return tape.op("Where", there, rois, _ELSEWHERE)
+
+
+def images_of(tape: LoopTape, rois: ir.Value) -> ir.Value:
     """Emit which image of the batch each of N*R rows is of."""
     sizes = tape.op("Shape", rois, attributes={"start": 0, "end": 2})
     batch = tape.op("Gather", sizes, tape.constant(0))
@@ -43,13 +46,17 @@ def _images(tape: LoopTape, rois: ir.Value) -> ir.Value:
     return tape.op("Reshape", spread, tape.constant([-1]))
 
 
-def _attributes(tape: LoopTape, stride: int) -> dict[str, object]:
-    """Give RoiAlign's attributes, all of them: OpenVINO has another default for one."""
+def aligned(tape: LoopTape, x: ir.Value, rows: ir.Value, images: ir.Value, stride: int) -> ir.Value:
+    """Emit what RoIs (M, 4), each of an image, (M,), read from one map: (M, C, S, S) float32.
+
+    All of RoiAlign's attributes are given: OpenVINO has another default for one.
+    """
     names = {"output_height": "output_size", "output_width": "output_size"}
     names["sampling_ratio"] = "sampling_ratio"
-    return {
+    attributes = {
         **{name: tape.passed_on(name, own) for name, own in names.items()},
         "mode": "avg",
         "coordinate_transformation_mode": "half_pixel",
         "spatial_scale": 1 / stride,
     }
+    return tape.op("RoiAlign", tape.wide(x), rows, images, attributes=attributes)

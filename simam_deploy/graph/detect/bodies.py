@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import onnx_ir as ir
 
 from simam_deploy.graph.body_tape import LoopTape, SiteTape, function
-from simam_deploy.graph.detect import LOOPS, STANDARD
+from simam_deploy.graph.detect import LOOPS, ROUTED, STANDARD
 from simam_deploy.graph.detect.align import by_roi_align
 from simam_deploy.graph.detect.align_loop import by_grid_samples
+from simam_deploy.graph.detect.align_own import by_own_rois
 from simam_deploy.graph.detect.nms import by_non_max_suppression
 from simam_deploy.graph.detect.nms_loop import by_rounds
 from simam_deploy.graph.detect.nodes import check_detection_opset, detection_nodes
@@ -19,15 +20,17 @@ from simam_deploy.op import contract, detection
 Emit = Callable[[LoopTape, Sequence[ir.Value]], ir.Value]
 
 _EMIT: Mapping[tuple[str, str], Emit] = {
+    (detection.ALIGN_OP_TYPE, ROUTED): by_own_rois,
     (detection.ALIGN_OP_TYPE, STANDARD): by_roi_align,
     (detection.ALIGN_OP_TYPE, LOOPS): by_grid_samples,
+    (detection.NMS_OP_TYPE, ROUTED): by_non_max_suppression,
     (detection.NMS_OP_TYPE, STANDARD): by_non_max_suppression,
     (detection.NMS_OP_TYPE, LOOPS): by_rounds,
 }
 _FLOATS = {"finest_scale", "iou_threshold"}
 ROI_ALIGN_BELOW = 22
 """The opset whose RoiAlign, with bfloat16, ONNX Runtime 1.32 has no kernel for: not even a float's.
-From there on both forms are the Loop, which is slower on a CPU."""
+From there on all forms are the Loop, which is slower on a CPU."""
 
 
 def with_detection_bodies(model: ir.Model, form: str, plugin: bool = False) -> int:
@@ -35,7 +38,7 @@ def with_detection_bodies(model: ir.Model, form: str, plugin: bool = False) -> i
 
     Args:
         model: The model.
-        form: "standard" or "loops".
+        form: One of `FORMS`.
         plugin: Whether the nodes name the plugin, as `lower_plugin` does for SimAM's.
 
     Returns:
@@ -61,7 +64,7 @@ def without_detection_nodes(model: ir.Model, form: str) -> int:
 
     Args:
         model: The model.
-        form: "standard" or "loops".
+        form: One of `FORMS`.
 
     Returns:
         How many nodes were replaced.
@@ -85,7 +88,7 @@ def detection_body(op_type: str, form: str, opset: int) -> ir.Function:
 
     Args:
         op_type: The operator.
-        form: "standard" or "loops".
+        form: One of `FORMS`.
         opset: The model's, 18 or newer.
     """
     names, emit = detection.INPUTS[op_type], emit_of(op_type, form, opset)

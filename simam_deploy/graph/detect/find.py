@@ -1,6 +1,6 @@
 """Find a detector's operators again in a file that holds them in ONNX's own ops.
 
-What is written by default (the standard form) has lost its nodes, and an engine wants them: for its
+What is written by default (the routed form) has lost its nodes, and an engine wants them: for its
 plugin, or for the form that it builds. A file's ops are held against those that would be written
 today, from the result back, node by node and number by number, so that nothing else is taken. A
 simplifier may have computed ahead what follows from shapes and attributes alone, and have made one
@@ -18,18 +18,22 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.graph.body_tape import LoopTape
-from simam_deploy.graph.detect import STANDARD
+from simam_deploy.graph.detect import ROUTED, STANDARD
 from simam_deploy.graph.detect.bodies import ROI_ALIGN_BELOW, emit_of, kinds_of
 from simam_deploy.graph.lower import FUNCTIONS_SINCE
 from simam_deploy.graph.types import HALVES
 from simam_deploy.op import contract, detection
 
 _KINDS = (
-    (detection.NMS_OP_TYPE, ir.DataType.FLOAT, {}),
-    (detection.NMS_OP_TYPE, ir.DataType.FLOAT, {"num_groups": 1}),
-    *((detection.ALIGN_OP_TYPE, dtype, {}) for dtype in (ir.DataType.FLOAT, *HALVES)),
+    (detection.NMS_OP_TYPE, STANDARD, ir.DataType.FLOAT, {}),
+    (detection.NMS_OP_TYPE, STANDARD, ir.DataType.FLOAT, {"num_groups": 1}),
+    *(
+        (detection.ALIGN_OP_TYPE, form, dtype, {})
+        for form in (ROUTED, STANDARD)
+        for dtype in (ir.DataType.FLOAT, *HALVES)
+    ),
 )
-"""Operators, by the dtype of their result and by what is known of them."""
+"""Operators, by form, by the dtype of their result and by what is known of them."""
 _RESHAPING = ("Identity", "Reshape", "Squeeze", "Unsqueeze")
 _OPEN = "attribute"
 """Marks a pattern's value that stands for an attribute of that name."""
@@ -119,7 +123,7 @@ class _Pattern:
     """The ops that one operator is written in, with a result of that dtype."""
 
     def __init__(
-        self, op_type: str, dtype: ir.DataType, told: Mapping[str, int], opset: int
+        self, op_type: str, form: str, dtype: ir.DataType, told: Mapping[str, int], opset: int
     ) -> None:
         self.op_type, self._told = op_type, told
         kind = ir.TensorType(dtype)
@@ -131,7 +135,7 @@ class _Pattern:
         graph = ir.Graph(self.inputs, node.outputs, nodes=[node], opset_imports={"": opset})
         tape = _OpenTape(graph, node, opset, told)
         # A file of a newer opset may have been converted to it, its RoiAlign too.
-        emit = emit_of(op_type, STANDARD, min(opset, ROI_ALIGN_BELOW - 1))
+        emit = emit_of(op_type, form, min(opset, ROI_ALIGN_BELOW - 1))
         tape.replace(node, emit(tape, self.inputs))
         self._last = graph[-1]
 
@@ -176,7 +180,9 @@ class _Match:
             return found is not None and found.tolist() == ours.const_value.numpy().tolist()
         if node is None:  # an input
             return True
-        return self._same(node, theirs.producer()) if stored is None else _follows(ours)
+        if stored is not None:
+            return _follows(ours)
+        return ours.index() == theirs.index() and self._same(node, theirs.producer())
 
     def _same(self, ours: ir.Node, theirs: ir.Node | None) -> bool:
         if theirs is not None and (ours.op_type, theirs.op_type) == ("Unsqueeze", "Reshape"):

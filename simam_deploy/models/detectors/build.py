@@ -19,7 +19,7 @@ def build_detector(
     identity: DetectorIdentity,
     settings: DetectorSettings,
     weights: Mapping[str, Tensor],
-    e_lambda: float,
+    e_lambda: float | None,
 ) -> Detector:
     """Make the identified detector around `weights`, which are taken as they are, not copied.
 
@@ -27,7 +27,7 @@ def build_detector(
         identity: What `identify_detector` said about the shapes of these weights.
         settings: What it computes with beside them.
         weights: The checkpoint's state_dict: float tensors, int64 counters.
-        e_lambda: SimAM's lambda.
+        e_lambda: SimAM's lambda; None for a backbone without SimAM.
 
     Returns:
         The detector in eval mode, without gradients; its keys are mmdetection's.

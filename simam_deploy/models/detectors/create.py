@@ -24,11 +24,12 @@ def create_detector(
         settings: What it computes with.
         e_lambda: SimAM's lambda; the published one if None.
     """
-    network, (width, *_) = identity.backbone.network, identity.backbone.widths
+    trunk = identity.backbone
+    network, (width, *_) = trunk.network, trunk.widths
     channels = [width * network.expansion * 2**stage for stage in range(len(network.blocks))]
     neck = FPN(channels, identity.fpn_width)
     rpn = RPN(identity.fpn_width, identity.rpn_width, identity.anchors, settings)
-    backbone = create(network, e_lambda, identity.backbone.widths)
+    backbone = create(network, e_lambda, trunk.widths, inner=trunk.inner)
     return Detector(backbone, neck, rpn, _roi_head(identity, settings))
 
 

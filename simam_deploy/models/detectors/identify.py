@@ -6,6 +6,7 @@ import math
 
 from simam_deploy.core.specs import Shapes
 from simam_deploy.errors import NetworkError
+from simam_deploy.models.attention.kinds import AttentionName
 from simam_deploy.models.detectors.foreign import CLS, refuse_foreign
 from simam_deploy.models.detectors.identity import DetectorIdentity, MaskSizes
 from simam_deploy.models.fit import describe_differences
@@ -24,24 +25,27 @@ def looks_like_detector(shapes: Shapes) -> bool:
     return any(key.startswith(_PARTS) for key in shapes)
 
 
-def identify_detector(shapes: Shapes, arch: str | None = None) -> DetectorIdentity:
+def identify_detector(
+    shapes: Shapes, arch: str | None = None, attention: AttentionName | None = None
+) -> DetectorIdentity:
     """Tell which detector a checkpoint holds.
 
     Args:
         shapes: state_dict key -> shape, wrappers and `module.` prefixes removed.
         arch: The backbone's name in `NETWORKS`, as `identify` takes it.
+        attention: What the backbone has, as `identify` takes it.
 
     Raises:
         NetworkError: It is another detector, its backbone is none of the zoo, or its keys and
             shapes do not fit exactly.
-        UsageError: `arch` is unknown, or the backbone is another.
+        UsageError: `arch` is unknown, or the backbone or its attention is another.
     """
     from simam_deploy.models.detectors.create import expected_shapes  # torch: late
 
     refuse_foreign(shapes)
     trunk = {key: tuple(shape) for key, shape in shapes.items() if _of_backbone(key)}
     rest = {key: tuple(shape) for key, shape in shapes.items() if not _of_backbone(key)}
-    identity = _read(rest, identify(trunk, arch))
+    identity = _read(rest, identify(trunk, arch, attention))
     rows = expected_shapes(identity)
     wanted = {key: row for key, row in rows.items() if not _of_backbone(key)}
     if rest != wanted:

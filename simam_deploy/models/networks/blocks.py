@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from simam_deploy.models.attention.simam import SimAM
+from simam_deploy.models.attention.choice import Attention
 from simam_deploy.models.networks.steps import ResidualStep, residual_steps
 from simam_deploy.models.zoo import Network
 
@@ -17,9 +17,9 @@ def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 
-def attended(convolution: nn.Conv2d, e_lambda: float) -> nn.Sequential:
-    """Put SimAM behind a convolution, whose weight is then stored as `<name>.0.weight`."""
-    return nn.Sequential(convolution, SimAM(e_lambda))
+def attended(layer: nn.Module, modules: tuple[nn.Module, ...]) -> nn.Module:
+    """Put attention behind a layer, whose tensors are then stored under `<name>.0.`, if any is."""
+    return nn.Sequential(layer, *modules) if modules else layer
 
 
 def projection(step: ResidualStep, *, average: bool = False) -> nn.Sequential:
@@ -55,18 +55,20 @@ def stages(
 class BasicBlock(nn.Module):
     """ReLU(bn2(SimAM(conv2(ReLU(bn1(conv1 x))))) + shortcut x); both convolutions are 3x3.
 
+    Any other attention stands behind bn2.
+
     Args:
         step: The block's place.
         shortcut: Attribute name of the shortcut, which the families spell differently.
-        e_lambda: SimAM's lambda.
+        attention: What the block has.
     """
 
-    def __init__(self, step: ResidualStep, shortcut: str, e_lambda: float) -> None:
+    def __init__(self, step: ResidualStep, shortcut: str, attention: Attention) -> None:
         super().__init__()
         self.conv1 = conv(step.inputs, step.planes, 3, step.stride)
         self.bn1 = nn.BatchNorm2d(step.planes)
-        self.conv2 = attended(conv(step.planes, step.planes, 3), e_lambda)
-        self.bn2 = nn.BatchNorm2d(step.planes)
+        self.conv2 = attended(conv(step.planes, step.planes, 3), attention.on_map())
+        self.bn2 = attended(nn.BatchNorm2d(step.planes), attention.on_branch(step.planes))
         self.shortcut_name = shortcut
         self.add_module(shortcut, projection(step))
 
@@ -80,26 +82,28 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """ReLU(bn3(conv3(ReLU(bn2(SimAM(conv2(ReLU(bn1(conv1 x)))))))) + shortcut x).
 
-    conv1 and conv3 are 1x1; conv2 is 3x3 and holds the stride (ResNet v1.5).
+    conv1 and conv3 are 1x1; conv2 is 3x3 and holds the stride (ResNet v1.5). Any other attention
+    stands behind bn3.
 
     Args:
         network: Says how conv2 is grouped and how the shortcut halves.
         step: The block's place.
         shortcut: Attribute name of the shortcut, which the families spell differently.
-        e_lambda: SimAM's lambda.
+        attention: What the block has.
     """
 
     def __init__(
-        self, network: Network, step: ResidualStep, shortcut: str, e_lambda: float
+        self, network: Network, step: ResidualStep, shortcut: str, attention: Attention
     ) -> None:
         super().__init__()
         inner = network.inner_width(step.planes)
         self.conv1 = conv(step.inputs, inner, 1)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = attended(conv(inner, inner, 3, step.stride, network.groups), e_lambda)
+        conv2 = conv(inner, inner, 3, step.stride, network.groups)
+        self.conv2 = attended(conv2, attention.on_map())
         self.bn2 = nn.BatchNorm2d(inner)
         self.conv3 = conv(inner, step.outputs, 1)
-        self.bn3 = nn.BatchNorm2d(step.outputs)
+        self.bn3 = attended(nn.BatchNorm2d(step.outputs), attention.on_branch(step.outputs))
         self.shortcut_name = shortcut
         self.add_module(shortcut, projection(step, average=network.deep_stem))
 
@@ -112,13 +116,13 @@ class Bottleneck(nn.Module):
 
 
 def resnet_stages(
-    network: Network, width: int, shortcut: str, e_lambda: float
+    network: Network, width: int, shortcut: str, attention: Attention
 ) -> list[nn.Sequential]:
     """Stack the blocks of a ResNet, ImageNet's or CIFAR's, one Sequential a stage."""
 
     def block(step: ResidualStep) -> nn.Module:
         if network.bottleneck:
-            return Bottleneck(network, step, shortcut, e_lambda)
-        return BasicBlock(step, shortcut, e_lambda)
+            return Bottleneck(network, step, shortcut, attention)
+        return BasicBlock(step, shortcut, attention)
 
     return stages(block, residual_steps(network.blocks, width, width, network.expansion))

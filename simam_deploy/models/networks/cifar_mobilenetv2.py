@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from simam_deploy.models.attention.choice import Attention
 from simam_deploy.models.networks.blocks import attended, conv
 from simam_deploy.models.networks.steps import CIFAR_STRIDES, InvertedStep, inverted_steps
 
@@ -25,15 +26,15 @@ class CifarMobileNetV2(nn.Module):
     Args:
         channels: Nine widths: stem, the seven stages, head.
         num_outputs: Number of classes.
-        e_lambda: SimAM's lambda.
+        attention: What its blocks have.
     """
 
-    def __init__(self, channels: Sequence[int], num_outputs: int, e_lambda: float) -> None:
+    def __init__(self, channels: Sequence[int], num_outputs: int, attention: Attention) -> None:
         super().__init__()
         self.conv1 = conv(3, channels[0], 3)
         self.bn1 = nn.BatchNorm2d(channels[0])
         steps = inverted_steps(channels, CIFAR_STRIDES)
-        self.layers = nn.Sequential(*(CifarInvertedResidual(step, e_lambda) for step in steps))
+        self.layers = nn.Sequential(*(CifarInvertedResidual(step, attention) for step in steps))
         self.conv2 = conv(channels[-2], channels[-1], 1)
         self.bn2 = nn.BatchNorm2d(channels[-1])
         self.linear = nn.Linear(channels[-1], num_outputs)
@@ -48,20 +49,22 @@ class CifarMobileNetV2(nn.Module):
 class CifarInvertedResidual(nn.Module):
     """Expansion, depthwise with SimAM, projection; with a shortcut where the stride is 1.
 
+    Any other attention stands behind bn3.
+
     Args:
         step: The block's place.
-        e_lambda: SimAM's lambda.
+        attention: What the block has.
     """
 
-    def __init__(self, step: InvertedStep, e_lambda: float) -> None:
+    def __init__(self, step: InvertedStep, attention: Attention) -> None:
         super().__init__()
         self.conv1 = conv(step.inputs, step.hidden, 1)
         self.bn1 = nn.BatchNorm2d(step.hidden)
         depthwise = conv(step.hidden, step.hidden, 3, step.stride, groups=step.hidden)
-        self.conv2 = attended(depthwise, e_lambda)
+        self.conv2 = attended(depthwise, attention.on_map())
         self.bn2 = nn.BatchNorm2d(step.hidden)
         self.conv3 = conv(step.hidden, step.outputs, 1)
-        self.bn3 = nn.BatchNorm2d(step.outputs)
+        self.bn3 = attended(nn.BatchNorm2d(step.outputs), attention.on_branch(step.outputs))
         self.has_shortcut = step.stride == 1
         self.shortcut = nn.Sequential()
         if self.has_shortcut and step.inputs != step.outputs:

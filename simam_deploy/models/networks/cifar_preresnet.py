@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from simam_deploy.models.attention.choice import Attention
 from simam_deploy.models.networks.blocks import attended, conv, stages
 from simam_deploy.models.networks.steps import ResidualStep, residual_steps
 from simam_deploy.models.zoo import Network
@@ -22,15 +23,17 @@ class CifarPreResNet(nn.Module):
         network: Blocks and kind of block.
         width: Channels of the stem and planes of the first stage.
         num_outputs: Number of classes.
-        e_lambda: SimAM's lambda.
+        attention: What its blocks have.
     """
 
-    def __init__(self, network: Network, width: int, num_outputs: int, e_lambda: float) -> None:
+    def __init__(
+        self, network: Network, width: int, num_outputs: int, attention: Attention
+    ) -> None:
         super().__init__()
         block = PreBottleneck if network.bottleneck else PreBasicBlock
         steps = residual_steps(network.blocks, width, width, network.expansion)
         self.conv1 = conv(3, width, 3)
-        made = stages(lambda step: block(step, e_lambda), steps)
+        made = stages(lambda step: block(step, attention), steps)
         self.layer1, self.layer2, self.layer3 = made
         features = width * 4 * network.expansion
         self.bn = nn.BatchNorm2d(features)
@@ -46,17 +49,21 @@ class CifarPreResNet(nn.Module):
 class PreBasicBlock(nn.Module):
     """SimAM(conv2(ReLU(bn2(conv1(ReLU(bn1 x)))))) + shortcut x; both convolutions are 3x3.
 
+    Any other attention stands in the same place.
+
     Args:
         step: The block's place.
-        e_lambda: SimAM's lambda.
+        attention: What the block has.
     """
 
-    def __init__(self, step: ResidualStep, e_lambda: float) -> None:
+    def __init__(self, step: ResidualStep, attention: Attention) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(step.inputs)
         self.conv1 = conv(step.inputs, step.planes, 3, step.stride)
         self.bn2 = nn.BatchNorm2d(step.planes)
-        self.conv2 = attended(conv(step.planes, step.planes, 3), e_lambda)
+        convolution = conv(step.planes, step.planes, 3)
+        modules = attention.on_map() + attention.on_branch(step.planes)
+        self.conv2 = attended(convolution, modules)
         self.shortcut = _bare_projection(step)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,21 +77,24 @@ class PreBasicBlock(nn.Module):
 class PreBottleneck(nn.Module):
     """conv3(ReLU(bn3(SimAM(conv2(ReLU(bn2(conv1(ReLU(bn1 x)))))))) + shortcut x.
 
-    conv1 and conv3 are 1x1; conv2 is 3x3 and holds the stride.
+    conv1 and conv3 are 1x1; conv2 is 3x3 and holds the stride. Any other attention stands behind
+    conv3.
 
     Args:
         step: The block's place.
-        e_lambda: SimAM's lambda.
+        attention: What the block has.
     """
 
-    def __init__(self, step: ResidualStep, e_lambda: float) -> None:
+    def __init__(self, step: ResidualStep, attention: Attention) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(step.inputs)
         self.conv1 = conv(step.inputs, step.planes, 1)
         self.bn2 = nn.BatchNorm2d(step.planes)
-        self.conv2 = attended(conv(step.planes, step.planes, 3, step.stride), e_lambda)
+        convolution = conv(step.planes, step.planes, 3, step.stride)
+        self.conv2 = attended(convolution, attention.on_map())
         self.bn3 = nn.BatchNorm2d(step.planes)
-        self.conv3 = conv(step.planes, step.outputs, 1)
+        projected = conv(step.planes, step.outputs, 1)
+        self.conv3 = attended(projected, attention.on_branch(step.outputs))
         self.shortcut = _bare_projection(step)
 
     def forward(self, x: Tensor) -> Tensor:

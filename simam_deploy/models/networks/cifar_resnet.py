@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from simam_deploy.models.attention.choice import Attention
 from simam_deploy.models.networks.blocks import conv, resnet_stages
 from simam_deploy.models.zoo import Network
 
@@ -21,14 +22,16 @@ class CifarResNet(nn.Module):
         network: Blocks and kind of block.
         width: Channels of the stem and planes of the first stage.
         num_outputs: Number of classes.
-        e_lambda: SimAM's lambda.
+        attention: What its blocks have.
     """
 
-    def __init__(self, network: Network, width: int, num_outputs: int, e_lambda: float) -> None:
+    def __init__(
+        self, network: Network, width: int, num_outputs: int, attention: Attention
+    ) -> None:
         super().__init__()
         self.conv1 = conv(3, width, 3)
         self.bn1 = nn.BatchNorm2d(width)
-        made = resnet_stages(network, width, "shortcut", e_lambda)
+        made = resnet_stages(network, width, "shortcut", attention)
         self.layer1, self.layer2, self.layer3 = made
         self.linear = nn.Linear(width * 4 * network.expansion, num_outputs)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from simam_deploy.models.attention.choice import Attention
 from simam_deploy.models.networks.blocks import attended, conv, stages
 from simam_deploy.models.networks.steps import ResidualStep, residual_steps
 from simam_deploy.models.zoo import Network
@@ -24,15 +25,17 @@ class CifarWideResNet(nn.Module):
         network: Blocks in each of the three stages.
         width: Channels of the stem; the first stage has ten times as many.
         num_outputs: Number of classes.
-        e_lambda: SimAM's lambda.
+        attention: What its blocks have.
     """
 
-    def __init__(self, network: Network, width: int, num_outputs: int, e_lambda: float) -> None:
+    def __init__(
+        self, network: Network, width: int, num_outputs: int, attention: Attention
+    ) -> None:
         super().__init__()
         self.conv1 = conv(3, width, 3)
         steps = residual_steps(network.blocks, width, 10 * width, 1)
         self.block1, self.block2, self.block3 = (
-            WideStage(stage) for stage in stages(lambda step: WideBlock(step, e_lambda), steps)
+            WideStage(stage) for stage in stages(lambda step: WideBlock(step, attention), steps)
         )
         self.bn1 = nn.BatchNorm2d(40 * width)
         self.fc = nn.Linear(40 * width, num_outputs)
@@ -64,19 +67,22 @@ class WideStage(nn.Module):
 class WideBlock(nn.Module):
     """SimAM(conv2(ReLU(bn2(conv1 a)))) + shortcut, with a = ReLU(bn1 x).
 
-    The shortcut is x itself, or a 1x1 convolution of a where the width changes.
+    The shortcut is x itself, or a 1x1 convolution of a where the width changes. Any other
+    attention stands where SimAM does.
 
     Args:
         step: The block's place.
-        e_lambda: SimAM's lambda.
+        attention: What the block has.
     """
 
-    def __init__(self, step: ResidualStep, e_lambda: float) -> None:
+    def __init__(self, step: ResidualStep, attention: Attention) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(step.inputs)
         self.conv1 = conv(step.inputs, step.outputs, 3, step.stride)
         self.bn2 = nn.BatchNorm2d(step.outputs)
-        self.conv2 = attended(conv(step.outputs, step.outputs, 3), e_lambda)
+        convolution = conv(step.outputs, step.outputs, 3)
+        modules = attention.on_map() + attention.on_branch(step.outputs)
+        self.conv2 = attended(convolution, modules)
         self.convShortcut = (
             None if step.inputs == step.outputs else conv(step.inputs, step.outputs, 1, step.stride)
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from simam_deploy.models.attention.choice import Attention
 from simam_deploy.models.networks.blocks import conv, resnet_stages
 from simam_deploy.models.zoo import Network
 
@@ -16,12 +17,12 @@ from simam_deploy.models.zoo import Network
 class _Trunk(nn.Module):
     """Stem and four stages."""
 
-    def __init__(self, network: Network, width: int, e_lambda: float) -> None:
+    def __init__(self, network: Network, width: int, attention: Attention) -> None:
         super().__init__()
         self.conv1 = _deep_stem(width) if network.deep_stem else conv(3, width, 7, 2)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        made = resnet_stages(network, width, "downsample", e_lambda)
+        made = resnet_stages(network, width, "downsample", attention)
         self.layer1, self.layer2, self.layer3, self.layer4 = made
 
     def maps(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -42,7 +43,7 @@ class Backbone(_Trunk):
     Args:
         network: Blocks, kind of block, groups and stem.
         width: Channels of the stem and planes of the first stage.
-        e_lambda: SimAM's lambda.
+        attention: What its blocks have.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -59,11 +60,13 @@ class ResNet(_Trunk):
         network: Blocks, kind of block, groups and stem.
         width: Channels of the stem and planes of the first stage.
         num_outputs: Number of classes.
-        e_lambda: SimAM's lambda.
+        attention: What its blocks have.
     """
 
-    def __init__(self, network: Network, width: int, num_outputs: int, e_lambda: float) -> None:
-        super().__init__(network, width, e_lambda)
+    def __init__(
+        self, network: Network, width: int, num_outputs: int, attention: Attention
+    ) -> None:
+        super().__init__(network, width, attention)
         self.fc = nn.Linear(width * 8 * network.expansion, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def calibrate(
     """Run the samples and count what each tensor holds, run by run.
 
     Args:
-        file: The float32 model, of one input.
+        file: The float32 model.
         tensors: Names of values in its main graph.
         dataset: The samples.
         progress: Told after every tenth of them.
@@ -49,11 +49,11 @@ def calibrate(
     with open_taps(file, tensors) as taps:
         runs = Runs(dataset, taps)
         for feeds in runs:
-            batch = feeds[runs.name]
-            varied = varied or _varies(batch)
-            _count(spreads, taps.read(feeds), len(batch), done)
+            batch = len(feeds[runs.rows[0]])
+            varied = varied or any(_varies(feeds[name]) for name in runs.rows)
+            _count(spreads, taps.read(feeds), batch, done)
             step = done * 10 // runs.samples
-            done += len(batch)
+            done += batch
             if done * 10 // runs.samples > step:
                 progress(f"calibrating: {done} of {runs.samples} samples")
     if not varied:

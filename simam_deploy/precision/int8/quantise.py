@@ -71,7 +71,7 @@ def quantise(
     Samples come and go in batches: a resnet50 or a WeSpeaker network takes 170 MB meanwhile.
 
     Args:
-        file: A float32 .onnx file with one input, opset 13 or newer, SimAM in any lowering.
+        file: A float32 .onnx file, opset 13 or newer, SimAM in any lowering.
         dataset: Samples as the network will see them; some `CALIBRATION_SAMPLES` are
             enough.
         left: Layers and Adds to leave in float32, by name, each with the reason.
@@ -81,9 +81,9 @@ def quantise(
         The int8 model; the file stays as it is.
 
     Raises:
-        InputError: The model is quantised or half already, has several inputs or no layer to
-            quantise; or the samples do not fit it, are constant, or make it overflow.
-        UsageError: The opset is too old.
+        InputError: The model is quantised or half already, or has no layer to quantise; or the
+            samples do not fit it, are constant, or make it overflow.
+        UsageError: The opset is too old, or the samples give other inputs than the model takes.
     """
     measured = measure(file, dataset, progress)
     progress("writing Q/DQ pairs")
@@ -147,7 +147,7 @@ class Measured:
 def measure(file: Path, dataset: Dataset, progress: Progress = lambda step: None) -> Measured:
     """Run the samples through a float32 model; see `quantise`."""
     model = read_model(file)
-    _check(model, file.name, dataset)
+    _check(model, file.name)
     placement = place(model)
     if not placement.layers:
         raise InputError(_nothing(file.name, placement.kept))
@@ -177,7 +177,7 @@ def _reason(name: str, spread: Spread, samples: int) -> str:
     )
 
 
-def _check(model: ir.Model, name: str, dataset: Dataset) -> None:
+def _check(model: ir.Model, name: str) -> None:
     for node in model.graph:
         if is_quantised(node):
             raise InputError(
@@ -190,9 +190,6 @@ def _check(model: ir.Model, name: str, dataset: Dataset) -> None:
                 f"{name} is {value.dtype.name.lower()} at {value.name}: start from its float32 "
                 "original"
             )
-    given = [v for v in model.graph.inputs if not v.is_initializer()]
-    if len(given) != 1 and not dataset.sized:
-        raise InputError(f"{name} has {len(given)} inputs: calibration knows one")
     if model.opset_imports[""] < CHANNELS_SINCE:
         raise UsageError(
             f"{name} has opset {model.opset_imports['']}: int8 wants {CHANNELS_SINCE} or newer",

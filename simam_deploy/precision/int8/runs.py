@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.precision.taps import Taps
 from simam_deploy.source.samples import Dataset
-from simam_deploy.source.samples.inputs import SampleInputs, find_inputs
+from simam_deploy.source.samples.inputs import batch_of, feeds_of, rows_of
 
 _BYTES = 2**26
 """Of the tensors that a run gives; the runtime holds as much again while it makes them."""
@@ -25,24 +24,25 @@ class Runs:
 
     Args:
         dataset: The samples.
-        taps: A model of one input, by whose tensors the batch is chosen where it is free.
+        taps: A model, by whose tensors the batch is chosen where it is free.
 
     Raises:
         InputError: The model's batch is fixed, and larger than the dataset.
+        UsageError: It takes other inputs than the samples give.
     """
 
     def __init__(self, dataset: Dataset, taps: Taps) -> None:
-        self._inputs = find_inputs(taps.inputs, dataset.sized)
-        spec = self._inputs.sample
-        fixed = spec.shape[0]
-        if isinstance(fixed, int) and fixed > len(dataset):
+        self._inputs = taps.inputs
+        fixed = batch_of(taps.inputs)
+        if fixed is not None and fixed > len(dataset):
             raise InputError(
                 f"{dataset.name} has {len(dataset)} samples, the model takes {fixed} at once: give "
                 "more, or export with a free batch"
             )
-        self.name = spec.name
-        self.size = fixed if isinstance(fixed, int) else _affordable(dataset, taps, self._inputs)
-        self.samples = whole_batches(len(dataset), spec)
+        self.rows = tuple(spec.name for spec in rows_of(taps.inputs))
+        """The inputs that have a row for each sample."""
+        self.size = fixed or _affordable(dataset, taps)
+        self.samples = whole_batches(len(dataset), fixed)
         """How many a pass takes."""
         self._dataset = dataset
 
@@ -50,20 +50,19 @@ class Runs:
         """Yield the samples in order, decoded anew."""
         taken = 0
         for batch in self._dataset.batches(self.size):
-            taken += len(batch.array)
+            taken += len(batch)
             if taken <= self.samples:
-                yield self._inputs.feeds(batch)
+                yield feeds_of(self._inputs, batch)
 
 
-def whole_batches(samples: int, spec: TensorSpec) -> int:
-    """Give how many samples a model takes of some, in whole runs of its batch."""
-    fixed = spec.shape[0]
-    return samples // fixed * fixed if isinstance(fixed, int) else samples
+def whole_batches(samples: int, batch: int | None) -> int:
+    """Give how many samples a model takes of some, in whole runs of its batch if that is fixed."""
+    return samples if batch is None else samples // batch * batch
 
 
-def _affordable(dataset: Dataset, taps: Taps, inputs: SampleInputs) -> int:
+def _affordable(dataset: Dataset, taps: Taps) -> int:
     """Try one sample, and tell how many fit."""
-    single = inputs.feeds(next(dataset.batches(1)))
+    single = feeds_of(taps.inputs, next(dataset.batches(1)))
     taken = sum(value.nbytes for value in taps.read(single))
     return max(1, min(_LARGEST_BATCH, _BYTES // taken))
 

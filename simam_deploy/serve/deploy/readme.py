@@ -10,7 +10,7 @@ from simam_deploy.detect.decoding import may_detect
 from simam_deploy.errors import UsageError
 from simam_deploy.serve.deploy.client import client_text
 from simam_deploy.source.recipes import recipe_text
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 
 _TEXT = """# {name}
 
@@ -79,7 +79,7 @@ def _client_text(
 ) -> str:
     """Give a client for a detector; what else takes pictures, the server's own README shows."""
     with contextlib.suppress(UsageError):
-        given = find_inputs(inputs, bool(size_fact(artifact.facts["preprocessing"])))
+        given = picture_inputs(inputs, bool(size_fact(artifact.facts["preprocessing"])))
         if may_detect(outputs) and len(given.sample.shape) == 4:
             return client_text(name, recipe, given, outputs)
     return ""

@@ -14,7 +14,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.serve.load.client import ModelInput
 from simam_deploy.serve.protocol.datatypes import DTYPES
-from simam_deploy.source.samples.inputs import find_inputs
+from simam_deploy.source.samples.inputs import picture_inputs
 
 MAX_BYTES = 256 << 20
 """Of one request: what a server says of its shapes is not believed beyond that."""
@@ -61,7 +61,7 @@ def _say_sizes(feeds: dict[str, Array]) -> None:
     """Write the pictures' height and width into the input that is for it, if there is one."""
     specs = [TensorSpec(name, str(array.dtype), array.shape) for name, array in feeds.items()]
     with contextlib.suppress(UsageError):
-        given = find_inputs(specs, sized=True)
+        given = picture_inputs(specs, sized=True)
         if given.size is not None and "float" in given.size.dtype:
             feeds[given.size.name][:] = feeds[given.sample.name].shape[2:]
 

@@ -17,7 +17,7 @@ from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.protocol.profiles import profiles_of, usual_shapes
-from simam_deploy.source.samples.inputs import find_inputs, size_fact
+from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 from simam_deploy.source.samples.preparation import made_size, sizes_vary
 
 _PLANE, _FRAMES = 224, 200
@@ -40,7 +40,7 @@ def sample(runner: Runner, facts: Mapping[str, Any], rows: int) -> dict[str, Arr
         for spec in runner.inputs
     }
     if size_fact(facts.get("preprocessing")):
-        given = find_inputs(runner.inputs, sized=True)
+        given = picture_inputs(runner.inputs, sized=True)
         if given.size is not None:
             feeds[given.size.name][:] = feeds[given.sample.name].shape[2:]
     return feeds

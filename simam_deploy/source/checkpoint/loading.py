@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,6 +47,8 @@ class Checkpoint:
     """What was preferred or left unread on the way to the weights."""
     pickled: str = ""
     """The class of a network that was saved whole, and is read without its code."""
+    unpickled: Any = None
+    """What its own code made of the file; None where that did not run."""
 
     @property
     def weights(self) -> dict[str, torch.Tensor]:
@@ -93,7 +96,7 @@ def _one_line(text: str) -> str:
 def _load(path: Path, *, trust_pickle: bool) -> Checkpoint:
     size = file_size(path)  # first: to open a pipe would wait for ever
     kind = identify(path)
-    stated = read_stated(None, {}, path)  # of the names alone
+    stated, unpickled = read_stated(None, {}, path), None  # of the names alone
     try:
         contents = read_contents(path, kind, size)
         stated = read_stated(contents.tree, contents.metadata, path)
@@ -103,6 +106,7 @@ def _load(path: Path, *, trust_pickle: bool) -> Checkpoint:
             raise
         contents = read_contents(path, kind, size, run_code=True)
         found, cleaned = _weights(contents._replace(foreign=()), size)
+        unpickled = contents.tree
     return Checkpoint(
         path=path,
         sha256=sha256_of(path),
@@ -112,6 +116,7 @@ def _load(path: Path, *, trust_pickle: bool) -> Checkpoint:
         stated=stated,
         decided=found.notes + _unread(contents),
         pickled=saved_whole(contents.tree, found.entry),
+        unpickled=unpickled,
     )
 
 

@@ -12,6 +12,7 @@ import itertools
 import math
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import TensorSpec, in_float32
 from simam_deploy.errors import InputError
 from simam_deploy.source.samples.inputs import Sample
 from simam_deploy.source.samples.pictures import from_array, require_pillow
@@ -32,6 +33,9 @@ IMAGE_NAMES = ("images", "x", "data")
 LABEL_NAMES = ("labels", "y")
 LARGEST_SAMPLE = 2**30
 """In bytes; a compressed file of a megabyte can hold a gigabyte of zeros."""
+
+_KINDS = defaultdict(str, f="float", i="whole", u="whole", b="bool")
+"""By NumPy's letter, which types may stand for each other."""
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -83,14 +87,15 @@ def _explained(name: str) -> Iterator[None]:
         raise InputError(f"{name} cannot be read: {reason}") from error
 
 
-def _open_rows(name: str, reopen: Callable[[], IO[bytes]], size: int) -> Rows:
-    """Read a header and hold it against the stream's size in bytes."""
+def _open_rows(name: str, reopen: Callable[[], IO[bytes]], size: int, whole: bool = False) -> Rows:
+    """Read a header and hold it against the stream's size in bytes; all is one row if `whole`."""
     with _explained(name), reopen() as stream:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
             raise ValueError(f".npy version {version} is unknown")
         shape, fortran, dtype = _HEADERS[version](stream)
         start = stream.tell()
+    shape = (1, *shape) if whole else shape
     if dtype.hasobject or dtype.fields or fortran:
         kind = "column-major" if fortran else f"of {dtype}"
         raise InputError(f"{name} is {kind}: wanted plain numbers, row by row")
@@ -110,6 +115,8 @@ class ArraySamples:
         rows: The samples.
         labels: As many whole numbers, or None.
         prepare: Makes a sample of a row, and says how much of it is no padding.
+        others: By further input its rows, as many, and what makes an array of one.
+        whole: By further input what is the same for every sample.
     """
 
     classes: tuple[str, ...] | None = None
@@ -120,10 +127,13 @@ class ArraySamples:
         self,
         rows: Rows,
         labels: Rows | None,
-        prepare: Callable[[Array], tuple[npt.NDArray[np.float32], Sides]],
+        prepare: Callable[[Array], tuple[Array, Sides]],
+        others: Mapping[str, tuple[Rows, Callable[[Array], Array]]] | None = None,
+        whole: Mapping[str, Array] | None = None,
     ) -> None:
         self.labelled = labels is not None
         self._rows, self._labels, self._prepare = rows, labels, prepare
+        self._others, self._whole = others or {}, whole or {}
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -134,9 +144,14 @@ class ArraySamples:
         labels: Iterator[Any] = itertools.repeat(0, len(chosen))
         if self._labels is not None:
             labels = self._labels.read(chosen)
+        further = {
+            name: map(make, rows.read(chosen)) for name, (rows, make) in self._others.items()
+        }
         for index, row, label in zip(chosen, self._rows.read(chosen), labels, strict=True):
             array, size = self._prepare(row)
-            yield Sample(f"{self._rows.name}[{index}]", array, int(label), size)
+            others = {name: next(arrays) for name, arrays in further.items()}
+            name = f"{self._rows.name}[{index}]"
+            yield Sample(name, array, int(label), size, {**others, **self._whole})
 
 
 def open_arrays(path: Path, spec: TensorSpec, prepare: Preparation | None) -> ArraySamples:
@@ -148,20 +163,17 @@ def open_arrays(path: Path, spec: TensorSpec, prepare: Preparation | None) -> Ar
     if path.suffix.lower() == ".npy":
         rows = _open_rows(path.name, lambda: path.open("rb"), path.stat().st_size)
         return ArraySamples(rows, None, _row_reader(rows, spec, prepare))
-    members = _members(path)
+    members = list_members(path)
     images = _first(members, (spec.name, *IMAGE_NAMES))
     if images is None:
         wanted, there = ", ".join((spec.name, *IMAGE_NAMES)), ", ".join(sorted(members))
         raise InputError(f"{path.name} has no array {wanted}; there is {there[:200] or 'nothing'}")
-    rows = _open_member(path, members[images])
-    name = _first(members, LABEL_NAMES)
-    labels = _open_member(path, members[name]) if name else None
-    if labels is not None:
-        _check_labels(labels, rows)
+    rows = open_member(path, members[images])
+    labels = open_labels(path, members, rows, (images,))
     return ArraySamples(rows, labels, _row_reader(rows, spec, prepare))
 
 
-def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
+def list_members(path: Path) -> dict[str, zipfile.ZipInfo]:
     """List an .npz file's arrays by name."""
     with _explained(path.name), zipfile.ZipFile(path) as archive:
         return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -171,39 +183,94 @@ def _first(members: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in members), None)
 
 
-def _open_member(path: Path, info: zipfile.ZipInfo) -> Rows:
+def open_member(path: Path, info: zipfile.ZipInfo, whole: bool = False) -> Rows:
+    """Open an array of an .npz file.
+
+    Raises:
+        InputError: It is damaged, empty, or of no plain numbers.
+    """
+
     def reopen() -> IO[bytes]:
         with zipfile.ZipFile(path) as archive:  # the stream keeps the file open by itself
             return archive.open(info)
 
-    return _open_rows(f"{path.name}:{info.filename.removesuffix('.npy')}", reopen, info.file_size)
+    name = f"{path.name}:{info.filename.removesuffix('.npy')}"
+    return _open_rows(name, reopen, info.file_size, whole)
 
 
-def _check_labels(labels: Rows, rows: Rows) -> None:
+def open_labels(
+    path: Path, members: Mapping[str, zipfile.ZipInfo], rows: Rows, inputs: Sequence[str]
+) -> Rows | None:
+    """Open the labels of an .npz file, None where there are none.
+
+    Args:
+        path: The file.
+        members: Its arrays.
+        rows: The samples.
+        inputs: Names of arrays that are inputs.
+
+    Raises:
+        InputError: They are no whole numbers, or not as many as the samples.
+    """
+    name = _first(members, [name for name in LABEL_NAMES if name not in inputs])
+    if name is None:
+        return None
+    labels = open_member(path, members[name])
     if labels.dtype.kind not in "iu" or labels.shape != rows.shape[:1]:
         raise InputError(
             f"{labels.name} is {labels.dtype} {labels.shape}: wanted whole numbers, one for each "
             f"of the {rows.shape[0]} samples"
         )
+    return labels
 
 
 def _row_reader(
     rows: Rows, spec: TensorSpec, prepare: Preparation | None
-) -> Callable[[Array], tuple[npt.NDArray[np.float32], Sides]]:
+) -> Callable[[Array], tuple[Array, Sides]]:
     """Choose how a row becomes a sample.
 
     Raises:
-        InputError: The rows are neither floats in the input's shape nor pictures of uint8.
+        InputError: The rows are neither numbers in the input's shape nor pictures of uint8.
     """
-    if rows.dtype.kind == "f" and _fits(rows.shape[1:], spec.shape[1:]):
-        return lambda row: (row.astype(np.float32), _sides(row.shape))
+    read = value_reader(rows, spec.dtype, spec.shape[1:])
+    if read is not None:
+        return lambda row: (read(row), sides_of(row.shape))
     if rows.dtype == np.uint8 and prepare is not None:
         require_pillow()
         order = _channels_last(rows.shape[1:])
         if order is not None:
             return lambda row: _prepared(prepare, row.transpose(order))
     pictures = ", or uint8 pictures (N, H, W, 3), (N, 3, H, W) or (N, H, W)" if prepare else ""
-    raise InputError(f"{rows.name} is {rows.dtype} {rows.shape}: wanted floats {spec}{pictures}")
+    numbers = "floats " if in_float32(spec.dtype) == "float32" else ""
+    raise InputError(f"{rows.name} is {rows.dtype} {rows.shape}: wanted {numbers}{spec}{pictures}")
+
+
+def value_reader(
+    rows: Rows, dtype: str, shape: tuple[int | str, ...]
+) -> Callable[[Array], Array] | None:
+    """Choose how a row becomes numbers of an input's type: floats of floats, whole of whole ones.
+
+    Args:
+        rows: Whose rows are read.
+        dtype: The input's; halves are float32 until the model is run.
+        shape: The input's, without the batch.
+
+    Returns:
+        What raises InputError where the type does not hold a whole number; None where the rows
+        are of another kind or shape.
+    """
+    wanted = np.dtype(in_float32(dtype))
+    if _KINDS[rows.dtype.kind] != _KINDS[wanted.kind] or not _fits(rows.shape[1:], shape):
+        return None
+
+    def read(row: Array) -> Array:
+        with np.errstate(over="ignore"):  # infinity is refused with the sample
+            made = row.astype(wanted)
+        if wanted.kind != "f" and (made != row).any():
+            raise InputError(f"{rows.name} holds {row.min()} to {row.max()}: {wanted} does not")
+        return made
+
+    return read
 
 
 def _prepared(prepare: Preparation, pixels: Array) -> tuple[npt.NDArray[np.float32], Sides]:
@@ -212,7 +279,7 @@ def _prepared(prepare: Preparation, pixels: Array) -> tuple[npt.NDArray[np.float
     return prepare(from_array(np.ascontiguousarray(pixels))), prepare.extent((height, width))
 
 
-def _sides(shape: tuple[int, ...]) -> Sides:
+def sides_of(shape: tuple[int, ...]) -> Sides:
     """Take the last two axes for height and width: nothing says that a part is padding."""
     height, width = (1, 1, *shape)[-2:]
     return height, width

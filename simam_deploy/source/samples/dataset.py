@@ -2,7 +2,8 @@
 
 A path is one of
     folder   pictures directly in it, without labels; or one subfolder a class
-    .npz     an array named as the input, or images, x, data; with it perhaps labels or y
+    .npz     an array named as the input, or images, x, data; with it perhaps labels or y;
+             of several inputs one for each, named as they are
     .npy     one array, without labels
 or pictures with boxes, as `simam_deploy.source.samples.boxes` says.
 """
@@ -11,38 +12,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from simam_deploy.core.arrays import Array
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.source.samples.arrays import open_arrays
 from simam_deploy.source.samples.boxes import BoxPictures, Truth, open_boxes
 from simam_deploy.source.samples.folder import PictureFolder
-from simam_deploy.source.samples.inputs import Sample, Sizes, size_fact
+from simam_deploy.source.samples.inputs import Batch, Sample, SampleInputs, find_inputs, size_fact
 from simam_deploy.source.samples.preparation import filled_notes, read_preparation
+from simam_deploy.source.samples.several import open_several
 
 LARGEST_LABEL = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples in the network's input layout.
-
-    Attributes:
-        array: float32, (N, C, H, W) of pictures or (N, T, F) of audio; all finite.
-        labels: int64 (N,), or None without labels.
-        sizes: float32 (N, 2), height and width of what is no padding; None where the network is
-            not told it.
-    """
-
-    array: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int64] | None
-    sizes: Sizes | None = None
 
 
 class Source(Protocol):
@@ -67,14 +52,14 @@ class Source(Protocol):
 
 
 class Dataset:
-    """Samples of one input; they are decoded anew each time they are asked for.
+    """Samples of a network's inputs; they are decoded anew each time they are asked for.
 
     Attributes:
         name: Of the folder or file.
         classes: Class names in ascending order of their labels; None where nothing names them.
         labelled: Whether every sample has a label.
         by_place: Whether a label is no more than the place of a folder among others.
-        sized: Whether the network is told how much of each picture is no padding.
+        inputs: Which inputs its batches give.
     """
 
     def __init__(
@@ -82,11 +67,11 @@ class Dataset:
         name: str,
         source: Source,
         chosen: Sequence[int],
-        sized: bool = False,
+        inputs: SampleInputs,
         said: tuple[str, ...] = (),
     ) -> None:
         self.name = name
-        self.sized = sized
+        self.inputs = inputs
         self._said = said
         self.classes = source.classes
         self.labelled, self.by_place = source.labelled, source.by_place
@@ -116,13 +101,23 @@ class Dataset:
                 yield self._batch(group)
 
     def _batch(self, group: Sequence[Sample]) -> Batch:
-        arrays = [_checked(sample) for sample in group]
+        for sample in group:
+            _check(sample)
         labels = [_label(sample.name, sample.label) for sample in group]
         return Batch(
-            np.stack(arrays),
+            np.stack([sample.array for sample in group]),
             np.array(labels, np.int64) if self.labelled else None,
-            np.array([sample.size for sample in group], np.float32) if self.sized else None,
+            self._others(group),
+            {spec.name: group[0].others[spec.name] for spec in self.inputs.whole},
         )
+
+    def _others(self, group: Sequence[Sample]) -> dict[str, Array]:
+        """Give what further inputs have a row of for each sample."""
+        if self.inputs.size is not None:
+            sizes = np.array([sample.size for sample in group], np.float32)
+            return {self.inputs.size.name: sizes}
+        names = [spec.name for spec in self.inputs.others]
+        return {name: np.stack([sample.others[name] for sample in group]) for name in names}
 
     def truths(self) -> Iterator[Truth] | None:
         """Say what lies in each sample, in the order of the batches; None without boxes.
@@ -134,11 +129,12 @@ class Dataset:
         return map(source.truth, self._chosen) if isinstance(source, BoxPictures) else None
 
 
-def _checked(sample: Sample) -> npt.NDArray[np.float32]:
-    if not np.isfinite(sample.array).all():
-        bad = int(np.count_nonzero(~np.isfinite(sample.array)))
-        raise InputError(f"{sample.name} holds {bad} NaN or infinite values: remove or mend it")
-    return sample.array
+def _check(sample: Sample) -> None:
+    others = {f"{sample.name}, {name}": array for name, array in sample.others.items()}
+    for name, array in {sample.name: sample.array, **others}.items():
+        bad = int(np.count_nonzero(~np.isfinite(array)))
+        if bad:
+            raise InputError(f"{name} holds {bad} NaN or infinite values: remove or mend it")
 
 
 def _label(name: str, label: int) -> int:
@@ -149,7 +145,7 @@ def _label(name: str, label: int) -> int:
 
 def open_dataset(
     path: Path,
-    spec: TensorSpec,
+    inputs: Sequence[TensorSpec],
     preprocessing: Mapping[str, Any] | None,
     *,
     limit: int | None = None,
@@ -161,7 +157,7 @@ def open_dataset(
         path: A folder, .npz or .npy, as the module says. An array of floats that has the input's
             rank and fixed sizes is taken as it is; one of uint8, (N, H, W, C), (N, C, H, W) or
             grey (N, H, W), is prepared like pictures.
-        spec: The network's input.
+        inputs: The network's.
         preprocessing: The manifest's facts of that name; None where nobody stated them.
         limit: The most samples to take, spread evenly over all, which are sorted by class.
         names: The network's classes, which labels follow: folders must be named as they are or
@@ -171,29 +167,42 @@ def open_dataset(
         The dataset.
 
     Raises:
-        InputError: There are no samples, they do not fit the input, or cannot be read.
-        UsageError: The limit is below 1.
+        InputError: There are no samples, they do not fit the inputs, or cannot be read.
+        UsageError: The limit is below 1, or no input has a batch.
     """
     if limit is not None and limit < 1:
         raise UsageError(
             f"the number of samples must be at least 1, got {limit}", options=("limit",)
         )
+    given = find_inputs(inputs, bool(size_fact(preprocessing)))
+    source: Source = (
+        open_several(path, given)
+        if given.several
+        else _open_source(path, given.sample, preprocessing, names)
+    )
+    said = filled_notes(preprocessing, given.sample)
+    dataset = Dataset(path.name, source, _spread(len(source), limit), given, said)
+    next(dataset.batches(1))
+    return dataset
+
+
+def _open_source(
+    path: Path,
+    spec: TensorSpec,
+    preprocessing: Mapping[str, Any] | None,
+    names: Sequence[str] | None,
+) -> Source:
+    """Open what lies at a path for one input."""
     prepare = read_preparation(preprocessing, spec)
     boxes = open_boxes(path, spec, prepare, names)
     if boxes is not None:
-        source: Source = boxes
-    elif path.is_dir():
-        source = PictureFolder(path, prepare, names)
-    elif path.suffix.lower() in (".npz", ".npy") and path.is_file():
-        source = open_arrays(path, spec, prepare)
-    else:
-        there = "is neither" if path.exists() else "does not exist: wanted"
-        raise InputError(f"{path} {there} a folder of pictures, .npz, .npy, .json or .yaml")
-    sized = bool(size_fact(preprocessing))
-    chosen = _spread(len(source), limit)
-    dataset = Dataset(path.name, source, chosen, sized, filled_notes(preprocessing, spec))
-    next(dataset.batches(1))
-    return dataset
+        return boxes
+    if path.is_dir():
+        return PictureFolder(path, prepare, names)
+    if path.suffix.lower() in (".npz", ".npy") and path.is_file():
+        return open_arrays(path, spec, prepare)
+    there = "is neither" if path.exists() else "does not exist: wanted"
+    raise InputError(f"{path} {there} a folder of pictures, .npz, .npy, .json or .yaml")
 
 
 def _spread(count: int, limit: int | None) -> Sequence[int]:

@@ -1,15 +1,19 @@
-"""Which of a network's inputs samples give: one, or a picture and how much of it is no padding.
+"""Which of a network's inputs samples give: one, a picture and its size, or every one by its name.
 
 A detector that clips its boxes has to know where the picture ends in an input that was filled up.
 Its manifest says so (`size_input` of its `preprocessing`), and whoever makes inputs of pictures
 gives that one too: height and width of the picture after scaling and before padding.
+
+All that a network of several inputs takes else is given by arrays of these names. An input that
+shares the batch of the first has a row for each sample; any other, a number or a table of anchors,
+is the same for all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +22,6 @@ from simam_deploy.core.arrays import Array
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.source.samples.placement import Sides
-
-Sizes = npt.NDArray[np.float32]
 
 
 class Sample(NamedTuple):
@@ -30,26 +32,47 @@ class Sample(NamedTuple):
         array: Without the batch axis.
         label: 0 without labels.
         size: Height and width of what of a picture's array is no padding.
+        others: What further inputs are given, by name.
     """
 
     name: str
-    array: npt.NDArray[np.float32]
+    array: Array
     label: int
     size: Sides
+    others: Mapping[str, Array] = {}
 
 
-class Batch(Protocol):
-    """Samples of one shape."""
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one shape in the network's input layout; all finite.
 
-    @property
-    def array(self) -> npt.NDArray[np.float32]:
-        """The samples, (N, ...)."""
-        ...
+    Attributes:
+        array: (N, ...), float32 of pictures and audio, else of the input's type.
+        labels: int64 (N,), or None without labels.
+        others: (N, ...) by further input; a picture's size is float32 (N, 2).
+        whole: By further input, what is the same for every sample.
+    """
 
-    @property
-    def sizes(self) -> Sizes | None:
-        """Height and width of what is no padding, (N, 2), where the network is told it."""
-        ...
+    array: Array
+    labels: npt.NDArray[np.int64] | None
+    others: Mapping[str, Array] = field(default_factory=dict)
+    whole: Mapping[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.array)
+
+    def filled(self, rows: int | None) -> Batch:
+        """Repeat the last sample until there are `rows`; as it is where there are."""
+        missing = (rows or 0) - len(self)
+        if missing <= 0:
+            return self
+        others = {name: _repeated(array, missing) for name, array in self.others.items()}
+        return replace(self, array=_repeated(self.array, missing), others=others)
+
+
+def _repeated(array: Array, times: int) -> Array:
+    return np.concatenate([array, np.repeat(array[-1:], times, 0)])
 
 
 @dataclass(frozen=True)
@@ -57,12 +80,16 @@ class SampleInputs:
     """The inputs that samples give.
 
     Attributes:
-        sample: What samples become.
+        sample: What samples become; of several inputs the first that has a batch.
         size: (N, 2), height and width of a picture before padding; None where none is taken.
+        others: Further inputs with a row for each sample.
+        whole: Further inputs that are the same for all samples.
     """
 
     sample: TensorSpec
-    size: TensorSpec | None
+    size: TensorSpec | None = None
+    others: tuple[TensorSpec, ...] = ()
+    whole: tuple[TensorSpec, ...] = ()
 
     @property
     def told(self) -> TensorSpec:
@@ -70,11 +97,10 @@ class SampleInputs:
         assert self.size is not None
         return self.size
 
-    def feeds(self, batch: Batch) -> dict[str, Array]:
-        """Give the arrays of a batch by input, in float32."""
-        if self.size is None or batch.sizes is None:
-            return {self.sample.name: batch.array}
-        return {self.sample.name: batch.array, self.size.name: batch.sizes}
+    @property
+    def several(self) -> bool:
+        """Whether arrays of the inputs' names are wanted."""
+        return bool(self.others or self.whole)
 
 
 def size_fact(preprocessing: Mapping[str, Any] | None) -> dict[str, str]:
@@ -86,25 +112,62 @@ def size_fact(preprocessing: Mapping[str, Any] | None) -> dict[str, str]:
     return {"size_input": name} if name else {}
 
 
+def batch_of(inputs: Sequence[TensorSpec]) -> int | None:
+    """Give how many samples a model takes at once; None where that is free."""
+    first = next((spec.shape[0] for spec in inputs if spec.shape), None)
+    return first if isinstance(first, int) else None
+
+
+def rows_of(inputs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """List the inputs that have a row for each sample: whose first size is free or the batch."""
+    batch = batch_of(inputs)
+    return tuple(
+        spec
+        for spec in inputs
+        if spec.shape and (isinstance(spec.shape[0], str) or spec.shape[0] == batch)
+    )
+
+
 def find_inputs(inputs: Sequence[TensorSpec], sized: bool) -> SampleInputs:
-    """Tell which inputs samples give: by their shapes, for a copy may name them anew.
+    """Tell which inputs samples give: as pictures do, or of several inputs every one.
 
     Args:
         inputs: Of the network.
         sized: Whether it is told the sizes of pictures, as its manifest says.
 
     Raises:
-        UsageError: It takes more than samples give.
+        UsageError: It takes none that has a batch, or is told sizes and takes more.
     """
-    if len(inputs) == 1:
-        return SampleInputs(inputs[0], None)
-    pictures = [spec for spec in inputs if len(spec.shape) == 4]
-    sizes = [spec for spec in inputs if _may_be_sizes(spec)]
-    if not sized:
+    if sized or len(inputs) == 1:
+        return picture_inputs(inputs, sized)
+    rows = rows_of(inputs)
+    if not rows:
         raise UsageError(
-            f"sample data is for models of one input, this one takes {len(inputs)}",
+            f"samples want an input with a batch: the model has {len(inputs)} inputs, none has one",
             options=("data",),
         )
+    whole = tuple(spec for spec in inputs if spec not in rows)
+    return SampleInputs(rows[0], others=rows[1:], whole=whole)
+
+
+def picture_inputs(inputs: Sequence[TensorSpec], sized: bool) -> SampleInputs:
+    """Tell which inputs pictures give: by their shapes, for a copy may name them anew.
+
+    Args:
+        inputs: Of the network.
+        sized: Whether it is told the sizes of pictures, as its manifest says.
+
+    Raises:
+        UsageError: It takes more than pictures give.
+    """
+    if len(inputs) == 1:
+        return SampleInputs(inputs[0])
+    if not sized:
+        raise UsageError(
+            f"pictures serve one input, this network takes {len(inputs)}", options=("preprocess",)
+        )
+    pictures = [spec for spec in inputs if len(spec.shape) == 4]
+    sizes = [spec for spec in inputs if _may_be_sizes(spec)]
     if (len(inputs), len(pictures), len(sizes)) != (2, 1, 1):
         shapes = "; ".join(map(str, inputs))
         raise UsageError(
@@ -120,9 +183,23 @@ def _may_be_sizes(spec: TensorSpec) -> bool:
 
 
 def feeds_of(inputs: Sequence[TensorSpec], batch: Batch) -> dict[str, Array]:
-    """Give the arrays of a batch by input.
+    """Give the arrays of a batch by a model's inputs, first the samples' own.
+
+    Args:
+        inputs: Of the model. Further ones are called as where the samples were opened, what
+            samples become may be called otherwise.
+        batch: The samples.
 
     Raises:
-        UsageError: As `find_inputs`.
+        UsageError: The model takes others than the samples give.
     """
-    return find_inputs(inputs, batch.sizes is not None).feeds(batch)
+    further = {**batch.others, **batch.whole}
+    names = [spec.name for spec in inputs]
+    own = [name for name in names if name not in further]
+    if len(own) != 1 or len(names) != 1 + len(further):
+        beside = "".join(f", and {name}" for name in further)
+        raise UsageError(
+            f"the samples give one input{beside}; the model takes {', '.join(names) or 'none'}",
+            options=("data",),
+        )
+    return {own[0]: batch.array, **further}

@@ -168,10 +168,15 @@ def test_half_in_and_out(gpu, tmp_path):
         assert t.dtype == torch.float16
 
 
-def test_latencies(runner):
+def test_latencies_are_the_devices_own(runner, gpu):
+    gpu.events.clear()
+    gpu.destroyed.clear()
     times = runner.latencies({"x": (2, 4, 8, 8)}, runs=5, warm_up=2)
     assert len(times) == 5
     assert min(times) > 0
+    pairs = [1e3 * (gpu.events[2 * i + 1] - gpu.events[2 * i]) for i in range(7)]
+    assert times == pairs[2:]
+    assert gpu.destroyed == gpu.events.keys()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy.graph.detect import FORMS
+from simam_deploy.graph.detect import FORMS, ROUTED
 from simam_deploy.graph.detect.bodies import with_detection_bodies, without_detection_nodes
+from simam_deploy.op.detection import STRIDES
 from tests.graph.detect import reference
 from tests.graph.detect.graphs import align_model, pyramid
 from tests.graph.onnx_text import run
@@ -132,6 +133,27 @@ def test_no_roi_with_an_area_is_zero_and_takes_no_trip():
         graph = align_model(FIXED, rois.shape[1], finest=FINEST)
         without_detection_nodes(graph, form)
         assert not run(graph, **{**feeds(), "rois": rois})[0].any()
+
+
+def test_a_map_reads_its_own_rois_from_the_top_down():
+    """All of both images together, each once; those that are nowhere come first."""
+    graph = align_model(FIXED, ROIS.shape[1], finest=FINEST)
+    without_detection_nodes(graph, ROUTED)
+    aligned = [node for node in graph.graph if node.op_type == "RoiAlign"]
+    for number, node in enumerate(aligned):
+        read = node.inputs[1]
+        read.name, read.shape = f"read{number}", ir.Shape([None, 4])
+        read.type = ir.TensorType(ir.DataType.FLOAT)
+        graph.graph.outputs.append(read)
+    _, *read = run(graph, **feeds())
+    assert sum(map(len, read)) == 2 * ROIS.shape[1]
+    assert all(len(rows) for rows in read)
+    for stride, rows in zip(STRIDES, read, strict=True):
+        width, height = rows[:, 2] - rows[:, 0], rows[:, 3] - rows[:, 1]
+        size = np.sqrt(width * height)[width > 0] / FINEST
+        assert stride == STRIDES[-1] or np.all(size < stride / 2)
+        assert stride == STRIDES[0] or np.all(size >= stride / 4 * (1 - 1e-6))
+        assert np.all(np.diff(np.maximum(rows[:, 1], 0)) >= 0)
 
 
 def test_the_cases_tell_faults():

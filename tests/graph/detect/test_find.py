@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy.graph.detect import LOOPS, STANDARD
+from simam_deploy.graph.detect import LOOPS, ROUTED, STANDARD
 from simam_deploy.graph.detect.bodies import without_detection_nodes
 from simam_deploy.graph.detect.find import to_detection_nodes
 from simam_deploy.graph.detect.nodes import detection_nodes
@@ -74,9 +74,22 @@ def test_scores_that_were_reshaped_before_are_found(groups, tmp_path):
     assert node.inputs[1].name not in unsqueezed
 
 
-def mended(graph, op_type, change):
-    """Write a graph in plain ops and change one of them."""
+@pytest.mark.parametrize("name", ["mask", "box", "half", "bfloat16"])
+def test_of_fixed_sizes_too(name, tmp_path):
+    """As files were written before, and as full TensorRT is given them."""
+    graph = GRAPHS[name]()
+    (before,) = detection_nodes(graph)
+    wanted = {key: a.value for key, a in before.attributes.items()}
     without_detection_nodes(graph, STANDARD)
+    found = through_a_file(graph, tmp_path)
+    assert to_detection_nodes(found) == 1
+    (node,) = detection_nodes(found)
+    assert {key: a.value for key, a in node.attributes.items()} == wanted
+
+
+def mended(graph, op_type, change, form):
+    """Write a graph in plain ops and change the first of a kind."""
+    without_detection_nodes(graph, form)
     node = next(n for n in graph.graph if n.op_type == op_type)
     change(graph.graph, node)
     return with_shapes(graph)
@@ -112,8 +125,32 @@ def attribute(name, value):
         ("one group", "Greater", constant(1, np.float32(2))),
     ],
 )
-def test_what_is_not_quite_so_stays(kind, op_type, change):
-    model = mended(GRAPHS[kind](), op_type, change)
+@pytest.mark.parametrize("form", [ROUTED, STANDARD])
+def test_what_is_not_quite_so_stays(form, kind, op_type, change):
+    stays(mended(GRAPHS[kind](), op_type, change, form))
+
+
+def the_place_for_the_key(graph, node):
+    """Read a TopK's values where its indices are read."""
+    node.outputs[1].replace_all_uses_with(node.outputs[0])
+    node.outputs[0].name = "values"
+
+
+@pytest.mark.parametrize(
+    ("op_type", "change"),
+    [
+        ("TopK", attribute("largest", 1)),
+        ("TopK", the_place_for_the_key),
+        ("LessOrEqual", constant(1, np.int64([0, 1, 2, 4]))),
+        ("Slice", constant(1, np.int64([1]))),
+        ("Min", constant(1, np.float32(1e6))),
+    ],
+)
+def test_rois_that_go_another_way_stay(op_type, change):
+    stays(mended(GRAPHS["box"](), op_type, change, ROUTED))
+
+
+def stays(model):
     assert to_detection_nodes(model) == 0
     assert not detection_nodes(model)
 

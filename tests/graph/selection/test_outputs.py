@@ -168,8 +168,8 @@ def converted(kind: str, tmp_path) -> ir.Model:
     np.save(tmp_path / "x.npy", samples[:, 0])
     write_model(nms(), tmp_path / "m.onnx")
     with run_graph(nms()) as runner:
-        spec = runner.inputs[0]
-    return plain(quantise(tmp_path / "m.onnx", open_dataset(tmp_path / "x.npy", spec, None)).model)
+        dataset = open_dataset(tmp_path / "x.npy", runner.inputs, None)
+    return plain(quantise(tmp_path / "m.onnx", dataset).model)
 
 
 @pytest.mark.parametrize(

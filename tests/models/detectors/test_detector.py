@@ -11,7 +11,7 @@ from torch import Tensor
 
 from simam_deploy.models.detectors.boxes import decode
 from simam_deploy.models.detectors.settings import DetectorSettings
-from simam_deploy.models.geometry import simam_shapes
+from simam_deploy.models.geometry import site_shapes
 from simam_deploy.op.detection import NOTHING
 from tests.models.detectors import naive, tiny
 
@@ -232,6 +232,6 @@ def test_every_simam_site_is_seen_without_weights() -> None:
             outputs: tuple[Tensor, ...] = self.model(image, image.new_ones((1, 2)))
             return outputs
 
-    shapes = simam_shapes(Alone(), (1, 3, 64, 96))
+    shapes = site_shapes(Alone(), (1, 3, 64, 96))
     assert len(shapes) == 8
     assert shapes["model.backbone.layer1.0.conv2.1"] == (1, 8, 16, 24)

@@ -78,7 +78,7 @@ def test_resnet_101(mask: bool) -> None:
     shapes = backbone_shapes(network, (64,), None)
     whole = {f"backbone.{key}": shape for key, shape in shapes.items()} | heads
     identity = identify_detector(whole)
-    assert identity.backbone.network is network
+    assert identity.backbone.network == network
     assert len(whole) == (666 if mask else 654)
 
 
@@ -171,7 +171,7 @@ FOREIGN: dict[str, tuple[Callable[[], Shapes], str]] = {
     "no neck": (lambda: without(faster(), "neck."), "there is no neck.*, so this detector has no"),
     "no RPN": (lambda: without(faster(), "rpn_head."), "so this is a Fast R-CNN"),
     "an RPN alone": (lambda: without(faster(), "roi_head."), "no detector but an RPN"),
-    "SE backbone": (lambda: faster() | SE, "this is a SE network"),
+    "SE backbone": (lambda: faster() | SE, "is a parameter of SE attention"),
 }
 
 

@@ -34,13 +34,13 @@ class Network:
             return runner.inputs[0]
 
     def dataset(self, limit: int | None = None) -> Dataset:
-        return open_dataset(self.samples, self.spec, None, limit=limit)
+        return open_dataset(self.samples, [self.spec], None, limit=limit)
 
     @functools.cached_property
     def judged(self) -> Dataset:
         path = self.samples.with_name(f"others{zlib.crc32(self.others.tobytes())}.npy")
         np.save(path, self.others)
-        return open_dataset(path, self.spec, None)
+        return open_dataset(path, [self.spec], None)
 
     @property
     def feeds(self) -> dict[str, np.ndarray]:

@@ -33,7 +33,7 @@ def test_every_layer_is_an_int8_kernel_and_pairs_are_taken_in(name, tmp_path):
     shape = tuple(graph.graph.inputs[0].shape.numpy())
     drawn = np.random.default_rng(0).standard_normal((2, *shape[1:])).astype(np.float32)
     np.save(tmp_path / "x.npy", drawn)
-    dataset = open_dataset(tmp_path / "x.npy", TensorSpec("input", "float32", shape), None)
+    dataset = open_dataset(tmp_path / "x.npy", [TensorSpec("input", "float32", shape)], None)
     quantised = quantise(tmp_path / "m.onnx", dataset)
     built = plan(quantised.model)
     assert int8_convolutions(built) == quantised.layers

@@ -189,7 +189,7 @@ def test_an_empty_folder(tmp_path):
     facts = {"kind": "image", "resize": 9, "scale": 1, "mean": [0] * 3, "std": [1] * 3}
     spec = TensorSpec("x", "float32", ("n", 3, 9, 9))
     with pytest.raises(InputError, match="holds no picture"):
-        open_dataset(tmp_path / "pictures", spec, facts)
+        open_dataset(tmp_path / "pictures", [spec], facts)
 
 
 def test_a_network_that_overflows(tmp_path):
@@ -234,5 +234,5 @@ def test_two_inputs(tmp_path):
     graph = read_model(network.file)
     graph.graph.inputs.append(ir.val("z", ir.DataType.FLOAT, [1]))
     write_model(graph, tmp_path / "two.onnx")
-    with pytest.raises(InputError, match="has 2 inputs"):
+    with pytest.raises(UsageError, match="the samples give one input; the model takes x, z"):
         quantise(tmp_path / "two.onnx", network.dataset())

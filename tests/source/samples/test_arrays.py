@@ -23,7 +23,7 @@ PIXELS = RNG.integers(0, 255, (4, 20, 40, 3), np.uint8)
 
 def opened(path, *, save=np.savez, spec=SPEC, facts=FACTS, **arrays):
     save(path, **arrays)
-    return open_dataset(path, spec, facts)
+    return open_dataset(path, [spec], facts)
 
 
 def joined(dataset, size=2):
@@ -51,14 +51,14 @@ def test_the_inputs_own_name_comes_first(tmp_path):
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "f2"])
 def test_npy_of_any_float(dtype, tmp_path):
     np.save(tmp_path / "a.npy", FLOATS.astype(dtype))
-    dataset = open_dataset(tmp_path / "a.npy", SPEC, None)
+    dataset = open_dataset(tmp_path / "a.npy", [SPEC], None)
     assert not dataset.labelled
     np.testing.assert_array_equal(joined(dataset), FLOATS.astype(dtype).astype(np.float32))
 
 
 def test_a_limit_skips_evenly(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", x=FLOATS, y=np.arange(5))
-    dataset = open_dataset(tmp_path / "a.npz", SPEC, FACTS, limit=2)
+    dataset = open_dataset(tmp_path / "a.npz", [SPEC], FACTS, limit=2)
     (batch,) = dataset.batches(8)
     np.testing.assert_array_equal(batch.array, FLOATS[[0, 2]])
     np.testing.assert_array_equal(batch.labels, [0, 2])
@@ -161,7 +161,7 @@ def test_a_header_is_not_believed(suffix, tmp_path):
             archive.writestr("x.npy", lie)
     tracemalloc.start()
     with pytest.raises(InputError, match=r"claims float32 \(500000000, 3, 32, 32\)"):
-        open_dataset(path, SPEC, FACTS)
+        open_dataset(path, [SPEC], FACTS)
     assert tracemalloc.get_traced_memory()[1] < 2**21
     tracemalloc.stop()
 
@@ -174,7 +174,7 @@ def test_a_gigantic_sample_is_refused(tmp_path, monkeypatch):
 
 def test_a_batch_is_all_that_is_held(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((2000, 3, 32, 32), np.float32))
-    dataset = open_dataset(tmp_path / "a.npz", SPEC, FACTS)
+    dataset = open_dataset(tmp_path / "a.npz", [SPEC], FACTS)
     tracemalloc.start()
     assert sum(len(b.array) for b in dataset.batches(10)) == 2000
     assert tracemalloc.get_traced_memory()[1] < 2**20  # of 24 MB
@@ -188,7 +188,7 @@ def test_damaged_files(keep, suffix, tmp_path):
     np.save(whole, FLOATS) if suffix == ".npy" else np.savez(whole, x=FLOATS)
     (tmp_path / f"cut{suffix}").write_bytes(whole.read_bytes()[:keep])
     with pytest.raises(InputError, match=rf"cut{suffix} (cannot be read|claims)"):
-        open_dataset(tmp_path / f"cut{suffix}", SPEC, FACTS)
+        open_dataset(tmp_path / f"cut{suffix}", [SPEC], FACTS)
 
 
 def test_a_flipped_bit_in_an_npz(tmp_path):
@@ -197,6 +197,6 @@ def test_a_flipped_bit_in_an_npz(tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    dataset = open_dataset(path, SPEC, FACTS)
+    dataset = open_dataset(path, [SPEC], FACTS)
     with pytest.raises(InputError, match="cannot be read: Bad CRC-32"):
         list(dataset.batches(2))

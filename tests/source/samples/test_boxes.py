@@ -56,12 +56,12 @@ def write_yolo(folder, lines="1 0.375 0.5 0.25 0.5\n"):
 
 
 def truths(path, facts=None, spec=SPEC, **options):
-    return list(open_dataset(path, spec, facts, **options).truths())
+    return list(open_dataset(path, [spec], facts, **options).truths())
 
 
 def test_coco_boxes_come_with_their_pictures(tmp_path):
     write_coco(tmp_path)
-    dataset = open_dataset(tmp_path, SPEC, None)
+    dataset = open_dataset(tmp_path, [SPEC], None)
     assert (len(dataset), dataset.labelled, dataset.classes) == (2, False, ("frog", "toad"))
     (note,) = dataset.notes
     assert "scaled to the input's height and width, its pixels to 0..1" in note
@@ -112,7 +112,7 @@ def test_several_annotations_have_to_be_named(tmp_path):
 )
 def test_labels_follow_the_networks_classes_where_they_are_the_same(tmp_path, names, classes):
     write_coco(tmp_path)
-    dataset = open_dataset(tmp_path, SPEC, None, names=names)
+    dataset = open_dataset(tmp_path, [SPEC], None, names=names)
     assert dataset.classes == classes
     first = next(dataset.truths())
     assert [classes[label] for label in first.labels] == ["toad", "frog"]
@@ -120,13 +120,13 @@ def test_labels_follow_the_networks_classes_where_they_are_the_same(tmp_path, na
 
 def test_boxes_of_other_classes_are_taken_by_place_and_said(tmp_path):
     write_coco(tmp_path)
-    (_, note) = open_dataset(tmp_path, SPEC, None, names=["toad", "newt"]).notes
+    (_, note) = open_dataset(tmp_path, [SPEC], None, names=["toad", "newt"]).notes
     assert note == "boxes are of classes that the network does not name so (frog): taken by place"
 
 
 def test_some_of_the_networks_classes_have_its_labels(tmp_path):
     write_coco(tmp_path)
-    dataset = open_dataset(tmp_path, SPEC, None, names=["newt", "Toad", "fish", "frog"])
+    dataset = open_dataset(tmp_path, [SPEC], None, names=["newt", "Toad", "fish", "frog"])
     assert next(dataset.truths()).labels.tolist() == [1, 3]
     assert len(dataset.notes) == 1
 
@@ -138,7 +138,7 @@ def test_a_category_that_is_the_parent_of_all_is_no_class(tmp_path):
         {"id": 90, "name": "toad", "supercategory": "amphibia"},
     ]
     write_coco(tmp_path, categories=kinds)
-    assert open_dataset(tmp_path, SPEC, None).classes == ("frog", "toad")
+    assert open_dataset(tmp_path, [SPEC], None).classes == ("frog", "toad")
 
 
 def test_yolo_boxes_come_with_their_pictures(tmp_path):
@@ -155,7 +155,7 @@ def test_hidden_and_other_files_beside_yolos_pictures_are_said(tmp_path):
     write_yolo(tmp_path)
     (tmp_path / "images" / "._a.png").write_bytes(b"x")
     (tmp_path / "images" / "deep" / "notes.md").write_bytes(b"x")
-    dataset = open_dataset(tmp_path, SPEC, FACTS["cropped"])
+    dataset = open_dataset(tmp_path, [SPEC], FACTS["cropped"])
     assert (len(dataset), dataset.notes) == (
         2,
         (
@@ -183,7 +183,7 @@ def test_a_box_lies_where_the_picture_shows_it(tmp_path, facts, size):
     sides = (box[2] - box[0]) / width, (box[3] - box[1]) / height
     line = f"0 {centre[0]} {centre[1]} {sides[0]} {sides[1]}"
     (tmp_path / "labels" / "a.txt").write_text(line)
-    dataset = open_dataset(tmp_path, SPEC, facts)
+    dataset = open_dataset(tmp_path, [SPEC], facts)
     (batch,), (truth,) = dataset.batches(1), dataset.truths()
     white = np.argwhere(batch.array[0, 0] > 0.5)
     (moved,) = truth.placement.to_input(truth.boxes)
@@ -238,7 +238,7 @@ BAD = {
 def test_damaged_annotations_are_refused_by_their_entry(tmp_path, changes, said):
     write_coco(tmp_path, **changes)
     with pytest.raises(InputError, match=said) as caught:
-        list(open_dataset(tmp_path, SPEC, None).batches(2))
+        list(open_dataset(tmp_path, [SPEC], None).batches(2))
     assert len(str(caught.value)) < 400
 
 
@@ -313,5 +313,5 @@ def test_an_input_that_is_no_picture_takes_no_boxes(tmp_path):
 def test_class_folders_stay_class_folders(tmp_path):
     for name in ("images", "frogs"):
         paint(tmp_path / name / "a.png")
-    dataset = open_dataset(tmp_path, SPEC, FACTS["cropped"])
+    dataset = open_dataset(tmp_path, [SPEC], FACTS["cropped"])
     assert (dataset.classes, dataset.truths()) == (("frogs", "images"), None)

@@ -22,7 +22,7 @@ def write(folder, text, images="images", boxes="1 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.2
 
 
 def labels(path, names=None):
-    dataset = open_dataset(path, SPEC, None, names=names)
+    dataset = open_dataset(path, [SPEC], None, names=names)
     return [truth.labels.tolist() for truth in dataset.truths()], dataset.classes
 
 

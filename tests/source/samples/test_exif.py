@@ -71,7 +71,7 @@ def test_an_orientation_that_there_is_not_turns_nothing(tmp_path, value):
 def test_how_many_were_turned_is_said_once_they_are_read(tmp_path):
     for number, orientation in enumerate((1, 6, 3, 1)):
         stored(tmp_path / f"{number}.png", orientation)
-    dataset = open_dataset(tmp_path, SPEC, CIFAR.preprocessing)
+    dataset = open_dataset(tmp_path, [SPEC], CIFAR.preprocessing)
     arrays = [batch.array for _ in range(2) for batch in dataset.batches(4)]
     np.testing.assert_array_equal(arrays[0], np.repeat(arrays[0][:1], 4, axis=0))
     assert dataset.notes == ("2 of 4 pictures were turned upright, as their EXIF orientation says",)
@@ -83,7 +83,7 @@ def test_yolo_boxes_lie_in_the_upright_picture(tmp_path):
         (tmp_path / folder).mkdir()
     stored(tmp_path / "images" / "a.jpg", 6, "JPEG")
     (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.25 0.5 0.5")
-    dataset = open_dataset(tmp_path, SPEC, None)
+    dataset = open_dataset(tmp_path, [SPEC], None)
     list(dataset.batches(1))
     (truth,) = dataset.truths()
     assert truth.boxes.tolist() == [[10, 0, 30, 12]]
@@ -99,7 +99,7 @@ def coco(folder, width, height):
         "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 30, 12]}],
     }
     (folder / "annotations.json").write_text(json.dumps(document))
-    return open_dataset(folder, SPEC, None)
+    return open_dataset(folder, [SPEC], None)
 
 
 def test_coco_boxes_lie_in_the_upright_picture(tmp_path):

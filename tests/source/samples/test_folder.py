@@ -35,7 +35,7 @@ def test_loose_pictures_have_no_labels(tmp_path):
     for name, color in zip("abc", colors, strict=True):
         paint(tmp_path / f"{name}.png", color)
     (tmp_path / "readme.txt").write_text("not a picture")
-    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS)
     assert (len(dataset), dataset.labelled, dataset.classes) == (3, False, None)
     assert dataset.name == tmp_path.name
     assert dataset.notes == ("files that are no pictures (.txt) were left out: 1",)
@@ -55,7 +55,7 @@ def test_what_is_left_out_is_counted_and_said(tmp_path):
         paint(tmp_path / name, 0)
     (tmp_path / ".cache").mkdir()
     (tmp_path / "empty").mkdir()
-    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS)
     assert (len(dataset), dataset.labelled, dataset.by_place) == (3, False, False)
     assert dataset.notes == (
         "hidden files were left out: 3",
@@ -72,7 +72,7 @@ def test_hidden_files_beside_class_folders_are_no_pictures(tmp_path):
     (tmp_path / "._0.png").write_bytes(b"\0\5\x16\7")
     paint(tmp_path / "cat" / "@eaDir" / "1.png", 0)
     (tmp_path / "__MACOSX" / "cat").mkdir(parents=True)
-    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS)
     assert (len(dataset), dataset.classes) == (2, ("cat", "dog"))
     assert dataset.notes == (
         "folders within folders of pictures were left out: 2",
@@ -84,7 +84,7 @@ def test_pictures_beside_class_folders_are_refused_with_their_counts(tmp_path):
     for name in ("cat/1.png", "cat/2.png", "dog/1.png", "loose.png", "also.png", "third.jpg"):
         paint(tmp_path / name, 0)
     with pytest.raises(InputError, match=r"3 pictures beside 2 folders of pictures \(cat, dog\)"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 NAMES = ["frog", "sea lion", "cat", "dog"]
@@ -93,7 +93,7 @@ NAMES = ["frog", "sea lion", "cat", "dog"]
 def test_class_folders_are_matched_by_name_and_not_by_place(tmp_path):
     for number, name in enumerate(("dog", "cat", "Sea_Lion", "FROG")):
         paint(tmp_path / name / "1.png", 60 * number)
-    dataset = open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS, names=NAMES)
     assert (dataset.classes, dataset.by_place) == (tuple(NAMES), False)
     array, labels = everything(dataset)
     np.testing.assert_array_equal(labels, [0, 1, 2, 3])
@@ -106,7 +106,7 @@ def test_some_of_the_classes_have_their_own_labels(tmp_path):
         (tmp_path / name).mkdir()
     for name in ("dog", "frog"):
         paint(tmp_path / name / "1.png", 0)
-    dataset = open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS, names=NAMES)
     np.testing.assert_array_equal(everything(dataset)[1], [0, 3])
 
 
@@ -124,13 +124,13 @@ def test_folders_that_are_no_classes_are_refused(tmp_path, folders, says):
     for name in folders:
         paint(tmp_path / name / "1.png", 0)
     with pytest.raises(InputError, match=says):
-        open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+        open_dataset(tmp_path, [SPEC], FACTS, names=NAMES)
 
 
 def test_numbers_are_places_whatever_the_classes_are_called(tmp_path):
     for name in ("3", "01"):
         paint(tmp_path / name / "1.png", 0)
-    dataset = open_dataset(tmp_path, SPEC, FACTS, names=NAMES)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS, names=NAMES)
     assert (dataset.classes, dataset.by_place) == (tuple(NAMES), False)
     np.testing.assert_array_equal(everything(dataset)[1], [1, 3])
 
@@ -138,7 +138,7 @@ def test_numbers_are_places_whatever_the_classes_are_called(tmp_path):
 def test_numbers_that_are_names_are_names(tmp_path):
     for name in ("3", "7"):
         paint(tmp_path / name / "1.png", 0)
-    dataset = open_dataset(tmp_path, SPEC, FACTS, names=["7", "5", "3"])
+    dataset = open_dataset(tmp_path, [SPEC], FACTS, names=["7", "5", "3"])
     np.testing.assert_array_equal(everything(dataset)[1], [0, 2])
 
 
@@ -147,7 +147,7 @@ def test_words_are_numbered_in_their_order(tmp_path):
         paint(tmp_path / name / "1.png", 0)
     paint(tmp_path / "cat" / "2.png", 0)
     (tmp_path / ".hidden").mkdir()
-    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS)
     assert (dataset.classes, dataset.by_place) == (("cat", "dog", "eel"), True)
     np.testing.assert_array_equal(everything(dataset)[1], [0, 0, 1, 2])
     assert next(dataset.batches(3)).labels.dtype == np.int64
@@ -156,7 +156,7 @@ def test_words_are_numbered_in_their_order(tmp_path):
 def test_numbers_number_themselves(tmp_path):
     for name in ("10", "2", "0"):
         paint(tmp_path / name / "1.png", 0)
-    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS)
     assert (dataset.classes, dataset.by_place) == (("0", "2", "10"), False)
     np.testing.assert_array_equal(everything(dataset)[1], [0, 2, 10])
 
@@ -165,24 +165,24 @@ def test_two_names_of_one_number(tmp_path):
     for name in ("1", "01"):
         paint(tmp_path / name / "1.png", 0)
     with pytest.raises(InputError, match="01 and 1 are one number"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 def test_a_limit_takes_of_every_class(tmp_path):
     for label in range(4):
         for count in range(5):
             paint(tmp_path / str(label) / f"{count}.png", 0)
-    dataset = open_dataset(tmp_path, SPEC, FACTS, limit=8)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS, limit=8)
     assert len(dataset) == 8
     np.testing.assert_array_equal(everything(dataset, 3)[1], [0, 0, 1, 1, 2, 2, 3, 3])
-    assert len(open_dataset(tmp_path, SPEC, FACTS, limit=99)) == 20
+    assert len(open_dataset(tmp_path, [SPEC], FACTS, limit=99)) == 20
     with pytest.raises(UsageError, match="at least 1, got 0"):
-        open_dataset(tmp_path, SPEC, FACTS, limit=0)
+        open_dataset(tmp_path, [SPEC], FACTS, limit=0)
 
 
 def test_a_single_picture_is_noted(tmp_path):
     paint(tmp_path / "one.jpg", 0)
-    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS)
     assert len(dataset) == 1
     assert "single sample" in dataset.notes[0]
 
@@ -194,7 +194,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
     (inside / "cat" / "2.png").symlink_to(outside / "secret.png")
     (inside / "cat" / "3.png").symlink_to(inside / "cat" / "1.png")
     (inside / "dog").symlink_to(outside)
-    dataset = open_dataset(inside, SPEC, FACTS)
+    dataset = open_dataset(inside, [SPEC], FACTS)
     assert len(dataset) == 2
     assert dataset.classes == ("cat",)
     assert dataset.notes == ("links that lead out of the folder were left out: 2",)
@@ -203,7 +203,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
 def test_a_pipe_named_like_a_picture_is_not_opened(tmp_path):
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(InputError, match="holds no picture"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 @pytest.mark.parametrize("names", [(), ("notes.txt",), ("deep/deeper/1.png",)])
@@ -212,7 +212,7 @@ def test_no_picture(names, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(InputError, match=r"holds no picture \(\.bmp.*nor do its subfolders"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(40)])
@@ -221,7 +221,7 @@ def test_the_first_bad_picture_is_named(content, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.png").write_bytes(content)
     with pytest.raises(InputError, match=r"a/1\.png cannot be decoded"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_a_truncated_picture_is_an_error(tmp_path, suffix, says):
     Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(file)
     content = file.read_bytes()
     cut.write_bytes(content[: len(content) // 2])
-    dataset = open_dataset(tmp_path, SPEC, FACTS)
+    dataset = open_dataset(tmp_path, [SPEC], FACTS)
     with pytest.raises(InputError, match=rf"2\.{suffix} cannot be decoded: {says}"):
         list(dataset.batches(4))
 
@@ -248,44 +248,44 @@ def test_a_truncated_picture_is_an_error(tmp_path, suffix, says):
 def test_a_format_that_starts_programs_is_not_tried(tmp_path):
     (tmp_path / "1.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     with pytest.raises(InputError, match="cannot be decoded"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 def test_a_decompression_bomb_is_an_error(tmp_path, monkeypatch):
     paint(tmp_path / "1.png", 0, (64, 64))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)  # 4096 is a warning in Pillow
     with pytest.raises(InputError, match=r"1\.png cannot be decoded.*exceeds limit"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 def test_sixteen_bits_are_refused(tmp_path):
     Image.fromarray(np.full((32, 32), 40000, np.uint16)).save(tmp_path / "1.png")
     with pytest.raises(InputError, match="mode I;16: wanted 8 bits"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
 def test_every_mode_becomes_rgb(mode, tmp_path):
     paint(tmp_path / "1.tif", 0, mode=mode)
-    (batch,) = open_dataset(tmp_path, SPEC, FACTS).batches(1)
+    (batch,) = open_dataset(tmp_path, [SPEC], FACTS).batches(1)
     assert batch.array.shape == (1, 3, 32, 32)
 
 
 def test_a_network_that_says_nothing_of_pictures(tmp_path):
     paint(tmp_path / "1.png", 0)
     with pytest.raises(InputError, match=r"nothing says how.*\.npz of float arrays"):
-        open_dataset(tmp_path, SPEC, None)
+        open_dataset(tmp_path, [SPEC], None)
 
 
 def test_pillow_missing(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'simam-deploy\[images\]'"):
-        open_dataset(tmp_path, SPEC, FACTS)
+        open_dataset(tmp_path, [SPEC], FACTS)
 
 
 def test_neither_folder_nor_file(tmp_path):
     with pytest.raises(InputError, match="does not exist: wanted a folder of pictures"):
-        open_dataset(tmp_path / "nothing", SPEC, FACTS)
+        open_dataset(tmp_path / "nothing", [SPEC], FACTS)
     (tmp_path / "a.csv").write_text("1,2")
     with pytest.raises(InputError, match="is neither a folder of pictures"):
-        open_dataset(tmp_path / "a.csv", SPEC, FACTS)
+        open_dataset(tmp_path / "a.csv", [SPEC], FACTS)

@@ -109,7 +109,7 @@ def annotated(folder, *outlines):
         "annotations": [{**entry, "segmentation": each} for each in outlines],
     }
     (folder / "annotations.json").write_text(json.dumps(document))
-    return open_dataset(folder, TensorSpec("x", "float32", ("n", 3, 24, 40)), None)
+    return open_dataset(folder, [TensorSpec("x", "float32", ("n", 3, 24, 40))], None)
 
 
 def test_outlines_come_with_the_boxes(tmp_path):

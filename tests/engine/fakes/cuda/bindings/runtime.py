@@ -25,6 +25,8 @@ memory: dict[int, ctypes.Array] = {}
 streams: dict[int, list | None] = {}
 graphs: set[int] = set()
 calls: list[str] = []
+events: dict[int, float] = {}
+destroyed: set[int] = set()
 
 
 def enqueue(handle, work):
@@ -109,6 +111,26 @@ def cudaGraphLaunch(graphExec, stream):  # noqa: N802, N803
 
 def cudaGraphExecDestroy(graphExec):  # noqa: N802, N803
     graphs.remove(id(graphExec))
+    return (OK,)
+
+
+def cudaEventCreate():  # noqa: N802
+    event = len(events)
+    events[event] = 0.0
+    return OK, event
+
+
+def cudaEventRecord(event, stream):  # noqa: N802
+    events[event] = time.perf_counter()
+    return (OK,)
+
+
+def cudaEventElapsedTime(start, end):  # noqa: N802
+    return OK, 1e3 * (events[end] - events[start])
+
+
+def cudaEventDestroy(event):  # noqa: N802
+    destroyed.add(event)
     return (OK,)
 
 
