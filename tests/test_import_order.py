@@ -32,6 +32,7 @@ DOORS = {"__init__", "__main__"}
 HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors",
     "PIL", "tensorrt", "tensorrt_rtx", "cuda", "uvicorn", "starlette", "grpc", "tritonclient",
+    "matplotlib",
 }  # fmt: skip
 
 
@@ -129,6 +130,7 @@ def test_what_scripts_and_tests_import_is_there(path):
         "import simam_deploy.cli.inspect",
         "import simam_deploy.cli.validate",
         "import simam_deploy.cli.load",
+        "import simam_deploy.cli.report",
         "import simam_deploy.serve.load",
         "import simam_deploy.cli.serve",
         "import simam_deploy.models.zoo",

@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "show what is installed, what it can do here, and what is missing",
     "explain": "show where in a picture a network looks: Grad-CAM and SimAM's gates",
     "inspect": "show the SimAM sites of an ONNX file and what could be better",
+    "report": "show an artifact with all that is known of it, as one HTML page",
     "load": "put a bounded load on your own server and measure its answers",
     "serve": "serve models over HTTP and gRPC (KServe V2 protocol)",
     "validate": "hold one model against another: outputs, SimAM gates, accuracy",

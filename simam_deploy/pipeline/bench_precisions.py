@@ -92,7 +92,7 @@ def bench_precisions(
     """
     path = Path(source)
     network, samples = network or NetworkOptions(), samples or SampleOptions()
-    folder = path.with_name(f"{stem_of(path)}-precisions") if output is None else Path(output)
+    folder = folder_of(path, output)
     made = list(_all_made(path, folder, precisions, (network, samples), progress))
     files = [each.path for each in made if not each.reason]
     if not files:
@@ -196,3 +196,8 @@ def _with_proof(
                       validation.passed)  # fmt: skip
     batches = tuple(replace(batch, agreement=found) for batch in row.batches)
     return replace(row, batches=batches, notes=(*row.notes, "agrees: by its export's own proof"))
+
+
+def folder_of(source: Path, output: str | os.PathLike[str] | None) -> Path:
+    """Say which folder the files of a source are made in: beside it, unless one is named."""
+    return source.with_name(f"{stem_of(source)}-precisions") if output is None else Path(output)
