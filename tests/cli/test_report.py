@@ -151,15 +151,15 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "ch
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: the page cannot be opened in a browser")
-@pytest.mark.parametrize("how", ["--screenshot=out", "--print-to-pdf=out"])
+@pytest.mark.parametrize("how", ["screenshot=out.png", "print-to-pdf=out.pdf"])
 @pytest.mark.parametrize("size", ["1200,900", "390,844"])
 def test_a_browser_shows_it_without_a_word(net, how, size):
     assert report.main([str(net.with_suffix(".html")), "-q"]) == 0
     quiet = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
     done = subprocess.run(
         [CHROMIUM, *quiet.split(), f"--user-data-dir={net.parent / 'profile'}",
-         f"--window-size={size}", "--enable-logging=stderr", how, "net.html"],
+         f"--window-size={size}", "--enable-logging=stderr", f"--{how}", "net.html"],
         cwd=net.parent, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "CONSOLE" not in done.stderr
-    assert (net.parent / "out").stat().st_size > 10_000
+    assert (net.parent / how.partition("=")[2]).stat().st_size > 10_000
