@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
     shapes = at_batch(inputs, subject.shapes[0], DRAWN)
     feeds = drawn_cases((shapes,), KINDS, known)[0].feeds(inputs)
     file = folder / "drawn.npz"
-    arrays = feeds if taken.several else {"images": feeds[taken.sample.name]}
+    arrays: dict[str, Any] = feeds if taken.several else {"images": feeds[taken.sample.name]}
     np.savez(file, **arrays)
     return file
 
