@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from simam_deploy.core.progress import Progress as Progress
     from simam_deploy.core.specs import TensorSpec as TensorSpec
     from simam_deploy.core.validation import ValidationReport as ValidationReport
+    from simam_deploy.detect.objects import Detections as Detections
+    from simam_deploy.detect.objects import ObjectDetector as ObjectDetector
     from simam_deploy.engine.options import EngineOptions as EngineOptions
     from simam_deploy.errors import CheckpointError as CheckpointError
     from simam_deploy.errors import EngineError as EngineError
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from simam_deploy.models.attention.simam import SimAM as SimAM
     from simam_deploy.models.zoo import NETWORKS as NETWORKS
     from simam_deploy.pipeline.build import build as build
+    from simam_deploy.pipeline.explain import attention_maps as attention_maps
+    from simam_deploy.pipeline.explain import grad_cam as grad_cam
+    from simam_deploy.pipeline.explained import GradCam as GradCam
     from simam_deploy.pipeline.export import export_onnx as export_onnx
     from simam_deploy.pipeline.inspect import inspect_onnx as inspect_onnx
     from simam_deploy.pipeline.options import ComparisonOptions as ComparisonOptions
@@ -37,21 +42,26 @@ if TYPE_CHECKING:
     from simam_deploy.pipeline.validate import validate_models as validate_models
     from simam_deploy.source.options import NetworkOptions as NetworkOptions
     from simam_deploy.source.options import SampleOptions as SampleOptions
+    from simam_deploy.source.samples.heatmap import Heatmap as Heatmap
     from simam_deploy.verify.report import ComparisonReport as ComparisonReport
 
 _HOMES = {
     "CheckpointError": "errors",
     "ComparisonOptions": "pipeline.options",
     "ComparisonReport": "verify.report",
+    "Detections": "detect.objects",
     "EngineArtifact": "core.artifacts",
     "EngineError": "errors",
     "EngineOptions": "engine.options",
+    "GradCam": "pipeline.explained",
     "GraphError": "errors",
+    "Heatmap": "source.samples.heatmap",
     "InputError": "errors",
     "InspectReport": "core.inspection",
     "NETWORKS": "models.zoo",
     "NetworkError": "errors",
     "NetworkOptions": "source.options",
+    "ObjectDetector": "detect.objects",
     "OnnxArtifact": "core.artifacts",
     "OnnxOptions": "pipeline.options",
     "Progress": "core.progress",
@@ -62,8 +72,10 @@ _HOMES = {
     "UsageError": "errors",
     "ValidationError": "errors",
     "ValidationReport": "core.validation",
+    "attention_maps": "pipeline.explain",
     "build": "pipeline.build",
     "export_onnx": "pipeline.export",
+    "grad_cam": "pipeline.explain",
     "inspect_onnx": "pipeline.inspect",
     "validate_models": "pipeline.validate",
 }

@@ -32,6 +32,7 @@ DOORS = {"__init__", "__main__"}
 HEAVY = {
     "torch", "onnx", "onnx_ir", "onnxruntime", "onnxsim", "onnxscript", "safetensors",
     "PIL", "tensorrt", "tensorrt_rtx", "cuda", "uvicorn", "starlette", "grpc", "tritonclient",
+    "matplotlib",
 }  # fmt: skip
 
 
@@ -124,10 +125,12 @@ def test_what_scripts_and_tests_import_is_there(path):
         "import simam_deploy.cli.bench",
         "import simam_deploy.cli.build",
         "import simam_deploy.cli.doctor",
+        "import simam_deploy.cli.explain",
         "import simam_deploy.cli.export",
         "import simam_deploy.cli.inspect",
         "import simam_deploy.cli.validate",
         "import simam_deploy.cli.load",
+        "import simam_deploy.cli.report",
         "import simam_deploy.serve.load",
         "import simam_deploy.cli.serve",
         "import simam_deploy.models.zoo",

@@ -30,30 +30,13 @@ class Detection(NamedTuple):
 
 def detect(model: Path, path: Path) -> Iterator[Detection]:
     """Run a file as its manifest says: prepare the picture, detect, paste the masks."""
-    import onnxruntime
+    from simam_deploy import ObjectDetector
 
-    from simam_deploy import TensorSpec
-    from simam_deploy.detect.decoding import find_decoder
-    from simam_deploy.detect.masks import paste
-    from simam_deploy.source.samples.pictures import decode
-    from simam_deploy.source.samples.preparation import read_preparation
-
-    facts = json.loads(model.with_suffix(".json").read_text())
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    image, size = session.get_inputs()
-    spec = TensorSpec(image.name, "float32", tuple(image.shape))
-    prepare = read_preparation(facts["preprocessing"], spec)
-    picture, _ = decode(path, path.name)
-    sides = picture.height, picture.width
-    feeds = {image.name: prepare(picture)[None], size.name: np.array([prepare.extent(sides)], "f")}
-    names = [output.name for output in session.get_outputs()]
-    outputs = dict(zip(names, session.run(names, feeds), strict=True))
-    decoder, _ = find_decoder(outputs, model.name)
-    found = next(iter(decoder(outputs, LEAST)))
-    boxes = prepare.placement(sides).to_picture(found.boxes)
-    masks = paste(found.masks, boxes, *sides)
-    for label, score, box, mask in zip(found.labels, found.scores, boxes, masks, strict=True):
-        yield Detection(facts["classes"][label], float(score), box.tolist(), mask)
+    with ObjectDetector(model) as detector:
+        found = detector(path, LEAST)
+    each = zip(found.names, found.scores, found.boxes, found.masks(), strict=True)
+    for label, score, box, mask in each:
+        yield Detection(label, float(score), box.tolist(), mask)
 
 
 def ask(server: str, model: str, path: Path) -> Iterator[Detection]:

@@ -20,19 +20,25 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from simam_deploy.engine.plan.plan_facts import read_listing
+
 BATCH = 8
 """What a dynamic batch is optimised for."""
 COMPUTE_CAPABILITY = "SM89"
-_LAUNCH = re.compile(
-    r"\n\s+(?:function|corrltn|runtime_fusion|kgen_gemm|custom_layer)=\{ name=(\S+)"
-)
 _PLUGIN = re.compile(r"\n\s+custom_layer=\{[^\n]*? output=\{([^}]*)\} input=\{([^}]*)\}")
 _TENSOR = re.compile(r'\n\s+tensor=\{[^\n]* name="([^"\n]+)"[^\n]* strides=\{ ([\d ]+) \}')
 
 
 def kernels(plan: bytes) -> list[str]:
-    """Name the kernels that a plan launches, in its order; plugins are among them."""
-    return _LAUNCH.findall(plan.decode("latin1"))
+    """Name the kernels that a plan launches, in its order; plugins are among them.
+
+    Raises:
+        ValueError: Its listing holds what may be a kernel or not.
+    """
+    facts = read_listing(plan)
+    if facts is None or facts.unknown:
+        raise ValueError(f"operations of unknown kinds: {facts.unknown if facts else 'no listing'}")
+    return [launch.name for launch in facts.launches]
 
 
 def count_launches(plan: bytes) -> int:

@@ -12,7 +12,7 @@ Rounds take turns: raw, http, grpc, crowd, raw; a ratio is within a round, and t
 median over rounds. The client and the server share two cores, and with whatever else runs: that
 is printed as `others`, in cores. What was expected stands in predictions.md.
 
-    python scripts/bench/serving.py [--rounds 5] [--seconds 3] [--pytriton PYTHON]
+    python scripts/bench/serving.py [--rounds 5] [--seconds 3] [--pytriton PYTHON] [--csv FILE]
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tables import FACTS, facts, recorded
 
+COLUMNS = (*FACTS, "what", "median", "least", "most")
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 CLIENTS, CROWD, BATCH = 16, 150, 8
 IMAGE = (1, 3, 32, 32)
@@ -312,11 +314,20 @@ def ready_seconds(folder: Path, rounds: int) -> list[float]:
     return taken
 
 
+def rows(figures: Mapping[str, Sequence[float]]) -> Iterator[dict[str, str]]:
+    """Give the median, least and most of every figure."""
+    stamp = facts("onnxruntime", "uvicorn")
+    for name, values in figures.items():
+        found = {"median": statistics.median(values), "least": min(values), "most": max(values)}
+        yield {**stamp, "what": name, **{key: f"{value:.2f}" for key, value in found.items()}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--pytriton", metavar="PYTHON", help="of an environment that has it")
+    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
     args = parser.parse_args()
     from simam_deploy.pipeline.export import export_onnx
 
@@ -327,8 +338,8 @@ def main() -> None:
         figures = measure(path, args.rounds, args.seconds, args.pytriton)
         figures["ready, s"] = ready_seconds(folder, args.rounds)
     print("\nmedians (lowest, highest)")
-    for key, values in figures.items():
-        print(f"{key:14} {statistics.median(values):8.2f}  ({min(values):.2f}, {max(values):.2f})")
+    for row in recorded(args.csv, COLUMNS, rows(figures)):
+        print(f"{row['what']:14} {row['median']:>8}  ({row['least']}, {row['most']})")
     if args.pytriton is None:
         print("pytriton: not measured, --pytriton names no environment that has it")
 

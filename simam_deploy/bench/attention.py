@@ -91,11 +91,12 @@ def _held(other: AttentionName, ratios: Sequence[Ratio]) -> str:
     slower = sum(r.differs and r.value > 1 for r in ratios)
     faster = sum(r.differs and r.value < 1 for r in ratios)
     unknown = len(ratios) - faster - slower
-    shown = "is not shown" if other in FASTER and unknown else "holds"
+    doubtful = "is not shown" if other in FASTER else "is not contradicted"
+    verdict = "does not hold" if slower else doubtful if unknown else "holds"
     speeds = sorted(1 / r.value for r in ratios)
     return (
-        f"{'does not hold' if slower else shown}: faster in {faster}, not told apart in {unknown}, "
-        f"slower in {slower} of {len(ratios)}; {speeds[0]:.2f} to {speeds[-1]:.2f} times as fast"
+        f"{verdict}: faster in {faster}, not told apart in {unknown}, slower in {slower} of "
+        f"{len(ratios)}; {speeds[0]:.2f} to {speeds[-1]:.2f} times as fast"
     )
 
 

@@ -8,12 +8,15 @@ import importlib
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.bench.options import BenchOptions
 from simam_deploy.cli.bench_options import add_outputs
 from simam_deploy.cli.options import add_options, argument, read_options
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
+from simam_deploy.cli.report import add_report, check_page, typed, write_report
+from simam_deploy.core.files import PLANS
 from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.source.options import NetworkOptions, SampleOptions
@@ -71,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_options(p.add_argument_group("real data, for accuracy, and to run on"), SampleOptions)
     add_outputs(p)
+    add_report(p)
     return p
 
 
@@ -91,11 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in SUBCOMMANDS:
         return int(importlib.import_module(SUBCOMMANDS[words[0]]).main(words[1:]))
     reports: list[BenchReport] = []
-    code = run(parser(), lambda args: _bench(args, reports), words)
+    code = run(parser(), lambda args: _bench(args, reports, words), words)
     return INTERRUPTED if reports and reports[0].interrupted else code
 
 
-def _bench(args: argparse.Namespace, reports: list[BenchReport]) -> None:
+def _bench(args: argparse.Namespace, reports: list[BenchReport], words: Sequence[str]) -> None:
     from simam_deploy.report.bench_text import bench_table
 
     _check(args)
@@ -103,6 +107,8 @@ def _bench(args: argparse.Namespace, reports: list[BenchReport]) -> None:
         report = _measure(args)
     reports.append(report)
     print(json.dumps(report.to_json(), indent=2) if args.json else bench_table(report))
+    if args.report:
+        _report(args, report, typed("simam-bench", words))
     if report.failed and not (report.interrupted or args.precision):
         names = ", ".join(subject.name for subject in report.failed)
         raise InputError(f"not measured as asked: {names}")
@@ -116,6 +122,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--output is where --precision writes: give both")
     if args.precision and args.reference:
         raise UsageError("--precision holds every file against the model itself: leave --reference")
+    if args.report:
+        _check_report(args)
 
 
 def _measure(args: argparse.Namespace) -> BenchReport:
@@ -133,3 +141,36 @@ def _measure(args: argparse.Namespace) -> BenchReport:
     from simam_deploy.pipeline.bench import bench_models
 
     return bench_models(args.models, *said, **where)
+
+
+def _check_report(args: argparse.Namespace) -> None:
+    """Refuse, before any work, a page that cannot be made of these models.
+
+    Raises:
+        InputError: Matplotlib is missing, or somebody else's file lies there.
+        UsageError: None of them is an .onnx or a plan.
+    """
+    from simam_deploy.pipeline.report import sort_files
+
+    check_page(args.report)
+    if not args.precision:
+        sort_files(_artifacts(args.models))
+
+
+def _artifacts(names: Sequence[str]) -> list[Path]:
+    """List what a page is about: sources in PyTorch are in its figures alone."""
+    return [path for path in map(Path, names) if path.suffix in (".onnx", *PLANS)]
+
+
+def _report(args: argparse.Namespace, report: BenchReport, command: str) -> None:
+    from simam_deploy.pipeline.bench_precisions import folder_of
+    from simam_deploy.pipeline.report import Found, sort_files
+
+    files = _artifacts(args.models)
+    if args.precision:
+        made = _artifacts([subject.file for subject in report.subjects])
+        folder = folder_of(Path(args.models[0]), args.output)
+        files = [folder / path for path in made if (folder / path).is_file()]
+    network, found = read_options(NetworkOptions, args), Found(bench=report)
+    steps = Steps(args.quiet)
+    write_report(args.report, sort_files(files), network, found, command=command, progress=steps)

@@ -24,8 +24,8 @@ Each backbone with each attention, at its published size and with drawn weights,
 its proof, counted as a TensorRT-RTX plan where that library is, and run in ONNX Runtime by one
 thread of the CPU. All of a backbone take turns; what is said is how many times the time without
 attention each takes, with a 95 % interval over --starts of all processes.
-Exit codes: 0 done, 1 it cannot be measured, 2 usage, 130 interrupted (the backbones that were done
-are printed)."""
+Exit codes: 0 done, 1 it cannot be measured, 2 usage, 130 interrupted (what was known by then is
+printed)."""
 
 
 def parser() -> argparse.ArgumentParser:

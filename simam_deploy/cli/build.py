@@ -8,9 +8,11 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_contradictions
+from simam_deploy.cli.report import add_report, check_page, typed, write_report
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.source.options import NetworkOptions
 
@@ -46,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(shapes, EngineOptions, *_SHAPES)
     network = p.add_argument_group("a checkpoint's network, as for simam-export")
     add_options(network, NetworkOptions)
+    add_report(p)
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     return p
@@ -53,10 +56,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    return run(parser(), _build, argv)
+    return run(parser(), lambda args: _build(args, argv), argv)
 
 
-def _build(args: argparse.Namespace) -> None:
+def _build(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
+    if args.report:
+        check_page(args.report)
     return_freed_memory()
     from simam_deploy.pipeline.build import build
     from simam_deploy.report.build_text import build_table
@@ -65,4 +70,15 @@ def _build(args: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         artifact = build(args.source, args.output, engine, network, progress=Steps(args.quiet))
     print(json.dumps(artifact.to_json(), indent=2) if args.json else build_table(artifact))
+    if args.report:
+        _report(args, artifact.path, typed("simam-build", argv))
     warn_contradictions(artifact.to_json())
+
+
+def _report(args: argparse.Namespace, plan: Path, command: str) -> None:
+    from simam_deploy.pipeline.report import Files
+
+    source = Path(args.source)
+    files = Files(plan, (source,) if source.suffix.lower() == ".onnx" else ())
+    network, steps = NetworkOptions(input_shape=args.input_shape), Steps(args.quiet)
+    write_report(args.report, files, network, command=command, progress=steps)

@@ -23,18 +23,19 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
+    p.add_argument("--cache", action="store_true", help="list the engines that are kept instead")
     return p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    return run(parser(), lambda args: _examine(args.json), argv)
+    return run(parser(), lambda args: _examine(args.json, args.cache), argv)
 
 
-def _examine(as_json: bool) -> None:
-    from simam_deploy.pipeline.doctor import diagnose
+def _examine(as_json: bool, cache: bool) -> None:
+    from simam_deploy.pipeline.doctor import Diagnosis, diagnose, list_cache
     from simam_deploy.report.doctor_text import doctor_table
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
-        diagnosis = diagnose()
+        diagnosis = Diagnosis(list_cache()) if cache else diagnose()
     print(json.dumps(diagnosis.to_json(), indent=2) if as_json else doctor_table(diagnosis))

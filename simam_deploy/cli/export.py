@@ -7,8 +7,9 @@ import contextlib
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from simam_deploy.cli.formats import FORMATS
+from simam_deploy.cli.formats import FORMATS, Made
 from simam_deploy.cli.options import add_options
 from simam_deploy.cli.process import (
     Steps,
@@ -17,6 +18,8 @@ from simam_deploy.cli.process import (
     warn_contradictions,
     warn_unproved,
 )
+from simam_deploy.cli.report import add_report, check_page, typed, write_report
+from simam_deploy.core.files import PLANS
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.source.options import NetworkOptions, SampleOptions
@@ -65,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
         SampleOptions,
     )
     _deployment_options(p)
+    add_report(p)
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     return p
@@ -80,7 +84,7 @@ def _deployment_options(p: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    return run(parser(), lambda args: _list() if args.list else _export(args), argv)
+    return run(parser(), lambda args: _list() if args.list else _export(args, argv), argv)
 
 
 def _list() -> None:
@@ -89,13 +93,15 @@ def _list() -> None:
     print(network_table())
 
 
-def _export(args: argparse.Namespace) -> None:
-    if args.source is None:
-        raise UsageError("no source given; `simam-export --help` shows how")
+def _export(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
+    _check(args)
     return_freed_memory()
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
-        document, table = FORMATS[args.format](args, Steps(args.quiet))
-    print(json.dumps(document, indent=2) if args.json else table)
+        made = FORMATS[args.format](args, Steps(args.quiet))
+    document = made.document
+    print(json.dumps(document, indent=2) if args.json else made.table)
+    if args.report:
+        _report(args, made, typed("simam-export", argv))
     warn_contradictions(document)
     validation = document.get("validation", {})
     warn_unproved(validation.get("passed") is True, validation.get("proved") is not False)
@@ -103,3 +109,34 @@ def _export(args: argparse.Namespace) -> None:
         raise ValidationError(
             f"{args.source}: the file was written though it failed (--keep-failed)"
         )
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be, before any work.
+
+    Raises:
+        InputError: A report is asked for and cannot be made here.
+        UsageError: There is no source, or a report is asked for of what has none.
+    """
+    if args.source is None:
+        raise UsageError("no source given; `simam-export --help` shows how")
+    if args.report and args.format in ("triton", "kserve"):
+        raise UsageError(f"--report is about an .onnx or a plan, --format {args.format} makes none")
+    if args.report:
+        check_page(args.report)
+
+
+def _report(args: argparse.Namespace, made: Made, command: str) -> None:
+    from simam_deploy.pipeline.report import Files, Found
+
+    assert made.path is not None
+    given = [Path(args.source)] if Path(args.source).suffix.lower() == ".onnx" else []
+    files = Files(made.path, tuple(given) if made.path.suffix in PLANS else ())
+    write_report(
+        args.report,
+        files,
+        NetworkOptions(input_shape=args.input_shape),
+        Found(made.validation),
+        command=command,
+        progress=Steps(args.quiet),
+    )

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simam_deploy.cli.options import read_options
 from simam_deploy.core.files import PLANS
@@ -21,29 +21,46 @@ from simam_deploy.source.options import NetworkOptions, SampleOptions
 
 if TYPE_CHECKING:
     from simam_deploy.core.artifacts import OnnxArtifact
+    from simam_deploy.core.validation import ValidationReport
     from simam_deploy.serve.deploy import Deployment
 
-Made = tuple[dict[str, Any], str]
-"""The JSON document, and the table for the terminal."""
+
+class Made(NamedTuple):
+    """What a format wrote.
+
+    Attributes:
+        document: For --json.
+        table: For the terminal.
+        path: Of an .onnx or plan; None of a deployment.
+        validation: Of an .onnx, in full.
+    """
+
+    document: dict[str, Any]
+    table: str
+    path: Path | None = None
+    validation: ValidationReport | None = None
 
 
 def write_onnx(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a validated .onnx and its manifest."""
-    from simam_deploy.report.text import export_table
-
     asked = read_options(OnnxOptions, args)
     artifact = _export(args, args.output, asked, progress)
-    return artifact.to_json(), export_table(artifact)
+    return _onnx(artifact)
 
 
 def write_plugin(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a validated .onnx whose SimAM nodes TensorRT takes for its plugin."""
-    from simam_deploy.report.text import export_table
-
     _refuse("plugin", {"--lowering": args.lowering != "auto"})
     asked = replace(read_options(OnnxOptions, args), lowering="plugin")
     artifact = _export(args, args.output, asked, progress)
-    return artifact.to_json(), export_table(artifact)
+    return _onnx(artifact)
+
+
+def _onnx(artifact: OnnxArtifact) -> Made:
+    from simam_deploy.report.text import export_table
+
+    made = artifact.to_json(), export_table(artifact)
+    return Made(*made, artifact.path, artifact.validation)
 
 
 def _export(
@@ -65,7 +82,7 @@ def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
 
     engine, network = read_options(EngineOptions, args), read_options(NetworkOptions, args)
     artifact = build(args.source, args.output, engine, network, progress=progress)
-    return artifact.to_json(), build_table(artifact)
+    return Made(artifact.to_json(), build_table(artifact), artifact.path)
 
 
 def write_triton(args: argparse.Namespace, progress: Progress) -> Made:
@@ -123,7 +140,8 @@ def is_artifact(source: Path) -> bool:
 
 def _deployed(made: Deployment) -> Made:
     lines = [f"{made.path}", *(f"  {file}" for file in made.files)]
-    return made.to_json(), "\n".join([*lines, *(f"  note: {note}" for note in made.notes)])
+    table = "\n".join([*lines, *(f"  note: {note}" for note in made.notes)])
+    return Made(made.to_json(), table)
 
 
 def _refuse(wanted: str, given: Mapping[str, bool]) -> None:

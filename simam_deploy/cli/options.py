@@ -17,11 +17,16 @@ from simam_deploy.core.options import (
 )
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.errors import SimamError
-from simam_deploy.pipeline.options import ComparisonOptions, OnnxOptions
+from simam_deploy.pipeline.options import ComparisonOptions, ExplainOptions, OnnxOptions
 from simam_deploy.source.options import NetworkOptions, SampleOptions
 
 RECORDS = (NetworkOptions, SampleOptions, OnnxOptions, EngineOptions, ComparisonOptions)
-_FLAGS = {each.name: flag_of(each, said) for record in RECORDS for each, said in options_of(record)}
+"""Those that are public, and that several commands share."""
+_FLAGS = {
+    each.name: flag_of(each, said)
+    for record in (*RECORDS, ExplainOptions)
+    for each, said in options_of(record)
+}
 
 Record = TypeVar("Record")
 Parser = argparse.ArgumentParser | argparse._ArgumentGroup

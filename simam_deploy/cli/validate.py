@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_unproved
+from simam_deploy.cli.report import add_report, check_page, typed, write_report
 from simam_deploy.core.files import PLANS
 from simam_deploy.errors import UsageError, ValidationError
 from simam_deploy.pipeline.options import ComparisonOptions
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     add_options(data, SampleOptions)
     add_options(p, ComparisonOptions)
     p.add_argument("--plot", type=Path, metavar="FILE.html", help="draw every site's gates")
+    add_report(p)
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     return p
@@ -68,10 +70,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
-    return run(parser(), _validate, argv)
+    return run(parser(), lambda args: _validate(args, argv), argv)
 
 
-def _validate(args: argparse.Namespace) -> None:
+def _validate(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
     _check(args)
     return_freed_memory()
     from simam_deploy.pipeline.validate import validate_models
@@ -90,6 +92,8 @@ def _validate(args: argparse.Namespace) -> None:
         _plot(report, args.plot)
     document = json.dumps(report.to_json(), indent=2, allow_nan=False) if args.json else None
     print(document or validate_table(report))
+    if args.report:
+        _report(args, report, typed("simam-validate", argv))
     warn_unproved(report.passed, report.validation.proved)
     if not report.passed:
         raise ValidationError(f"{report.candidate.file} failed: {'; '.join(report.failures)}")
@@ -104,9 +108,20 @@ def _check(args: argparse.Namespace) -> None:
     if args.plot and Path(args.candidate).suffix in PLANS:
         raise UsageError(f"--plot draws gates, and {args.candidate}, a plan, shows none")
     places = {Path(args.reference).resolve(), Path(args.candidate).resolve()}
-    for written in (args.output, args.plot):
+    if args.report:
+        check_page(args.report)
+    for written in (args.output, args.plot, args.report):
         if written and written.resolve() in places:
             raise UsageError(f"{written} would be overwritten: name another file")
+
+
+def _report(args: argparse.Namespace, report: ComparisonReport, command: str) -> None:
+    from simam_deploy.pipeline.report import Files, Found
+
+    reference = Path(args.reference)
+    files = Files(Path(args.candidate), (reference,) if reference.suffix.lower() == ".onnx" else ())
+    network, found = read_options(NetworkOptions, args), Found(report.validation)
+    write_report(args.report, files, network, found, command=command, progress=Steps(args.quiet))
 
 
 def _plot(report: ComparisonReport, path: Path) -> None:

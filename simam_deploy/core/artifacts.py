@@ -100,6 +100,8 @@ class EngineArtifact:
         warnings: The library's own, each once; all it said is in the log beside the plan.
         build_seconds: The child process's time, and `peak_memory` its memory in bytes.
         cached: Whether the plan was built before and only copied now.
+        candidates: The figures of every form that was built to choose from, in order; none where
+            there was nothing to choose.
     """
 
     path: Path
@@ -124,6 +126,7 @@ class EngineArtifact:
     cached: bool
     seconds: float
     contradictions: tuple[str, ...] = ()
+    candidates: tuple[Manifest, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `simam build --json` prints."""

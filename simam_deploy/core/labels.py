@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,33 @@ def read_labels(path: Path) -> tuple[str, ...]:
         if not is_name(name):
             raise InputError(f"{path}, line {number}: no class name: {name!r:.60}")
     return names
+
+
+def names_beside(
+    path: Path, facts: Mapping[str, Any], outputs: Sequence[TensorSpec]
+) -> tuple[str, ...]:
+    """Name an artifact's classes by `model.labels.txt` beside `model.onnx`, else as it says itself.
+
+    Args:
+        path: The artifact.
+        facts: Its manifest.
+        outputs: Of the model.
+
+    Raises:
+        InputError: The file is there and cannot be read, or has more or fewer names than the
+            outputs have scores.
+    """
+    file = path.with_suffix(".labels.txt")
+    if not file.exists():
+        return tuple(facts.get("classes", ()))
+    names = read_labels(file)
+    check_number(names, outputs)
+    return names
+
+
+def label_of(index: int, names: Sequence[str]) -> str:
+    """Name a class; one without a name has its number."""
+    return names[index] if index < len(names) else str(index)
 
 
 def check_number(names: Sequence[str], outputs: Sequence[TensorSpec]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -198,6 +198,15 @@ class ValidationReport:
         failures = [r for r in self.results if not r.passed]
         return failures[0] if failures else max(self.results, key=lambda r: r.share)
 
+    @property
+    def by_output(self) -> tuple[CaseResult, ...]:
+        """Of each output, the first failure, or else the result that comes nearest its bound."""
+        outputs = dict.fromkeys(r.output for r in self.results)
+        return tuple(
+            replace(self, results=tuple(r for r in self.results if r.output == name)).worst
+            for name in outputs
+        )
+
     def summary(self) -> dict[str, Any]:
         """Give the figures that a manifest keeps; `allowed` is the bound of the worst result."""
         compared = [r for r in self.results if not r.reason]
@@ -214,6 +223,7 @@ class ValidationReport:
             "max_rel": max((r.max_rel for r in compared), default=None),
             "allowed": self.worst.allowed,
             "cases": len({r.case for r in self.results}),
+            "outputs": [{**json_ready(asdict(r)), "passed": r.passed} for r in self.by_output],
             **_local_summary("gates", self.gates),
             **_local_summary("layers", self.layers),
             **({"power": json_ready(asdict(self.power))} if self.power else {}),

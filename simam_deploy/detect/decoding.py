@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.detect.overlap import suppress
 from simam_deploy.errors import InputError
+from simam_deploy.source.samples.placement import Placement
 
 Floats = npt.NDArray[np.float64]
 SURE = 0.25
@@ -42,12 +43,15 @@ class Found:
         scores: float64 (n,).
         labels: int64 (n,), counted from 0.
         masks: (n, m, m), probabilities over each box; None where the network gives none.
+        places: int64 (n,), the row or cell of the outputs that each was read from; None where
+            they come from none.
     """
 
     boxes: Floats
     scores: Floats
     labels: npt.NDArray[np.int64]
     masks: Array | None = None
+    places: npt.NDArray[np.int64] | None = None
 
     def above(self, least: float) -> Found:
         """Keep what has a higher score."""
@@ -55,12 +59,40 @@ class Found:
 
     def taken(self, places: npt.NDArray[np.int64]) -> Found:
         """Keep what stands at these places."""
-        masks = None if self.masks is None else self.masks[places]
-        return Found(self.boxes[places], self.scores[places], self.labels[places], masks)
+        masks, stood = (None if a is None else a[places] for a in (self.masks, self.places))
+        return Found(self.boxes[places], self.scores[places], self.labels[places], masks, stood)
+
+    def placed(self, placement: Placement) -> Found:
+        """Move boxes from an input into the picture that it was made of.
+
+        What has no area there, in the padding beside it, is left out.
+        """
+        boxes = placement.to_picture(self.boxes)
+        kept = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+        return replace(self, boxes=boxes).taken(kept)
 
 
 Decode = Callable[[Feeds, float], Iterator[Found]]
 """Takes outputs of a batch and the score to be above; gives what was found, picture by picture."""
+Factor = tuple[str, tuple[int, ...]]
+"""An output's name, and where in it, the batch left out, a factor of a score stands."""
+Factors = Callable[[int, int], tuple[Factor, ...]]
+"""Takes a detection's place and label; gives the elements whose product is its score."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a detector's outputs are read.
+
+    Attributes:
+        decode: Reads them.
+        classes: How many there are; None where the outputs do not tell.
+        factors: Says where a score stands.
+    """
+
+    decode: Decode
+    classes: int | None
+    factors: Factors
 
 
 def may_detect(outputs: Sequence[TensorSpec]) -> bool:
@@ -91,22 +123,54 @@ def find_decoder(outputs: Feeds, name: str) -> tuple[Decode, int | None]:
     Raises:
         InputError: No convention fits.
     """
+    found = find_convention(outputs, name)
+    return found.decode, found.classes
+
+
+def find_convention(outputs: Feeds, name: str) -> Convention:
+    """Choose as `find_decoder` does; arguments and errors are the same."""
     parts = _parts(outputs)
     if parts is not None:
-        return lambda out, least: _decode_parts(out, least, parts), None
+        return _apart(parts)
     first, array = next(iter(outputs.items()))
     if array.ndim == 3 and min(array.shape) > 0:
         values = array.astype(np.float64)
         if array.shape[2] == 6 and _are_rows(values):
-            return lambda out, least: map(_row_reader(least), out[first]), None
+            return Convention(
+                lambda out, least: map(_row_reader(least), out[first]),
+                None,
+                lambda place, label: ((first, (place, 4)),),
+            )
         if 5 <= array.shape[1] < array.shape[2] and _are_scores(values[:, 4:]):
-            turned = _cell_reader(objectness=False)
-            return lambda out, least: (turned(a.T, least) for a in out[first]), array.shape[1] - 4
+            return _in_cells(first, array.shape[1] - 4, objectness=False)
         if 6 <= array.shape[2] < array.shape[1] and _are_scores(values[..., 4:]):
-            read = _cell_reader(objectness=True)
-            return lambda out, least: (read(a, least) for a in out[first]), array.shape[2] - 5
+            return _in_cells(first, array.shape[2] - 5, objectness=True)
     shapes = ", ".join(f"{key} {value.shape}" for key, value in outputs.items())
     raise InputError(f"{name} gives {shapes:.200}: {UNDERSTOOD}")
+
+
+def _apart(parts: _Parts) -> Convention:
+    column = (4,) if parts.scores == parts.boxes else ()
+    return Convention(
+        lambda out, least: _decode_parts(out, least, parts),
+        None,
+        lambda place, label: ((parts.scores, (place, *column)),),
+    )
+
+
+def _in_cells(name: str, classes: int, objectness: bool) -> Convention:
+    """Say of columns (4 + C, A) or, with an objectness, of rows (A, 5 + C) how they are read."""
+    read = _cell_reader(objectness)
+
+    def factors(place: int, label: int) -> tuple[Factor, ...]:
+        both = ((name, (place, 4)), (name, (place, 5 + label)))
+        return both if objectness else ((name, (4 + label, place)),)
+
+    return Convention(
+        lambda out, least: (read(a if objectness else a.T, least) for a in out[name]),
+        classes,
+        factors,
+    )
 
 
 UNDERSTOOD = (
@@ -209,7 +273,8 @@ def _sorted(
     places = np.flatnonzero(kept)
     places = places[np.argsort(-scores[places], kind="stable")]
     whole = np.where(kept, np.round(labels), -1).astype(np.int64)
-    return Found(boxes[:, :4], scores, whole, masks).taken(places)
+    rows = np.arange(len(scores))
+    return Found(boxes[:, :4], scores, whole, masks, rows).taken(places)
 
 
 _MOST = 30_000
@@ -227,7 +292,8 @@ def _cell_reader(objectness: bool) -> Callable[[Array, float], Found]:
         with np.errstate(invalid="ignore"):  # infinity less infinity, which is left out
             corners = np.concatenate([centre - half, centre + half], axis=1)
         found = _sorted(corners, scores[cell, label], label.astype(np.float64), least)
-        kept = suppress(found.boxes[:_MOST], found.labels[:_MOST])
-        return found.taken(kept)
+        assert found.places is not None
+        found = replace(found, places=cell[found.places])
+        return found.taken(suppress(found.boxes[:_MOST], found.labels[:_MOST]))
 
     return read

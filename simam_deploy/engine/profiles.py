@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from simam_deploy.core.specs import Profile, ShapeRange, Shapes, TensorSpec
+from simam_deploy.core.specs import Profile, ShapeRange, Shapes, TensorSpec, shape_text
 from simam_deploy.errors import UsageError
 
 BATCHES = (1, 8, 32)
@@ -13,21 +14,45 @@ BATCHES = (1, 8, 32)
 FRAMES = (50, 300, 3000)
 """The same of the frames of a speaker network: half a second, three seconds, thirty."""
 SIDES = (32, 224, 448)
-"""The same of an image's height and width, where the model does not tell its smallest."""
+"""The same of an image's height and width, where nothing tells what the network takes."""
 
 
-def default_profile(inputs: Sequence[TensorSpec], facts: Mapping[str, Any]) -> tuple[Profile, ...]:
+@dataclass(frozen=True)
+class Pictures:
+    """What is known of the pictures that a network takes.
+
+    Attributes:
+        own: Height and width that pictures are made; None where nothing tells.
+        step: Of what its sides have to be multiples.
+    """
+
+    own: tuple[int, int] | None = None
+    step: int = 1
+
+
+ANY = Pictures()
+
+
+def default_profile(
+    inputs: Sequence[TensorSpec], facts: Mapping[str, Any], pictures: Pictures = ANY
+) -> tuple[Profile, ...]:
     """Give one profile for the free dimensions; none for a static graph.
+
+    A picture's free sides reach from the smallest that works to the larger of the network's own,
+    either way up, and are tuned for those.
 
     Args:
         inputs: Of the graph; a free dimension is a string.
         facts: Of the export; "smallest_input" bounds an image's sides from below.
+        pictures: That it takes.
     """
     free = [spec for spec in inputs if _is_free(spec)]
     if not free:
         return ()
     smallest = facts.get("smallest_input") or []
-    columns = [[_sizes(spec, axis, smallest) for axis in range(len(spec.shape))] for spec in free]
+    columns = [
+        [_sizes(spec, axis, smallest, pictures) for axis in range(len(spec.shape))] for spec in free
+    ]
     return (
         tuple(
             ShapeRange(spec.name, *zip(*sizes, strict=True))
@@ -36,16 +61,23 @@ def default_profile(inputs: Sequence[TensorSpec], facts: Mapping[str, Any]) -> t
     )
 
 
-def _sizes(spec: TensorSpec, axis: int, smallest: Sequence[int]) -> tuple[int, int, int]:
+def _sizes(
+    spec: TensorSpec, axis: int, smallest: Sequence[int], pictures: Pictures
+) -> tuple[int, int, int]:
     size = spec.shape[axis]
     if isinstance(size, int):
         return size, size, size
     if axis == 0:
         return BATCHES
-    low, usual, high = SIDES if len(spec.shape) == 4 else FRAMES
+    picture = len(spec.shape) == 4
+    low, usual, high = SIDES if picture else FRAMES
+    if picture and pictures.own is not None and axis > 1:
+        usual, high = pictures.own[axis - 2], max(high, *pictures.own)
     known = len(smallest) == len(spec.shape) and isinstance(smallest[axis], int)
     low = max(low, smallest[axis]) if known else low
-    return low, max(low, usual), max(low, high)
+    step = pictures.step if picture and axis > 1 else 1
+    low, usual, high = (-(-size // step) * step for size in (low, max(low, usual), max(low, high)))
+    return low, usual, high
 
 
 def given_profiles(
@@ -53,6 +85,8 @@ def given_profiles(
     low: Sequence[Shapes],
     opt: Sequence[Shapes],
     high: Sequence[Shapes],
+    facts: Mapping[str, Any],
+    pictures: Pictures = ANY,
 ) -> tuple[Profile, ...]:
     """Make the i-th profile of the i-th min, opt and max shapes; what is not given is as opt.
 
@@ -61,9 +95,11 @@ def given_profiles(
         low: The least shapes.
         opt: The shapes to tune for.
         high: The largest shapes.
+        facts: Of the export; no shape is below its "smallest_input".
+        pictures: That the network takes.
 
     Raises:
-        UsageError: They do not fit the inputs or each other.
+        UsageError: They do not fit the inputs or each other, or the network takes no such size.
     """
     if not opt or any(given and len(given) != len(opt) for given in (low, high)):
         raise UsageError(
@@ -71,10 +107,35 @@ def given_profiles(
             options=("min_shapes", "opt_shapes", "max_shapes"),
         )
     _check_names(inputs, (*low, *opt, *high))
-    return tuple(
+    profiles = tuple(
         tuple(_range(spec, *shapes) for spec in inputs if _is_free(spec))
         for shapes in zip(low or opt, opt, high or opt, strict=True)
     )
+    for each in (each for profile in profiles for each in profile):
+        _check_fits(each, facts.get("smallest_input") or [], pictures.step)
+    return profiles
+
+
+def _check_fits(given: ShapeRange, smallest: Sequence[int], step: int) -> None:
+    """Refuse what no run could take.
+
+    Raises:
+        UsageError: A shape holds a 0, is below the smallest, or of sides between two steps.
+    """
+    for shape in (given.min, given.opt, given.max):
+        text = shape_text(shape)
+        if min(shape) < 1:
+            raise UsageError(f"shape {text} of {given.name}: a dimension is at least 1")
+        known = len(smallest) == len(shape) and all(isinstance(n, int) for n in smallest)
+        if known and any(n < least for n, least in zip(shape[1:], smallest[1:], strict=True)):
+            least = shape_text((1, *smallest[1:]))
+            raise UsageError(
+                f"shape {text} of {given.name}: the network takes no less than {least}"
+            )
+        if len(shape) == 4 and any(side % step for side in shape[2:]):
+            raise UsageError(
+                f"shape {text} of {given.name}: its sides have to be multiples of {step}"
+            )
 
 
 def _range(spec: TensorSpec, low: Shapes, opt: Shapes, high: Shapes) -> ShapeRange:

@@ -13,6 +13,7 @@ from simam_deploy.graph.detect.nodes import check_detection_opset
 from simam_deploy.graph.file.typed import with_shapes
 from simam_deploy.graph.lower import LOWERINGS, WITH_FUNCTIONS
 from simam_deploy.graph.lower.flat import lower_flat_for_engine
+from simam_deploy.graph.lower.wide import lower_wide_for_engine
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.forget import forget_origin
 from simam_deploy.graph.passes.opset import lower_opset
@@ -20,6 +21,9 @@ from simam_deploy.graph.passes.simplify import simplify as run_onnxsim
 from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.graph.recognise import Findings, recognise, to_nodes
 from simam_deploy.op import contract
+
+_FOR_ENGINE = {"flat": lower_flat_for_engine, "wide": lower_wide_for_engine}
+"""Lowerings that an engine has in another form than a file that ONNX Runtime runs."""
 
 
 def with_sites(model: ir.Model) -> tuple[ir.Model, Findings]:
@@ -102,10 +106,8 @@ def for_engine(model: ir.Model, lowering: str | None, form: str, plugin: bool) -
         UsageError: A detector's opset is below 18.
     """
     fold_bn(model)
-    if lowering == "flat":
-        lower_flat_for_engine(model)
-    elif lowering is not None:
-        LOWERINGS[lowering](model)
+    if lowering is not None:
+        _FOR_ENGINE.get(lowering, LOWERINGS[lowering])(model)
     if plugin:
         with_detection_bodies(model, form, plugin)
     else:

@@ -17,6 +17,7 @@ from simam_deploy.bench.basis import find_basis
 from simam_deploy.bench.interrupt import stoppable
 from simam_deploy.bench.machine import circumstances
 from simam_deploy.bench.options import BenchOptions
+from simam_deploy.bench.records import BatchRow, Ratio
 from simam_deploy.bench.rounds import Figures, Schedule
 from simam_deploy.bench.run import Run
 from simam_deploy.bench.table import Table
@@ -35,6 +36,8 @@ COLUMNS = (
     "peak_mb", "batch", "p50_ms", "processor_ms", "clock", "times_as_fast", "low", "high",
     "times_simam", "simam_low", "simam_high", "note",
 )  # fmt: skip
+
+_UNPROVED = "the export agrees, and is not proved: with drawn weights some faults would not show"
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def bench_attention(
 
     Weights are drawn: they change no time. Each is exported with its proof, and where TensorRT-RTX
     is there, its plan's launches are counted. In the main thread, Ctrl-C and SIGTERM end it early;
-    the report then holds the backbones that were done.
+    the report then holds what was known by then.
 
     Args:
         plan: What is compared.
@@ -79,19 +82,19 @@ def bench_attention(
     """
     started = time.perf_counter()
     require_onnxruntime()
-    networks = [_comparable(name) for name in plan.backbones]
+    compared = [_Compared(_comparable(name), plan) for name in plan.backbones]
     found = circumstances(threads=1)
     written = None if table is None else Table(Path(table), COLUMNS, found)
-    rows: list[AttentionRow] = []
     with stoppable() as stop:
-        for network in networks:
-            done = tuple(_backbone(network, plan, progress))
-            rows += done
+        for each in compared:
+            each.measure(progress)
             if written is not None:
-                written.add(cells for row in done for cells in _cells(row))
+                written.add(_cells(each.rows()))
+    if stop.asked and written is not None:
+        written.add(_cells([row for each in compared if not each.done for row in each.rows()]))
     return AttentionReport(
         circumstances=found,
-        rows=tuple(rows),
+        rows=tuple(row for each in compared for row in each.rows()),
         starts=plan.starts,
         rounds=plan.rounds,
         interrupted=stop.asked,
@@ -106,18 +109,45 @@ def _comparable(name: str) -> Network:
     return network
 
 
-def _backbone(network: Network, plan: AttentionPlan, progress: Progress) -> Iterator[AttentionRow]:
-    """Make and measure every variant of a backbone, that without attention first."""
-    names: list[AttentionName] = ["none", *(name for name in plan.attentions if name != "none")]
-    variants = [replace(network, attention=name) for name in names]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        made = [_made(variant, folder, progress) for variant in variants]
-        files = [(row.attention, file) for row, file in made if file is not None]
-        measured = _measured(files, plan, folder, progress) if files else {}
-    plain = made[0][0].parameters
-    for row, _ in made:
-        yield replace(row, added=row.parameters - plain, **measured.get(row.attention, {}))
+class _Compared:
+    """One backbone with every attention: what is known of it, whenever its measuring ends.
+
+    Args:
+        network: The backbone.
+        plan: What it is compared by.
+    """
+
+    def __init__(self, network: Network, plan: AttentionPlan) -> None:
+        names: list[AttentionName] = ["none", *(n for n in plan.attentions if n != "none")]
+        self.done = False
+        self._variants = [replace(network, attention=name) for name in names]
+        self._plan = plan
+        self._made: list[tuple[AttentionRow, Path | None]] = []
+        self._run: Run | None = None
+
+    def measure(self, progress: Progress) -> None:
+        """Make every variant, that without attention first, and let them take turns."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for variant in self._variants:
+                self._made.append(_made(variant, folder, progress))
+            files = [(row.attention, file) for row, file in self._made if file is not None]
+            if files:
+                self._run = _run_of(files, self._plan, folder, progress)
+                self._run.measure(lambda start, batch: None)
+        self.done = True
+
+    def rows(self) -> tuple[AttentionRow, ...]:
+        """Sum up what is known."""
+        measured = {} if self._run is None else dict(_measured(self._run, self._plan.batches))
+        return tuple(
+            replace(
+                row,
+                added=row.parameters - self._made[0][0].parameters,
+                **measured.get(row.attention, {}),
+            )
+            for row, _ in self._made
+        )
 
 
 def _made(network: Network, folder: Path, progress: Progress) -> tuple[AttentionRow, Path | None]:
@@ -140,32 +170,33 @@ def _made(network: Network, folder: Path, progress: Progress) -> tuple[Attention
         return replace(row, export=str(error)), None
     finally:
         checkpoint.unlink()
+    unproved = () if artifact.validation.proved else (_UNPROVED,)
     launches, notes = count_launches(artifact.path, f"of {network.title}", progress)
-    return replace(row, size=artifact.size, launches=launches, notes=notes), artifact.path
+    made = replace(row, size=artifact.size, launches=launches, notes=(*unproved, *notes))
+    return made, artifact.path
 
 
-def _measured(
+def _run_of(
     files: Sequence[tuple[AttentionName, Path]],
     plan: AttentionPlan,
     folder: Path,
     progress: Progress,
-) -> dict[AttentionName, dict[str, Any]]:
-    """Let the files take turns: what is measured of each, by its attention."""
+) -> Run:
+    """Prepare the files' turns; each is called by its attention."""
     options = BenchOptions(tuple(plan.batches), 1, plan.starts, plan.rounds, providers=("cpu",))
     asked = [Asked(file, "cpu", attention, threads=1) for attention, file in files]
     basis = find_basis(asked, NetworkOptions(), SampleOptions(), options)
     schedule = Schedule(tuple(plan.batches), plan.starts, plan.rounds)
-    run = Run(asked, basis, schedule, folder, progress)
-    run.measure(lambda start, batch: None)
+    return Run(asked, basis, schedule, folder, progress)
+
+
+def _measured(run: Run, batches: Sequence[int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give what is known of each attention's file so far."""
     simam = next((f for f in run.figures if f.asked.name == "simam"), None)
-    return {
-        attention: {
-            "peak_memory": row.peak_memory,
-            "batches": row.batches,
-            "to_simam": _to_simam(figures, simam, plan.batches),
-        }
-        for (attention, _), row, figures in zip(files, run.rows(), run.figures, strict=True)
-    }
+    for row, figures in zip(run.rows(), run.figures, strict=True):
+        to_simam = _to_simam(figures, simam, batches)
+        known = {"peak_memory": row.peak_memory, "batches": row.batches, "to_simam": to_simam}
+        yield row.name, known
 
 
 def _to_simam(figures: Figures, simam: Figures | None, batches: Sequence[int]) -> tuple[Any, ...]:
@@ -176,9 +207,19 @@ def _to_simam(figures: Figures, simam: Figures | None, batches: Sequence[int]) -
     return tuple((batch, ratio) for batch, ratio in ratios if ratio is not None)
 
 
-def _cells(row: AttentionRow) -> Iterator[dict[str, Any]]:
+def _cells(rows: Sequence[AttentionRow]) -> Iterator[dict[str, Any]]:
     """Give the rows of the table: one a batch, or one without times."""
-    known = {
+    for row in rows:
+        known = _known_cells(row)
+        to_simam = dict(row.to_simam)
+        for each in row.batches:
+            yield {**known, **_batch_cells(each, to_simam.get(each.batch))}
+        if not row.batches:
+            yield known
+
+
+def _known_cells(row: AttentionRow) -> dict[str, Any]:
+    return {
         "backbone": row.backbone,
         "attention": row.attention,
         "parameters": row.parameters,
@@ -190,23 +231,21 @@ def _cells(row: AttentionRow) -> Iterator[dict[str, Any]]:
         "peak_mb": "" if row.peak_memory is None else f"{row.peak_memory / 1e6:.4g}",
         "note": "; ".join(row.notes),
     }
-    to_simam = dict(row.to_simam)
-    for each in row.batches:
-        times, ratio, ours = each.times, each.ratio, to_simam.get(each.batch)
-        yield {
-            **known,
-            "batch": each.batch,
-            "p50_ms": f"{times.p50_ms:.4g}" if times else "",
-            "processor_ms": f"{times.processor_ms:.4g}" if times and times.processor_ms else "",
-            "clock": ratio.clock if ratio else "",
-            **_ends(ratio, "times_as_fast", "low", "high"),
-            **_ends(ours, "times_simam", "simam_low", "simam_high"),
-        }
-    if not row.batches:
-        yield known
 
 
-def _ends(ratio: Any, *names: str) -> dict[str, str]:
+def _batch_cells(row: BatchRow, to_simam: Ratio | None) -> dict[str, Any]:
+    times = row.times
+    return {
+        "batch": row.batch,
+        "p50_ms": f"{times.p50_ms:.4g}" if times else "",
+        "processor_ms": f"{times.processor_ms:.4g}" if times and times.processor_ms else "",
+        "clock": row.ratio.clock if row.ratio else "",
+        **_ends(row.ratio, "times_as_fast", "low", "high"),
+        **_ends(to_simam, "times_simam", "simam_low", "simam_high"),
+    }
+
+
+def _ends(ratio: Ratio | None, *names: str) -> dict[str, str]:
     """Word a ratio and its interval for three columns."""
     values = (None,) * 3 if ratio is None else (ratio.value, ratio.low, ratio.high)
     return {n: "" if v is None else f"{v:.4g}" for n, v in zip(names, values, strict=True)}

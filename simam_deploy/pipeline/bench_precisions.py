@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -92,7 +92,7 @@ def bench_precisions(
     """
     path = Path(source)
     network, samples = network or NetworkOptions(), samples or SampleOptions()
-    folder = path.with_name(f"{stem_of(path)}-precisions") if output is None else Path(output)
+    folder = folder_of(path, output)
     made = list(_all_made(path, folder, precisions, (network, samples), progress))
     files = [each.path for each in made if not each.reason]
     if not files:
@@ -164,8 +164,11 @@ def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
     shapes = at_batch(inputs, subject.shapes[0], DRAWN)
     feeds = drawn_cases((shapes,), KINDS, known)[0].feeds(inputs)
     file = folder / "drawn.npz"
-    arrays: dict[str, Any] = feeds if taken.several else {"images": feeds[taken.sample.name]}
-    np.savez(file, **arrays)
+    arrays = feeds if taken.several else {"images": feeds[taken.sample.name]}
+    with zipfile.ZipFile(file, "w") as archive:  # to np.savez some names mean something else
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     return file
 
 
@@ -193,3 +196,8 @@ def _with_proof(
                       validation.passed)  # fmt: skip
     batches = tuple(replace(batch, agreement=found) for batch in row.batches)
     return replace(row, batches=batches, notes=(*row.notes, "agrees: by its export's own proof"))
+
+
+def folder_of(source: Path, output: str | os.PathLike[str] | None) -> Path:
+    """Say which folder the files of a source are made in: beside it, unless one is named."""
+    return source.with_name(f"{stem_of(source)}-precisions") if output is None else Path(output)

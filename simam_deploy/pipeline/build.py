@@ -23,15 +23,24 @@ from simam_deploy.engine.build.build import build_engine
 from simam_deploy.engine.build.prepare import prepare_graph
 from simam_deploy.engine.flavours.choose import load_library
 from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.plan.cache import cache_folder, cache_key, entry_lock, fetch, store
+from simam_deploy.engine.plan.cache import (
+    cache_folder,
+    cache_key,
+    check_kept,
+    entry_lock,
+    fetch,
+    store,
+)
+from simam_deploy.engine.plan.cache_guard import UntrustedError
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
-from simam_deploy.engine.profiles import default_profile, given_profiles
+from simam_deploy.engine.profiles import Pictures, default_profile, given_profiles
 from simam_deploy.engine.request import BuildRequest
-from simam_deploy.engine.run.speed import compare_speed
-from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import external_files, read_model
+from simam_deploy.graph.prepare import with_sites
+from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.types import precision_of
+from simam_deploy.pipeline.candidates import PLUGIN, WITHOUT_PLUGIN, build_best
 from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
 from simam_deploy.pipeline.options import OnnxOptions
@@ -39,6 +48,7 @@ from simam_deploy.runtime.gpu import find_gpus
 from simam_deploy.source.asked import asked_preprocessing, overruled
 from simam_deploy.source.onnx_file import baked_batch, baked_note
 from simam_deploy.source.options import NetworkOptions
+from simam_deploy.source.samples.preparation import made_size
 from simam_deploy.source.stated.of_onnx import add_metadata
 from simam_deploy.source.subject import file_facts
 from simam_deploy.verify.plan import prove
@@ -102,18 +112,34 @@ def _through_cache(job: Job, plan: Path, make: Callable[[], None]) -> tuple[bool
         except OSError as error:
             make()
             return False, (f"built without the cache {folder}: {error.strerror}",)
-        with explained(job.target):
-            if fetch(folder, key, plan):
-                # What was kept may have been built under another name.
-                document = read_manifest(plan)
-                write_manifest(plan, (plan,), {**document, "command": rebuild_command(job)})
+        said: tuple[str, ...] = ()
+        try:
+            if _from_cache(job, folder, key, plan):
                 return True, ()
+        except UntrustedError as error:
+            said = (f"built anew, for what the cache held was not taken: {error.strerror}",)
         make()
         try:
             store(folder, key, plan)
         except OSError as error:
-            return False, (f"not kept in the cache {folder}: {error.strerror}",)
-    return False, ()
+            return False, (*said, f"not kept in the cache {folder}: {error.strerror}")
+    return False, said
+
+
+def _from_cache(job: Job, folder: Path, key: str, plan: Path) -> bool:
+    """Put the plan that was kept at `plan`, if there is one.
+
+    Raises:
+        UntrustedError: There is one that may be somebody else's.
+    """
+    check_kept(folder, key)
+    with explained(job.target):
+        if not fetch(folder, key, plan):
+            return False
+        # What was kept may have been built under another name.
+        document = read_manifest(plan)
+        write_manifest(plan, (plan,), {**document, "command": rebuild_command(job)})
+        return True
 
 
 def _key(job: Job) -> str | None:
@@ -146,21 +172,24 @@ def _source_files(source: Path) -> tuple[Path, ...]:
 
 
 def _build(job: Job, stage: Path, plan: Path) -> None:
-    """Build the plan; with a plugin that nobody asked for by name, only if that is better."""
+    """Build the plan: as asked for, or as whatever is best of what can be built."""
     onnx = _checked(job) if _is_ready(job) else _exported(job, stage)
-    if job.plugin is None or job.engine.plugin != "auto":
-        _build_one(job, onnx, plan, job.plugin)
-        return
-    bare = stage / "bare" / plan.name
-    bare.parent.mkdir()
-    without = _build_one(job, onnx, bare, None)
-    try:
-        with_plugin = _build_one(job, onnx, plan, job.plugin)
-    except (EngineError, UsageError) as error:  # a plugin of another version, an opset below 18
-        _keep(bare, plan, f"without the plugin, which cannot be built in: {error}")
-        return
-    better, verdict = compare_speed(with_plugin, without)
-    _keep(plan if better is with_plugin else bare, plan, verdict)
+    forms = _forms(job, onnx)
+    if len(forms) == 1:
+        _build_one(job, onnx, plan, forms[0])
+    else:
+        build_best(forms, stage, plan, lambda form, target: _build_one(job, onnx, target, form))
+
+
+def _forms(job: Job, onnx: Path) -> tuple[str, ...]:
+    """Name the lowerings to choose from: one where a plugin was asked for, or no SimAM is there."""
+    if job.plugin is not None and job.engine.plugin != "auto":
+        return (PLUGIN,)
+    with_plugin = (PLUGIN,) if job.plugin is not None else ()
+    model, _ = with_sites(read_model(onnx))
+    if simam_nodes(model):
+        return (*WITHOUT_PLUGIN, *with_plugin)
+    return (WITHOUT_PLUGIN[0], *with_plugin)  # a detector's operators may have one
 
 
 def _is_ready(job: Job) -> bool:
@@ -193,18 +222,18 @@ def _exported(job: Job, stage: Path) -> Path:
     return file
 
 
-def _build_one(job: Job, onnx: Path, plan: Path, plugin: Path | None) -> EngineArtifact:
+def _build_one(job: Job, onnx: Path, plan: Path, form: str) -> EngineArtifact:
     """Prepare the graph, build it, and hold the plan against the ONNX file where a GPU is."""
     graph = plan.with_name(f"{job.target.stem}.onnx")  # the name that TensorRT's words hold
     job.progress("preparing the graph")
     batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
     with explained(job.target):
-        facts = prepare_graph(onnx, graph, plugin is not None, batch, job.flavour.detection)
+        facts = prepare_graph(onnx, graph, form, batch, job.flavour.detection)
         source = read_model(onnx)
         facts = add_metadata(facts, source.metadata_props, *interface(source))
     if batch is not None:
         facts["notes"].append(baked_note(batch))
-    request = _request(job, graph, plan, plugin, facts)
+    request = _request(job, graph, plan, job.plugin if form == PLUGIN else None, facts)
     artifact = build_engine(
         request,
         job.progress,
@@ -253,14 +282,18 @@ def _request(
     inputs, _ = interface(model)
     engine = job.engine
     cache = engine.timing_cache
-    given = _profiles(engine)
+    given, pictures = _profiles(engine), _pictures(facts)
     return BuildRequest(
         onnx=graph,
         output=plan,
         flavour=job.flavour.name,
         precision=engine.precision or facts["precision"],
         targets=engine.targets,
-        profiles=given_profiles(inputs, *given) if any(given) else default_profile(inputs, facts),
+        profiles=(
+            given_profiles(inputs, *given, facts=facts, pictures=pictures)
+            if any(given)
+            else default_profile(inputs, facts, pictures)
+        ),
         workspace=engine.workspace,
         timing_cache=None if cache is None else Path(cache).resolve(),
         plugin=plugin,
@@ -268,14 +301,13 @@ def _request(
     )
 
 
-def _profiles(engine: EngineOptions) -> tuple[Sequence[Shapes], ...]:
+def _profiles(
+    engine: EngineOptions,
+) -> tuple[Sequence[Shapes], Sequence[Shapes], Sequence[Shapes]]:
     return engine.min_shapes, engine.opt_shapes, engine.max_shapes
 
 
-def _keep(kept: Path, plan: Path, verdict: str) -> None:
-    """Leave the better of two plans, with its manifest and log, and say in it why."""
-    if kept != plan:
-        for file in kept.parent.iterdir():
-            file.replace(plan.parent / file.name)
-    document = read_manifest(plan)
-    write_manifest(plan, [plan], {**document, "notes": [*document["notes"], verdict]})
+def _pictures(facts: Mapping[str, Any]) -> Pictures:
+    """Tell what pictures the network takes, by how they are prepared for it."""
+    said = facts.get("preprocessing") or {}
+    return Pictures(made_size(said), said.get("pad_divisor", 1))

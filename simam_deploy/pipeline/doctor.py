@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import importlib.util
 import platform
@@ -12,8 +13,10 @@ from typing import Any
 from simam_deploy.core.files import sha256_of
 from simam_deploy.core.version import __version__
 from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, load_library
-from simam_deploy.engine.plan.cache import cache_folder
-from simam_deploy.errors import EngineError, SimamError
+from simam_deploy.engine.plan.cache import PLAN, cache_folder
+from simam_deploy.engine.plan.cache_guard import Entry, check_entry, check_own, entries
+from simam_deploy.engine.plan.manifest import read_manifest
+from simam_deploy.errors import EngineError, InputError, SimamError
 from simam_deploy.op.find import find_plugin
 from simam_deploy.runtime.gpu import Gpus, find_gpus
 
@@ -110,6 +113,31 @@ _PLUGIN_ADVICE = "not needed: without it SimAM is built from plain operations"
 
 def _cache() -> Finding:
     folder = cache_folder()
-    plans = list(folder.glob("*/plan.engine"))
-    size = sum(plan.stat().st_size for plan in plans)
-    return Finding("engine cache", True, f"{len(plans)} engines, {size / 1e6:.0f} MB in {folder}")
+    kept = list(entries(folder))
+    size = sum(each.size for each in kept)
+    found = f"{len(kept)} engines, {size / 1e6:.0f} MB in {folder}"
+    try:
+        for part in (folder.parent, folder, *(each.folder for each in kept)):
+            if part.exists():
+                check_own(part)
+    except OSError as error:
+        return Finding("engine cache", False, found, str(error.strerror))
+    return Finding("engine cache", True, found)
+
+
+def list_cache() -> tuple[Finding, ...]:
+    """Look at every plan that is kept, that which was taken longest ago first."""
+    return (*(_kept(each) for each in entries(cache_folder())), _cache())
+
+
+def _kept(entry: Entry) -> Finding:
+    """Say what a plan was built from, how large it is, and when it was last taken."""
+    taken = datetime.datetime.fromtimestamp(entry.taken).strftime("%Y-%m-%d")
+    try:
+        check_entry(entry.folder)
+        command = read_manifest(entry.folder / PLAN)["command"]
+    except (InputError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Finding(entry.folder.name[:12], False, reason, f"remove {entry.folder}")
+    found = f"{entry.size / 1e6:.0f} MB, last taken {taken}: {command}"
+    return Finding(entry.folder.name[:12], True, found)

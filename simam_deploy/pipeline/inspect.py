@@ -90,10 +90,8 @@ def _ranges(
     from simam_deploy.graph.types import HALF_TYPES
     from simam_deploy.precision.half.audit import audit
     from simam_deploy.precision.ranges import measure_ranges
-    from simam_deploy.source.asked import asked_preprocessing
+    from simam_deploy.source.asked import preprocessing_of_onnx
     from simam_deploy.source.samples import open_dataset
-    from simam_deploy.source.samples.inputs import picture_inputs, size_fact
-    from simam_deploy.source.stated.of_onnx import take_metadata
 
     if precision not in HALF_TYPES:
         raise UsageError(
@@ -102,12 +100,7 @@ def _ranges(
         )
     if samples.data is None:
         return audit(model, HALF_TYPES[precision])
-    first = next((spec.shape for spec in inputs), ())
-    facts = take_metadata(model.metadata_props, first).facts.get("preprocessing")
-    told = size_fact(facts)
-    if preprocess is not None:
-        spec = picture_inputs(inputs, bool(told)).sample
-        facts = {**asked_preprocessing(preprocess, spec, spec.shape), **told}
+    facts = preprocessing_of_onnx(model.metadata_props, inputs, preprocess)
     dataset = open_dataset(Path(samples.data), inputs, facts, limit=samples.limit)
     return audit(model, HALF_TYPES[precision], measure_ranges(path, dataset))
 

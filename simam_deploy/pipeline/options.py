@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from simam_deploy.core.conversion import ConversionOptions
-from simam_deploy.core.options import FILE, Form, option, read_number
+from simam_deploy.core.options import FILE, Form, option, read_number, read_positive
 from simam_deploy.graph.lower import LOWERINGS
 
 
@@ -96,4 +96,66 @@ class ComparisonOptions:
     )
     output: str | os.PathLike[str] | None = option(
         None, "write the file that keeps them, and passes", FILE, short="-o"
+    )
+
+
+METHODS = ("gradcam", "attention")
+"""How a picture is explained."""
+
+
+def _read_methods(text: str) -> tuple[str, ...]:
+    """Read names of methods, in any order.
+
+    Raises:
+        ValueError: One is not known.
+    """
+    asked = text.split(",")
+    if unknown := [name for name in asked if name not in METHODS]:
+        raise ValueError(f"not {' or '.join(METHODS)}, or both with a comma: {unknown[0]!r}")
+    return tuple(name for name in METHODS if name in asked)
+
+
+def _read_count(text: str) -> int:
+    """Read a whole number, 0 or more."""
+    return 0 if text == "0" else read_positive(text)
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What is asked of an explanation.
+
+    Attributes:
+        layer: The module whose maps are shown; None for the last SimAM that the score depends on.
+        class_: Of a classifier, the class whose score is explained, by index or name; None for
+            the one ranked first.
+        box: Of a detector, the detection whose score is explained, counted from 0, the surest
+            first; None for that one.
+        methods: Of `METHODS`.
+        labels: File of the classes' names, a line each; None leaves them to the source.
+    """
+
+    layer: str | None = option(
+        None, "whose maps are shown, by the module's name (default: the last SimAM)", metavar="NAME"
+    )
+    class_: str | int | None = option(
+        None,
+        "of a classifier: the class to explain, by its index or name (default: the one predicted)",
+        said="class",
+        metavar="C",
+    )
+    box: int | None = option(
+        None,
+        "of a detector: the detection to explain, counted from 0, the surest first (default: 0)",
+        Form(_read_count),
+        metavar="N",
+    )
+    methods: tuple[str, ...] = option(
+        METHODS, "gradcam, attention, or both (default)", Form(_read_methods, ",".join),
+        said="method", metavar="A,B",
+    )  # fmt: skip
+    labels: str | os.PathLike[str] | None = option(
+        None,
+        "the classes' names, a line each (default: as the source says)",
+        FILE,
+        metavar="FILE",
     )

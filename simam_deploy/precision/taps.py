@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
@@ -17,6 +18,7 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.errors import InputError
 from simam_deploy.graph.file.typed import with_types
 from simam_deploy.graph.recognise import Site, recognise
+from simam_deploy.op.contract import simam_gate
 from simam_deploy.precision.rounding import rounded
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.protocol import Closing
@@ -78,6 +80,11 @@ class SiteSample:
     name: str
     e_lambda: float
     x: Array
+
+    def attention(self) -> npt.NDArray[np.float64]:
+        """Compute the first sample's gates, averaged over the channels: (H, W), 0.6225 to 1."""
+        gates: npt.NDArray[np.float64] = simam_gate(self.x[:1], self.e_lambda)[0].mean(0)
+        return gates
 
 
 class SiteRecorder(Closing):

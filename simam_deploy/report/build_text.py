@@ -16,27 +16,31 @@ _SHOWN = 3
 
 def build_table(artifact: EngineArtifact) -> str:
     """Sum up a build: what it is, what was asked, what was found in it."""
-    audit = artifact.audit
     return f"{one_line(str(artifact.path))}\n" + rows(
-        [
-            ("built by", f"{artifact.flavour} {artifact.version}"),
-            ("runs on", ", ".join(artifact.targets)),
-            ("precision", f"{audit.asked} asked, {_precision(audit)}"),
-            ("SimAM", f"{audit.sites} sites, lowered as {artifact.lowering}, {_fused(audit)}"),
-            ("launches", f"{_known(audit.launches)}, {_known(audit.plugins)} of them plugins"),
-            ("known from", audit.source),
-            *(("profile", _profile(profile)) for profile in artifact.profiles),
-            *(("input", str(spec)) for spec in artifact.inputs),
-            *(("output", str(spec)) for spec in artifact.outputs),
-            ("plugin", artifact.plugin or "none"),
-            ("validated", _validation(artifact.validation)),
-            *_warnings(artifact),
-            *(("note", note) for note in artifact.notes),
-            ("size", size_text(artifact.size)),
-            ("manifest", artifact.manifest_path.name),
-            ("time", _time(artifact)),
-        ]
+        [*build_rows(artifact), ("time", _time(artifact))]
     )
+
+
+def build_rows(artifact: EngineArtifact) -> list[tuple[str, str]]:
+    """Give what there is to say of a plan, each with what it is; not what making it now took."""
+    audit = artifact.audit
+    return [
+        ("built by", f"{artifact.flavour} {artifact.version}"),
+        ("runs on", ", ".join(artifact.targets)),
+        ("precision", f"{audit.asked} asked, {_precision(audit)}"),
+        ("SimAM", f"{audit.sites} sites, lowered as {artifact.lowering}, {_fused(audit)}"),
+        ("launches", f"{_known(audit.launches)}, {_known(audit.plugins)} of them plugins"),
+        ("known from", audit.source),
+        *(("profile", _profile(profile)) for profile in artifact.profiles),
+        *(("input", str(spec)) for spec in artifact.inputs),
+        *(("output", str(spec)) for spec in artifact.outputs),
+        ("plugin", artifact.plugin or "none"),
+        ("validated", _validation(artifact.validation)),
+        *_warnings(artifact),
+        *(("note", note) for note in artifact.notes),
+        ("size", size_text(artifact.size)),
+        ("manifest", artifact.manifest_path.name),
+    ]
 
 
 def _precision(audit: PlanAudit) -> str:

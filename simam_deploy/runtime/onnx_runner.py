@@ -38,6 +38,21 @@ PROVIDERS = {
 """Execution providers by a short name: the one meant, and those for what it does not take."""
 
 
+def providers_of(name: str) -> tuple[str, ...]:
+    """Give execution providers by their short name; of "auto", CUDA's where they are, else the CPU.
+
+    Raises:
+        InputError: ONNX Runtime is missing.
+    """
+    if name != "auto":
+        return PROVIDERS[name]
+    require_onnxruntime()
+    import onnxruntime as ort
+
+    there = PROVIDERS["cuda"][0] in ort.get_available_providers()
+    return PROVIDERS["cuda" if there else "cpu"]
+
+
 _KERNEL = "_kernel_time"
 """Behind a node's name, where ONNX Runtime says what its kernel took."""
 LONGEST_RUN = 300.0

@@ -34,14 +34,19 @@ class TorchRunner(Closing):
         self.outputs = tuple(TensorSpec(name, "float32", ()) for name in outputs)
         self._model: nn.Module | None = model
 
+    @property
+    def model(self) -> nn.Module:
+        """The module, until the runner is closed."""
+        assert self._model is not None, "the runner is closed"
+        return self._model
+
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by name.
 
         The module works on copies: some write into their input.
         """
-        assert self._model is not None, "the runner is closed"
         with torch.inference_mode():
-            result = self._model(*(torch.tensor(feeds[spec.name]) for spec in self.inputs))
+            result = self.model(*(torch.tensor(feeds[spec.name]) for spec in self.inputs))
         names = (spec.name for spec in self.outputs)
         return {name: t.numpy() for name, t in zip(names, flatten(result), strict=True)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.source.recipes import read_recipe, recipe_text
 from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 from simam_deploy.source.samples.preparation import made_size, read_preparation
+from simam_deploy.source.stated.of_onnx import take_metadata
 from simam_deploy.source.subject import Subject
 
 
@@ -78,6 +79,27 @@ def asked_preprocessing(
     except (ValueError, InputError) as error:
         raise UsageError(str(error), options=("preprocess",)) from error
     return facts
+
+
+def preprocessing_of_onnx(
+    metadata: Mapping[str, str], inputs: Sequence[TensorSpec], preprocess: str | None
+) -> Mapping[str, Any] | None:
+    """Say how pictures become what an .onnx takes: as asked, else as its metadata say.
+
+    Returns:
+        `preprocessing` facts, None where nobody says any.
+
+    Raises:
+        UsageError: A recipe is given, and the file takes more than pictures give, or it does not
+            fit.
+    """
+    first = next((spec.shape for spec in inputs), ())
+    said: Mapping[str, Any] | None = take_metadata(metadata, first).facts.get("preprocessing")
+    if preprocess is None:
+        return said
+    told = size_fact(said)
+    spec = picture_inputs(inputs, bool(told)).sample
+    return {**asked_preprocessing(preprocess, spec, spec.shape), **told}
 
 
 def _check_sizes(facts: Mapping[str, Any], spec: TensorSpec, sized: bool) -> None:

@@ -74,7 +74,9 @@ def try_out(network: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
         InputError: It fails on inputs of these shapes.
     """
     try:
-        with torch.inference_mode():
+        # Not inference_mode: what a head keeps of this run, as its grid, could not be part of one
+        # that is differentiated.
+        with torch.no_grad():
             return network(*(each.clone() for each in inputs))
     except Exception as error:  # the user's own code may raise anything
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -29,7 +29,7 @@ from simam_deploy.source.subject import (
 )
 
 if TYPE_CHECKING:
-    pass
+    import onnx_ir as ir
 
 ASSUMED_SIZE = 224
 """For a free dimension that nobody states: a multiple of 32, which detectors want."""
@@ -208,3 +208,19 @@ def _concrete(spec: TensorSpec, batch: int, stated: Stated | None = None) -> tup
     if spec.shape and isinstance(spec.shape[0], str):
         filled[0] = batch
     return tuple(filled)
+
+
+def shapes_of_one(model: ir.Model, given: Sequence[int] | None = None) -> InputShapes:
+    """Give shapes to run a file at with one row, if it takes one; nothing is run.
+
+    Args:
+        model: The file's.
+        given: Of its first input.
+
+    Raises:
+        UsageError: That does not fit it.
+    """
+    from simam_deploy.graph.file.interface import interface
+
+    stated = read_stated(None, model.metadata_props)
+    return next(iter(_shapes(interface(model)[0], NetworkOptions(input_shape=given), stated)))

@@ -60,7 +60,9 @@ KINDS: Mapping[str, Callable[[Rng, Sizes], Array]] = {
     "large": _large,
 }
 """By name, how a row without its batch axis is drawn."""
-TYING = ("constant", "blank", "large")
+EVEN = ("constant", "blank")
+"""Kinds of one value a plane."""
+TYING = (*EVEN, "large")
 """Kinds on which a detector's scores are equal by the dozen: even planes, and saturated ones."""
 _PICTURES = ("picture", "blank")
 _PADDING = 31

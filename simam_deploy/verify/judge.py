@@ -85,7 +85,9 @@ def judge(
     power = measure_power(
         pair.original.read(), recording, lambda case: judge_of(recording, rule, behaviour, case)
     )
-    return replace(report, power=power, notes=(*report.notes, *remarks(recording)))
+    return replace(
+        report, power=power, notes=(*report.notes, *remarks(recording, behaviour.layout))
+    )
 
 
 def _overflow_named(

@@ -22,7 +22,8 @@ def row(attention: AttentionName, launches: int | None, *ends: tuple[float, floa
 @pytest.mark.parametrize(
     ("other", "ends", "verdict"),
     [
-        ("se", [(0.9, 1.1), (0.8, 0.95)], "SE: holds: faster in 1, not told apart in 1, slower in"),
+        ("se", [(0.7, 0.8), (0.8, 0.95)], "SE: holds: faster in 2, not told apart in 0, slower in"),
+        ("se", [(0.9, 1.1), (0.8, 0.95)], "SE: is not contradicted: faster in 1, not told apart i"),
         ("se", [(0.9, 1.1), (1.01, 1.2)], "SE: does not hold: faster in 0, not told apart in 1, s"),
         ("cbam", [(0.7, 0.8), (0.8, 0.95)], "CBAM: holds: faster in 2"),
         ("cbam", [(0.7, 0.8), (0.9, 1.1)], "CBAM: is not shown: faster in 1"),

@@ -16,7 +16,7 @@ from simam_deploy import (
     OnnxOptions,
     SampleOptions,
 )
-from simam_deploy.cli import bench, build, export, inspect, load, serve, validate
+from simam_deploy.cli import bench, build, explain, export, inspect, load, report, serve, validate
 from simam_deploy.cli.options import RECORDS, add_options, read_options, worded
 from simam_deploy.core.options import flag_of, option, options_of, words
 from simam_deploy.core.specs import TensorSpec
@@ -192,7 +192,6 @@ def test_no_flag_is_named_that_the_command_lacks():
 
 SAID_BY_OTHERS = {
     "core/options.py": "makes the flags",
-    "report/gate_plot.py": "properties of a style sheet",
     "serve/deploy/kserve.py": "a command for whoever reads the file later",
     "serve/deploy/readme.py": "commands of Triton, for whoever reads the file later",
 }
@@ -243,7 +242,7 @@ def named_by_errors():
 def test_every_option_that_an_error_is_about_is_one_of_a_command():
     flags = {
         flag
-        for command in (bench, build, export, inspect, load, serve, validate)
+        for command in (bench, build, explain, export, inspect, load, report, serve, validate)
         for action in command.parser()._actions
         for flag in action.option_strings
     }
@@ -254,7 +253,9 @@ def test_every_option_that_an_error_is_about_is_one_of_a_command():
         assert flag in flags, f"{place} says {name}"
 
 
-@pytest.mark.parametrize("command", [bench, build, export, inspect, load, serve, validate])
+@pytest.mark.parametrize(
+    "command", [bench, build, explain, export, inspect, load, report, serve, validate]
+)
 def test_a_command_defines_no_option_of_a_record_itself(command):
     """The network's options stood in three commands, and each drifted."""
     names = {f.name for record in RECORDS for f in dataclasses.fields(record)}

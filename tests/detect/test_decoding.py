@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.detect.decoding import find_decoder, may_detect, may_mask
+from simam_deploy.detect.decoding import find_convention, find_decoder, may_detect, may_mask
 from simam_deploy.detect.overlap import overlaps, pair_boxes, suppress
 from simam_deploy.errors import InputError
 from tests.verify.detected import CLASSES, CONVENTIONS, cells, parts, rows, scene
@@ -30,6 +30,21 @@ def test_scores_are_above_what_is_asked_for(make):
     decode, _ = find_decoder(outputs, "m.onnx")
     for (_, scores, _), found in zip(SCENES, decode(outputs, 0.5), strict=True):
         assert len(found.scores) == (scores > 0.5).sum()
+
+
+@pytest.mark.parametrize("make", CONVENTIONS.values(), ids=CONVENTIONS)
+def test_a_score_stands_where_it_is_said_to(make):
+    """The product of the elements named is the score that was decoded."""
+    outputs = make(SCENES)
+    convention = find_convention(outputs, "m.onnx")
+    seen = 0
+    for number, found in enumerate(convention.decode(outputs, 0.25)):
+        for place, label, score in zip(found.places, found.labels, found.scores, strict=True):
+            factors = convention.factors(int(place), int(label))
+            product = np.prod([outputs[name][(number, *index)] for name, index in factors])
+            assert product == pytest.approx(score, rel=1e-6)
+            seen += 1
+    assert seen >= 5
 
 
 def test_a_single_class_of_yolov5_is_no_list_of_rows():

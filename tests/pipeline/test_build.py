@@ -7,8 +7,9 @@ import pytest
 
 from simam_deploy import SimamError
 from simam_deploy.cli.build import main
+from simam_deploy.cli.doctor import main as doctor
 from simam_deploy.core.files import sha256_of
-from simam_deploy.core.manifest import manifest_path
+from simam_deploy.core.manifest import manifest_path, write_manifest
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.engine.plan.preflight import check_plan
 from simam_deploy.errors import EngineError, InputError, UsageError
@@ -35,7 +36,7 @@ def test_the_command(digits_onnx, tmp_path, capsys):
         [{"name": "input", "min": [1, 3, 32, 32], "opt": [8, 3, 32, 32], "max": [32, 3, 32, 32]}]
     ]
     assert document["e_lambda"] == 1e-4
-    assert document["lowering"] == "flat"
+    assert document["lowering"] == "wide"
     audit = document["audit"]
     assert (audit["asked"], set(audit["graph"]), set(audit["built"])) == (
         "fp16",
@@ -71,6 +72,10 @@ def test_the_manifest_states_what_was_built(digits_onnx, tmp_path):
     )
     assert document["source"]["sha256"] == sha256_of(digits_onnx)
     assert document["exported_from"]["file"] == "model_best.pth.tar"
+    launches = {each["lowering"]: each["launches"] for each in document["candidates"]}
+    assert list(launches) == ["wide", "portable"]
+    assert artifact.audit.launches == launches["wide"] < launches["portable"]
+    assert artifact.notes[-1].startswith(f"wide kept: wide {launches['wide']} launches, portable")
     assert document["onnx_validation"]["passed"] is True
     assert document["validation"]["passed"] is None
     assert document["plugin"] is None
@@ -133,6 +138,39 @@ def test_a_damaged_cache_entry_is_built_anew(damage, tmp_path, cache):
     assert first.size == second.size
 
 
+def test_a_plan_that_was_replaced_with_its_hash_is_not_taken(tmp_path, cache):
+    """Another plan of ours, sealed as the first one is: its hash is right, its audit is not."""
+    first, second = write_onnx(tmp_path / "m.onnx"), tmp_path / "two.onnx"
+    write_onnx(second, "c = Conv(x, w) d = Relu(c) y = Conv(d, w)")
+    rtx(first, tmp_path / "a.engine")
+    other = rtx(second, tmp_path / "b.engine", cache=False)
+    (kept,) = cache.glob("*/plan.engine")
+    document = json.loads(manifest_path(kept).read_text())
+    kept.write_bytes(other.path.read_bytes())
+    write_manifest(kept, [kept], document)
+    again = rtx(first, tmp_path / "c.engine")
+    assert not again.cached
+    assert again.path.read_bytes() != other.path.read_bytes()
+    assert again.notes[-1].startswith("built anew, for what the cache held was not taken: the plan")
+    assert rtx(first, tmp_path / "d.engine").cached
+
+
+def test_an_entry_that_others_can_write_to_is_not_taken(tmp_path, cache, capsys):
+    onnx = write_onnx(tmp_path / "m.onnx")
+    rtx(onnx, tmp_path / "a.engine")
+    (kept,) = cache.glob("*/plan.engine")
+    assert doctor(["--cache"]) == 0
+    assert "last taken" in capsys.readouterr().out
+    kept.parent.chmod(0o777)
+    assert doctor(["--cache"]) == 0
+    assert "--" in (told := capsys.readouterr().out)
+    assert "others can write to" in told
+    again = rtx(onnx, tmp_path / "b.engine")
+    assert not again.cached
+    assert f"was not taken: others can write to {kept.parent}" in again.notes[-1]
+    assert rtx(onnx, tmp_path / "c.engine").cached
+
+
 def test_a_cache_that_cannot_be_written_costs_nothing_but_a_note(tmp_path, monkeypatch):
     """/proc takes no files from anyone, root included."""
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
@@ -187,7 +225,7 @@ def test_a_half_file_stays_half_and_its_simam_is_lowered_anew(digits_onnx, tmp_p
     artifact = rtx(half, tmp_path / "d.engine", targets=("sm89",))
     assert artifact.precision == "fp16"
     assert artifact.audit.sites == 9
-    assert artifact.lowering == "flat"
+    assert artifact.lowering == "wide"
     with pytest.raises(InputError, match=r"half\.onnx is fp16 already"):
         rtx(half, tmp_path / "e.engine", precision="fp32")
 

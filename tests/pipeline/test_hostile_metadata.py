@@ -40,7 +40,7 @@ def test_inspecting_and_preparing(keys, tmp_path, capsys):
     for text in texts():
         path = small(tmp_path)
         append_metadata(path, {f"simam.{key}": text for key in keys})
-        facts = prepare_graph(path, tmp_path / "graph.onnx", plugin=False)
+        facts = prepare_graph(path, tmp_path / "graph.onnx", lowering="wide")
         json.dumps(facts, indent=2, allow_nan=False)
         default_profile(interface(read_model(tmp_path / "graph.onnx"))[0], facts)
         assert inspect([str(path)]) == 0

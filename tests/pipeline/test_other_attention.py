@@ -16,7 +16,7 @@ from simam_deploy.source import load_subject
 from tests.golden.attention import CASES, compared
 from tests.marks import slow_but
 
-QUICK = ("cifar_resnet20-se", "cifar_resnet20-none")
+QUICK = ("cifar_resnet20-se",)
 
 
 def file_of(case: str, folder: Path) -> Path:
@@ -73,6 +73,7 @@ def test_what_contradicts_the_keys_is_refused(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == [Path(source)]
 
 
+@pytest.mark.slow  # keys that show nothing are held against all networks
 def test_a_plain_network_must_be_said_to_be_one(tmp_path):
     source = file_of("cifar_resnet20-none", tmp_path)
     with pytest.raises(SimamError, match="a plain cifar_resnet20's and show no SimAM"):

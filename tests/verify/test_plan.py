@@ -147,18 +147,18 @@ def test_a_plugin_that_is_named_is_in_the_plan(gpu, simam, plugin, tmp_path):
 @pytest.mark.usefixtures("unproved")
 @pytest.mark.parametrize("faster", [True, False])
 def test_whichever_is_faster_is_kept(faster, gpu, simam, plugin, tmp_path, monkeypatch):
-    from simam_deploy.engine.run import speed
+    from simam_deploy.engine.run import choose
     from simam_deploy.pipeline import job
 
     monkeypatch.setattr(job, "find_plugin", lambda flavour: plugin)
-    times = {True: 1.0 if faster else 3.0, False: 2.0}
-    monkeypatch.setattr(speed, "_milliseconds", lambda artifact: times[artifact.plugin is not None])
+    times = {"plugin": 1.0 if faster else 3.0, "wide": 2.5, "portable": 2.0}
+    monkeypatch.setattr(choose, "_milliseconds", lambda artifact: times[artifact.lowering])
     artifact = full(simam, tmp_path / "m.engine")
     assert (artifact.plugin is not None) == faster
-    said = (
-        f"plugin {'kept' if faster else 'left out'}: {times[True]:.3f} ms with it, 2.000 ms without"
-    )
-    assert said in artifact.notes
+    assert artifact.lowering == ("plugin" if faster else "portable")
+    figures = f"wide 2.500 ms, portable 2.000 ms, plugin {times['plugin']:.3f} ms"
+    assert f"{artifact.lowering} kept: {figures}" in artifact.notes
+    assert {each["lowering"]: each["milliseconds"] for each in artifact.candidates} == times
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "libsimam.so", "m.engine", "m.engine.json", "m.engine.log", "s.onnx",
     ]  # fmt: skip
@@ -173,7 +173,8 @@ def test_without_a_gpu_fewer_launches_are_better(fakes, simam, plugin, tmp_path,
     artifact = full(simam, tmp_path / "m.engine")
     assert artifact.plugin is None
     (note,) = artifact.notes
-    assert note == "plugin left out: neither times nor launches are known without a GPU"
+    unknown = ", ".join(f"{name} unknown launches" for name in ("wide", "portable", "plugin"))
+    assert note == f"wide kept: {unknown}; no GPU to time them"
 
 
 @pytest.mark.usefixtures("unproved")
@@ -184,7 +185,7 @@ def test_a_plugin_that_does_not_build_is_left_out(gpu, simam, plugin, tmp_path, 
     monkeypatch.setattr(job, "find_plugin", lambda flavour: plugin)
     artifact = full(simam, tmp_path / "m.engine")
     assert artifact.plugin is None
-    assert "without the plugin, which cannot be built in: plugin " in artifact.notes[0]
+    assert "not as plugin, which cannot be built: plugin " in artifact.notes[-1]
 
 
 @pytest.mark.usefixtures("unproved")
@@ -194,7 +195,8 @@ def test_an_opset_too_old_for_the_plugin(gpu, simam, plugin, tmp_path, monkeypat
 
     monkeypatch.setattr(job, "find_plugin", lambda flavour: plugin)
     artifact = full(simam, tmp_path / "m.engine")
-    assert (artifact.plugin, artifact.lowering) == (None, "flat")
-    assert "opset 18 or newer" in artifact.notes[0]
+    assert artifact.plugin is None
+    assert artifact.lowering in ("wide", "portable")
+    assert "opset 18 or newer" in artifact.notes[-1]
     with pytest.raises(UsageError, match="opset 18 or newer"):
         full(simam, tmp_path / "m.engine", plugin=str(plugin))

@@ -1,8 +1,7 @@
 """Make a graph what an engine wants: SimAM in few kernels, or nodes for one plugin.
 
 SimAM in plain ops, as a node or with a function body is lowered anew, in the precision that the
-graph has: as `flat`, from which TensorRT makes 82 launches of a ResNet-50 instead of 134, or as
-nodes for the plugin.
+graph has, to the plain ops or to the plugin's nodes that were asked for.
 """
 
 from __future__ import annotations
@@ -46,14 +45,14 @@ _MOST_METADATA = 2**20
 
 
 def prepare_graph(
-    source: Path, file: Path, plugin: bool, batch: int | None = None, form: str = STANDARD
+    source: Path, file: Path, lowering: str, batch: int | None = None, form: str = STANDARD
 ) -> dict[str, Any]:
     """Write `file`, the graph to build, from the .onnx `source`.
 
     Args:
         source: Any .onnx, ours or not.
         file: Where the graph goes.
-        plugin: Whether SimAM, and a detector's operators, become nodes for the plugin.
+        lowering: What SimAM becomes; with "plugin" a detector's operators are its nodes too.
         batch: What a batch that is free by name alone is fixed at.
         form: How a detector's operators are written otherwise.
 
@@ -74,9 +73,11 @@ def prepare_graph(
     model, _ = with_sites(model)
     facts |= _site_facts(model, facts)
     facts["notes"] = [*mends, *caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
-    lowering = _lowering(model, plugin)
+    plugin = lowering == "plugin"
+    if simam_nodes(model):
+        _check_opset(model, plugin)
+        facts["lowering"] = lowering
     for_engine(model, lowering, form, plugin)
-    facts["lowering"] = lowering or str(facts["lowering"])
     write_model(model, file)
     return facts
 
@@ -115,18 +116,15 @@ def _site_facts(model: ir.Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     return {"simam_sites": [asdict(site) for site in sites], "e_lambda": e_lambda}
 
 
-def _lowering(model: ir.Model, plugin: bool) -> str | None:
-    """Name what the SimAM nodes become, if there are any.
+def _check_opset(model: ir.Model, plugin: bool) -> None:
+    """Refuse a graph whose opset is too old for the plugin's nodes.
 
     Raises:
-        UsageError: The plugin was asked for, and the opset is too old for its nodes.
+        UsageError: It is.
     """
-    if not simam_nodes(model):
-        return None
     if plugin and model.opset_imports[""] < FUNCTIONS_SINCE:
         raise UsageError(
             f"the plugin wants opset {FUNCTIONS_SINCE} or newer, the file has "
             f"{model.opset_imports['']}: export it anew, or leave the plugin out",
             options=("plugin",),
         )
-    return "plugin" if plugin else "flat"

@@ -71,7 +71,7 @@ def audit(asked: str, graph: GraphFacts, plan: PlanFacts | None, plugin: bool) -
         plugin: Whether the SimAM plugin was asked for.
     """
     launches = plan.launches if plan else ()
-    built = dict(Counter(n.precision or "unknown" for n in launches if n.kind == "product"))
+    built = _built(launches)
     touching = [_touching(nodes, name, launches) for name, nodes in graph.sites.items()]
     plugins = sum(n.kind == "plugin" for n in launches)
     known = bool(touching) and all(touching)
@@ -87,7 +87,31 @@ def audit(asked: str, graph: GraphFacts, plan: PlanFacts | None, plugin: bool) -
         reformats=_reformats(touching, launches) if known else None,
         findings=(),
     )
-    return replace(report, findings=tuple(_findings(report, graph.precision, plugin)))
+    findings = (*_findings(report, graph.precision, plugin), *_unknown(plan))
+    return replace(report, findings=findings)
+
+
+def _unknown(plan: PlanFacts | None) -> Iterator[str]:
+    """Refuse to count what may be a launch or not."""
+    if plan and plan.unknown:
+        kinds = ", ".join(plan.unknown)
+        yield f"the plan holds operations of a kind that is not known here, {kinds}"
+
+
+def is_as_audited(plan: PlanFacts, stated: PlanAudit) -> bool:
+    """Tell whether a plan launches what an audit of it says."""
+    launches = plan.launches
+    plugins = sum(n.kind == "plugin" for n in launches)
+    return (
+        len(launches) == stated.launches
+        and plugins == stated.plugins
+        and (_built(launches) or None) == stated.built
+    )
+
+
+def _built(launches: Iterable[Launch]) -> dict[str, int]:
+    """Count the products by the precision that they compute in."""
+    return dict(Counter(n.precision or "unknown" for n in launches if n.kind == "product"))
 
 
 def _touching(nodes: frozenset[str], site: str, launches: Iterable[Launch]) -> list[Launch]:

@@ -2,7 +2,8 @@
 
 An entry is a folder named by its key. It is filled beside and renamed, so that it is whole or not
 there, and one process builds while others wait for the key's lock. Entries can run code: the
-folder is the user's alone, and what is taken from it is held against its hash.
+folder is the user's alone, by check (`cache_guard`), and what is taken from it is held against its
+hash, and against the audit that its manifest states.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from simam_deploy.core.artifacts import Manifest
 from simam_deploy.core.manifest import check_file, manifest_path, write_manifest
 from simam_deploy.core.place import log_of
 from simam_deploy.core.staging import held_folder, locked
+from simam_deploy.engine.plan.audit import is_as_audited
+from simam_deploy.engine.plan.cache_guard import UntrustedError, check_entry, evict, make_own
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
+from simam_deploy.engine.plan.plan_facts import read_listing
 from simam_deploy.errors import InputError
 
-_PLAN = "plan.engine"
+PLAN = "plan.engine"
+"""An entry's file."""
 _PACKAGE = Path(__file__).parents[2]
 
 
@@ -47,11 +52,30 @@ def entry_lock(folder: Path, key: str) -> Iterator[None]:
     """Hold a key's lock; whoever wants the same plan waits, and then finds it.
 
     Raises:
-        OSError: The cache cannot be written to.
+        UntrustedError: The cache is not the user's alone.
+        OSError: It cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_own(folder)
     with locked(folder / f"{key}.lock"):
         yield
+
+
+def check_kept(folder: Path, key: str) -> None:
+    """Check an entry before anything in it is believed, if it is there.
+
+    Raises:
+        UntrustedError: It is not the user's alone, or holds another plan than its manifest says.
+    """
+    kept = folder / key / PLAN
+    check_entry(kept.parent)
+    try:
+        document = read_manifest(kept)
+        stated = artifact_of(kept, document, cached=True, seconds=0).audit
+        found = read_listing(kept.read_bytes())
+    except (InputError, OSError):
+        return  # not whole: it is built anew
+    if found and found.source == stated.source and not is_as_audited(found, stated):
+        raise UntrustedError(1, f"the plan in {kept.parent} is not the one that was audited")
 
 
 def fetch(folder: Path, key: str, plan: Path) -> Manifest | None:
@@ -63,7 +87,7 @@ def fetch(folder: Path, key: str, plan: Path) -> Manifest | None:
     Raises:
         OSError: `plan` cannot be written.
     """
-    kept = folder / key / _PLAN
+    kept = folder / key / PLAN
     try:
         document = read_manifest(kept)
         check_file(kept, document["files"][0])
@@ -74,11 +98,12 @@ def fetch(folder: Path, key: str, plan: Path) -> Manifest | None:
         return None
     shutil.copyfile(kept, plan)
     shutil.copyfile(log_of(kept), log_of(plan))
+    os.utime(kept.parent)  # by which it is seen when it was last taken
     return write_manifest(plan, [plan], document)
 
 
 def store(folder: Path, key: str, plan: Path) -> None:
-    """Keep a plan with its manifest and log, in the place of what was there.
+    """Keep a plan with its manifest and log, in the place of what was there; make room for it.
 
     Raises:
         OSError: The cache cannot be written to.
@@ -86,8 +111,11 @@ def store(folder: Path, key: str, plan: Path) -> None:
     with held_folder(folder) as stage:
         part = stage / key
         part.mkdir(mode=0o700)
-        shutil.copyfile(plan, part / _PLAN)
+        shutil.copyfile(plan, part / PLAN)
         for of in (manifest_path, log_of):
-            shutil.copyfile(of(plan), of(part / _PLAN))
+            shutil.copyfile(of(plan), of(part / PLAN))
+        for file in part.iterdir():
+            file.chmod(0o600)
         shutil.rmtree(folder / key, ignore_errors=True)
         part.replace(folder / key)
+    evict(folder, folder / key)

@@ -127,4 +127,5 @@ def _artifact(
         cached=cached,
         seconds=seconds,
         contradictions=tuple(document.get("contradictions", ())),
+        candidates=tuple(document.get("candidates", ())),
     )

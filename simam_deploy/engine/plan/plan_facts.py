@@ -22,7 +22,8 @@ Kind = Literal["product", "plugin", "move", "other"]
 class Launch:
     """One kernel: its kind, the precision a product computes in, the ONNX nodes in it, its tensors.
 
-    `origin` is the library's own text on the ONNX nodes that the kernel came from.
+    `origin` is the library's own text on the ONNX nodes that the kernel came from, `name` its name
+    for the kernel.
     """
 
     kind: Kind
@@ -30,22 +31,42 @@ class Launch:
     origin: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """The launches of a plan, and where they are known from."""
+    """The launches of a plan, and where they are known from.
+
+    Attributes:
+        source: What told them.
+        launches: In order.
+        unknown: Kinds of operations that may be launches or not, for all that is known here.
+    """
 
     source: str
     launches: tuple[Launch, ...]
+    unknown: tuple[str, ...] = ()
 
 
 _BY_WORD = {word: name for name, own in PRECISIONS.items() for word in own.words}
-_LAUNCH = re.compile(
-    r"\n\s+(?P<kind>function|corrltn|runtime_fusion|kgen_gemm|custom_layer)"
-    r'=\{ name="?(?P<name>[^\s"]+)[^\n]*'
-)
-_PRODUCTS = {"corrltn", "kgen_gemm"}
+_OPERATION = re.compile(r'\n\s+(?P<kind>[a-z_0-9]+)=\{ name="?(?P<name>[^\s"]+)[^\n]*')
+_OF_LAYERS = re.compile(r'\blayers="[^"]')
+_KERNELS = frozenset(("function", "runtime_function", "runtime_fusion"))
+"""Kinds that are kernels even where they name no ONNX layer: a move that nobody wrote, say."""
+_PRODUCTS = frozenset(("corrltn", "deconvolution", "fully_connected", "kgen_gemm"))
+_PLUGIN = "custom_layer"
+_ON_THE_HOST = frozenset(
+    ("abs", "add", "and", "assert", "ceil", "copy", "div", "eq", "floor", "geq", "gt", "leq", "lt",
+     "max", "memset", "min", "mod", "mul", "neg", "neq", "not", "or", "select", "shape_call", "sub",
+     "sub_tensor", "tensor", "xor")
+)  # fmt: skip
+"""Kinds of what is computed of shapes, and of what brings a shape's numbers to the device.
+
+The same words name kernels where ONNX layers stand behind them.
+"""
+_BODIES = "accelerators={"
+"""Heads the listing, and each body of a kernel behind it."""
 _INPUTS = re.compile(r"\binput(?:_args)?=\{([^}]*)\}")
 _OUTPUTS = re.compile(r"\boutput(?:_args)?=\{([^}]*)\}")
 _TENSOR = re.compile(r'\n\s+\w+=\{[^\n]*?name="([^"\n]+)"[^\n]* type=(\w+) ')
@@ -54,11 +75,29 @@ _MOVES = re.compile(r"__myl_(?:Move|Tran|Resh|Repl|Conc|Cast)+")
 
 
 def read_listing(plan: bytes) -> PlanFacts | None:
-    """Read the listing inside a TensorRT-RTX plan; None where there is none."""
-    text = plan.decode("latin1")
+    """Read the listing inside a TensorRT-RTX plan; None where there is none.
+
+    An operation is a launch by its kind, or because it computes an ONNX layer, and none where its
+    kind is one of the host's and no layer stands behind it. What is neither is named as unknown.
+    """
+    text = _without_bodies(plan.decode("latin1"))
     types = dict(_TENSOR.findall(text))
-    launches = tuple(_listed(match, types) for match in _LAUNCH.finditer(text))
-    return PlanFacts("the plan's own listing (undocumented)", launches) if launches else None
+    found = list(_OPERATION.finditer(text))
+    launches = tuple(_listed(match, types) for match in found if _is_launch(match))
+    unknown = sorted({m["kind"] for m in found if not _is_launch(m)} - _ON_THE_HOST)
+    source = "the plan's own listing (undocumented)"
+    return PlanFacts(source, launches, tuple(unknown)) if launches else None
+
+
+def _without_bodies(text: str) -> str:
+    """Cut off what the kernels are made of, which lists operations as well."""
+    bodies = text.find(_BODIES, text.find(_BODIES) + 1)
+    return text if bodies < 0 else text[:bodies]
+
+
+def _is_launch(operation: re.Match[str]) -> bool:
+    known = operation["kind"] in _KERNELS | _PRODUCTS | {_PLUGIN}
+    return known or bool(_OF_LAYERS.search(operation.group(0)))
 
 
 def _listed(match: re.Match[str], types: Mapping[str, str]) -> Launch:
@@ -68,12 +107,12 @@ def _listed(match: re.Match[str], types: Mapping[str, str]) -> Launch:
     kind: Kind = "other"
     if match["kind"] in _PRODUCTS:
         kind = "product"
-    elif match["kind"] == "custom_layer":
+    elif match["kind"] == _PLUGIN:
         kind = "plugin"
     elif _MOVES.fullmatch(match["name"]):
         kind = "move"
     precision = _BY_WORD.get(types.get(reads[0], "")) if reads and kind == "product" else None
-    return Launch(kind, precision, origin, reads, writes)
+    return Launch(kind, precision, origin, reads, writes, match["name"])
 
 
 def _group(pattern: re.Pattern[str], text: str) -> str:
@@ -102,8 +141,10 @@ def _inspected(layer: Mapping[str, Any]) -> Launch:
         kind = "product"
     inputs = [t for t in layer.get("Inputs", []) if isinstance(t, dict)]
     precision = _format(inputs[0]) if inputs and kind == "product" else None
-    origin = f"{layer.get('Name', '')} {layer.get('Metadata', '')}"
-    return Launch(kind, precision, origin, tuple(_names(inputs)), tuple(_names(layer["Outputs"])))
+    name = str(layer.get("Name", ""))
+    origin = f"{name} {layer.get('Metadata', '')}"
+    outputs = tuple(_names(layer["Outputs"]))
+    return Launch(kind, precision, origin, tuple(_names(inputs)), outputs, name)
 
 
 def _format(tensor: Mapping[str, Any]) -> str | None:

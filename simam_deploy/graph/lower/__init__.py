@@ -22,6 +22,7 @@ _HOMES = {
     "portable": "portable.lower_portable",
     "nopow": "nopow.lower_nopow",
     "flat": "flat.lower_flat",
+    "wide": "wide.lower_wide",
     "function": "function.lower_function",
     "instancenorm": "instance_norm.lower_instance_norm",
     "plugin": "plugin.lower_plugin",

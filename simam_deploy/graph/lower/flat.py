@@ -39,10 +39,10 @@ def lower_flat(model: ir.Model) -> int:
     Returns:
         How many nodes were replaced.
     """
-    return expand(model, flat, RANK, _takes) + lower_nopow(model)
+    return expand(model, flat, RANK, takes) + lower_nopow(model)
 
 
-def _takes(x: ir.Value) -> bool:
+def takes(x: ir.Value) -> bool:
     """Tell whether x is a map that was not reshaped, of planes that fit one run."""
     node = x.producer()
     reshaped = node is not None and node.op_type == "Reshape" and len(dims(node.inputs[0])) != 4
@@ -61,7 +61,7 @@ def lower_flat_for_engine(model: ir.Model) -> int:
 def flat(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
     """Emit SimAM of x, (N, C, H, W), of the tape's dtype."""
     planes = tape.op("Flatten", x, attributes={"axis": 2})
-    d = centred(tape, tape.op("Mul", planes, 0.5), _of_rows)
+    d = centred(tape, tape.op("Mul", planes, 0.5), of_rows)
     return _gated(tape, x, planes, d, e_lambda, ratio)
 
 
@@ -69,7 +69,7 @@ def _flat_once(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.V
     """Emit `flat` of one mean: 4 launches a site of a large plane, where a second makes them 6."""
     planes = tape.op("Flatten", x, attributes={"axis": 2})
     half = tape.op("Mul", planes, 0.5)
-    d = tape.op("Sub", half, _of_rows(tape, half))
+    d = tape.op("Sub", half, of_rows(tape, half))
     return _gated(tape, x, planes, d, e_lambda, ratio)
 
 
@@ -78,9 +78,10 @@ def _gated(
 ) -> ir.Value:
     """Emit x times the gate of twice d; `planes` is x, (N*C, H*W)."""
     quarter = tape.product(e_lambda, 0.25)
-    gated = tape.op("Mul", planes, gate(tape, d, _of_rows, by_mul, quarter, ratio))
+    gated = tape.op("Mul", planes, gate(tape, d, of_rows, by_mul, quarter, ratio))
     return tape.reshape_like(gated, x)
 
 
-def _of_rows(tape: Tape, x: ir.Value) -> ir.Value:
+def of_rows(tape: Tape, x: ir.Value) -> ir.Value:
+    """Emit the means of x, (N*C, H*W), as (N*C, 1)."""
     return tape.reduce_mean(x, (1,))

@@ -48,6 +48,13 @@ def gate(
         The gate, of d's shape.
     """
     d2 = square(tape, d)
-    variance = tape.op("Add", mean(tape, d2), tape.product(ratio, e_lambda))
+    return gate_of_square(tape, d2, mean(tape, d2), e_lambda, ratio)
+
+
+def gate_of_square(
+    tape: Tape, d2: ir.Value, mean: ir.Value, e_lambda: Scalar, ratio: Scalar
+) -> ir.Value:
+    """Emit SimAM's gate of d^2 and of its mean; see `gate`."""
+    variance = tape.op("Add", mean, tape.product(ratio, e_lambda))
     scale = tape.op("Div", tape.product(ratio, 0.25), variance)
     return tape.op("Sigmoid", tape.op("Add", tape.op("Mul", d2, scale), 0.5))

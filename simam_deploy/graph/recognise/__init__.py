@@ -2,9 +2,9 @@
 
 `find` reads the graph at several `sizes`. Each reading learns the shapes and the small values
 (`facts`), reads what every value is in terms of a feature map (`operators`, by the rules of
-`terms`, `blends`, `moments` and `gates`), and holds each gate it meets against the contract
-(`judge`), over the planes that its map has (`planes`). `extent` tells what of the graph a site is
-made of, `rewrite` makes it one node.
+`terms`, `blends`, `moments`, `expansions` and `gates`), and holds each gate it meets against the
+contract (`judge`), over the planes that its map has (`planes`). `extent` tells what of the graph a
+site is made of, `rewrite` makes it one node.
 """
 
 from simam_deploy.graph.recognise.find import recognise

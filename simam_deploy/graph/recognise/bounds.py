@@ -10,6 +10,7 @@ import onnx_ir as ir
 from simam_deploy.graph.recognise import gates, terms
 from simam_deploy.graph.recognise.forms import Absolute, Flawed, Form, Gate, NotFinite, Term
 from simam_deploy.graph.recognise.interval import ZERO, Interval
+from simam_deploy.graph.recognise.judge import SATURATED
 from simam_deploy.graph.recognise.scene import Scene
 
 
@@ -53,6 +54,15 @@ def not_finite(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     return NotFinite(form.root) if form is not None and _is_finite(form) else None
 
 
+def greater(node: ir.Node, a: ir.Value, b: ir.Value, scene: Scene) -> Form | None:
+    """Read a > b of what is never that large: the linear part of a softplus, say."""
+    form, bound = scene.form(a), scene.interval(b)
+    if not isinstance(form, Term) or bound is None:
+        return None
+    largest = -terms.least(terms.scale(form, Interval.exactly(-1.0)))
+    return NotFinite(form.root, never=True) if largest < bound.low else None
+
+
 def negated(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read Not."""
     form = scene.form(value)
@@ -70,7 +80,7 @@ def either(node: ir.Node, a: ir.Value, b: ir.Value, scene: Scene) -> Form | None
 
 
 def where(node: ir.Node, condition: ir.Value, scene: Scene) -> Form | None:
-    """Read Where that puts a number in the place of what is none, as nan_to_num does."""
+    """Read Where that puts a number in the place of what is none, or anything in no place."""
     mask = scene.form(condition)
     if not isinstance(mask, NotFinite):
         return None
@@ -79,7 +89,7 @@ def where(node: ir.Node, condition: ir.Value, scene: Scene) -> Form | None:
     if number is None or value is None or form is None or form.root is not mask.root:
         return None
     same = scene.shape(node.outputs[0]) == scene.shape(value)
-    return form if same and scene.interval(number) is not None else None
+    return form if same and (mask.never or scene.interval(number) is not None) else None
 
 
 def _joined(a: Form | None, b: Form | None, inverted: bool) -> NotFinite | None:
@@ -88,7 +98,7 @@ def _joined(a: Form | None, b: Form | None, inverted: bool) -> NotFinite | None:
     alone = next((mask for mask in masks if mask.inverted is inverted), None)
     if alone is not None or len(masks) < 2 or masks[0].root is not masks[1].root:
         return alone
-    return masks[0]
+    return replace(masks[0], never=masks[0].never and masks[1].never)
 
 
 def _is_finite(form: Form) -> bool:
@@ -128,7 +138,10 @@ def _at_most(
 ) -> Form | None:
     if bound is not None and bound.low >= _largest(value, scene):
         return form
-    return _bounded(node, form)
+    single = scene.facts.dtype(value) != ir.DataType.DOUBLE
+    if bound is None or not isinstance(form, Term) or not single or bound.low < SATURATED:
+        return _bounded(node, form)
+    return terms.capped(form, bound) or _bounded(node, form)  # the judge sees what becomes of it
 
 
 def _bounded(node: ir.Node, form: Form | None) -> Form | None:

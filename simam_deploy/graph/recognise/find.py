@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from simam_deploy.graph.recognise import moments
 from simam_deploy.graph.recognise.extent import distinct, dying, ends, is_island, name_of
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.findings import Findings, NearMiss, Shape, Site
@@ -134,8 +135,7 @@ def _is_silent(candidate: Candidate) -> bool:
     """
     if candidate.gate is None or (candidate.x is not None and not candidate.foreign):
         return False
-    energy = candidate.gate.energy
-    return not (isinstance(energy, Term) and energy.is_simam)
+    return not candidate.gate.energy.is_simam
 
 
 def _conclude(name: str, opinions: Sequence[_Opinion]) -> Site | NearMiss:
@@ -208,4 +208,4 @@ def _form(gate: Gate | None) -> str:
     if gate is None:
         return "function"
     assert isinstance(gate.energy, Term) and gate.energy.plane is not None  # It was proved.
-    return gate.energy.plane.form
+    return moments.FORM if gate.energy.cancels else gate.energy.plane.form

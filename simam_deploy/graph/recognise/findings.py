@@ -24,8 +24,8 @@ class Site:
         gate_only: The gate is used, but not to scale x.
         form: How it is written: "reduce-sum"; "var", the mean of d^2 put right by a factor, as
             x.var() is exported; "flattened", to (N, C, H*W); "instance-norm"; "moments", as
-            E[x^2] - E[x]^2, which floating point cancels; or "function", a node that is
-            `simam::SimAM` already.
+            E[x^2] - E[x]^2 or x^2 - 2 x m + m^2, which floating point cancels; or "function", a
+            node that is `simam::SimAM` already.
         layout: The dimensions of x as N, C and those of a plane: (0, 1, 2, 3), or (0, 3, 1, 2)
             where the channels come last; as many as x has.
         island: There are Casts around it: it is computed in another dtype than x's.

@@ -1,9 +1,9 @@
 """What a value of the graph is, algebraically, in terms of one feature map x.
 
 SimAM is not matched as an arrangement of nodes. Each value that is computed from x by the
-operators of its formula is read as one of a few forms; `terms`, `blends`, `moments` and `gates` say
-what form a sum, a product or a power of forms is. Any arrangement of the formula thus ends in the
-same `Term`:
+operators of its formula is read as one of a few forms; `terms`, `blends`, `moments`, `expansions`
+and `gates` say what form a sum, a product or a power of forms is. Any arrangement of the formula
+thus ends in the same `Term`:
 
     gain * d^power * (slope * S + bias)^order + offset,   d = x - mean(x),  S = sum(d^2)
 
@@ -72,7 +72,12 @@ class Plane:
 
 @dataclass(frozen=True)
 class Term:
-    """`gain` * d^`power` * `plane`^`order` + `offset`; `mean_axes` are those of the mean in d."""
+    """`gain` * d^`power` * `plane`^`order` + `offset`; `mean_axes` are those of the mean in d.
+
+    Attributes:
+        cap: What a clamp makes of all that lies beyond it, None where there is none.
+        cancels: Its d^2 is a difference of large numbers where the mean is large.
+    """
 
     root: ir.Value
     mean_axes: Axes
@@ -81,6 +86,8 @@ class Term:
     plane: Plane | None = None
     order: Fraction = Fraction(0)
     offset: Interval = ZERO
+    cap: float | None = None
+    cancels: bool = field(default=False, compare=False)
 
     @property
     def is_difference(self) -> bool:
@@ -154,15 +161,33 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Expansion:
+    """`square` * x^2 + `mixed` * x * sum(x) + `first` * sum(x)^2, summed over `axes`.
+
+    Attributes:
+        count: How many elements a sum has.
+    """
+
+    root: ir.Value
+    axes: Axes
+    count: int
+    square: Interval
+    mixed: Interval
+    first: Interval
+
+
+@dataclass(frozen=True)
 class NotFinite:
     """A boolean that is true at most where a value that x was made into is no finite number.
 
     Attributes:
         inverted: It is false at most there.
+        never: Not even there, such as of -e > 20.
     """
 
     root: ir.Value
     inverted: bool = False
+    never: bool = False
 
 
 @dataclass(frozen=True)
@@ -171,11 +196,13 @@ class Flawed:
 
     Attributes:
         is_energy: Whether it would be all of the energy, or its denominator only.
+        is_simam: Whether d^2 over the plane is in it.
     """
 
     root: ir.Value
     reason: str
     is_energy: bool = True
+    is_simam: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,6 +239,7 @@ Form = (
     | Inverse
     | Square
     | Moment
+    | Expansion
     | NotFinite
     | Flawed
     | Gate

@@ -1,7 +1,7 @@
 """The rules of `Gate`: a sigmoid is one however it is written.
 
 sigmoid(e)  =  1 / (1 + exp(-e))  =  exp(e) / (1 + exp(e))  =  1 - sigmoid(-e)
-            =  (1 + tanh(e / 2)) / 2
+            =  (1 + tanh(e / 2)) / 2  =  exp(-softplus(-e))
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from simam_deploy.graph.recognise import terms
 from simam_deploy.graph.recognise.forms import Axes, Flawed, Gate, Term
-from simam_deploy.graph.recognise.interval import Interval
+from simam_deploy.graph.recognise.interval import ZERO, Interval
 
 _MINUS_ONE, _TWO = Interval.exactly(-1.0), Interval.exactly(2.0)
 
@@ -25,6 +25,9 @@ def activated(node: ir.Node, energy: Term | Flawed) -> Gate:
 
 def activated_again(node: ir.Node, gate: Gate) -> Gate | None:
     """Return an activation of an activation, such as the sigmoid of a clamped energy."""
+    turned = gate.gain.contains(-1.0) and gate.offset == ZERO
+    if node.op_type == "Exp" and gate.activation == "softplus" and turned:
+        return _sigmoid(gate, _scaled(gate.energy, _MINUS_ONE), node)
     if not gate.is_whole or gate.activation in ("sigmoid", "exp"):
         return None
     reason = f"the energy goes through {gate.activation} before {node.op_type.lower()}"

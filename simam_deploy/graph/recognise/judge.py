@@ -10,6 +10,8 @@ from simam_deploy.graph.recognise.forms import Axes, Flawed, Gate, Plane, Term
 from simam_deploy.graph.recognise.interval import Interval
 from simam_deploy.graph.recognise.planes import NAMES, order
 
+SATURATED = 25 * math.log(2)
+"""Of this energy on, the sigmoid in float32 is 1: it is less than half a unit away."""
 _LOST = 2.0**-25
 """Half a unit in the last place, at the least, of the number that it is a part of."""
 
@@ -32,7 +34,8 @@ def judge(gate: Gate, shape: tuple[int, ...], last: bool) -> Verdict:
     """
     energy = gate.energy
     if isinstance(energy, Flawed):
-        return Verdict(None, energy.reason)
+        before = f" before {gate.activation}" if energy.is_simam else ""
+        return Verdict(None, energy.reason + before)
     plane = energy.plane
     assert plane is not None  # An energy is d^power * plane^order with a negative order.
     names, pixels = NAMES.get((len(shape), last), ""), order(len(shape), last)[2:]
@@ -43,6 +46,7 @@ def judge(gate: Gate, shape: tuple[int, ...], last: bool) -> Verdict:
         or _rank(len(shape))
         or _axes(mean, total, names)
         or _offset(energy.offset)
+        or _cap(energy.cap)
         or _floor(plane, energy.gain)
         or _coefficient(plane.slope / energy.gain, shape, pixels, names)
     )
@@ -93,6 +97,12 @@ def _offset(offset: Interval) -> str:
     if offset.contains(0.5):
         return ""
     return "no +0.5" if offset.contains(0.0) else f"{offset.shortest():+} instead of +0.5"
+
+
+def _cap(cap: float | None) -> str:
+    """Check that a clamp of the energy leaves the sigmoid as it is."""
+    binds = cap is not None and cap < SATURATED
+    return f"the energy is clamped at {cap:.3g}, which binds" if binds else ""
 
 
 def _floor(plane: Plane, gain: Interval) -> str:

@@ -7,11 +7,12 @@ from fractions import Fraction
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise import blends, gates, moments, terms
+from simam_deploy.graph.recognise import blends, expansions, gates, moments, terms
 from simam_deploy.graph.recognise.forms import (
     Absolute,
     Average,
     Blend,
+    Expansion,
     Flawed,
     Form,
     Gate,
@@ -67,6 +68,8 @@ def multiple(form: Form | None, factor: Interval) -> Form | None:
         return blends.scaled(form, factor)
     if isinstance(form, Moment):
         return moments.scale(form, factor)
+    if isinstance(form, Expansion):
+        return expansions.scale(form, factor)
     return blends.times(form, factor) if isinstance(form, Inverse) else None
 
 

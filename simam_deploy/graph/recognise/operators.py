@@ -7,6 +7,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise import bounds, moments, products, reductions, sums, views
+from simam_deploy.graph.recognise.copies import read_copies
 from simam_deploy.graph.recognise.forms import Blend, Flawed, Form, Inverse, Moment, Term
 from simam_deploy.graph.recognise.scene import Scene
 
@@ -59,6 +60,8 @@ _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] 
     "Add": sums.add,
     "And": bounds.both,
     "Div": products.div,
+    "Einsum": reductions.einsum,
+    "Greater": bounds.greater,
     "Max": bounds.maximum,
     "Min": bounds.minimum,
     "Mul": products.mul,
@@ -70,8 +73,14 @@ _BINARY: dict[str, Callable[[ir.Node, ir.Value, ir.Value, Scene], Form | None]] 
 
 def read(node: ir.Node, scene: Scene) -> Form | None:
     """Return the form of the first output of `node`, None if it has none but its own."""
+    if not scene.facts.is_valid(node) or not node.inputs or not node.outputs:
+        return None
+    return read_copies(node, scene, _read) or _read(node, scene)
+
+
+def _read(node: ir.Node, scene: Scene) -> Form | None:
     inputs = node.inputs
-    if not scene.facts.is_valid(node) or not inputs or inputs[0] is None or not node.outputs:
+    if inputs[0] is None:
         return None
     if unary := _UNARY.get(node.op_type):
         form = unary(node, inputs[0], scene)
@@ -91,7 +100,7 @@ def _unreadable(node: ir.Node, scene: Scene) -> Form | None:
         if isinstance(form, Moment) and (flawed := moments.flawed(form)):
             return flawed
         if isinstance(form, Blend | Inverse) or (isinstance(form, Term) and form.is_simam):
-            return Flawed(form.root, f"{node.op_type} of the energy")
+            return Flawed(form.root, f"{node.op_type} of the energy", is_simam=True)
         if isinstance(form, Term) and form.power == 0:
             return Flawed(form.root, f"{node.op_type} of the variance", is_energy=False)
     return None

@@ -7,11 +7,12 @@ from fractions import Fraction
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise import blends, gates, terms
+from simam_deploy.graph.recognise import blends, expansions, gates, terms
 from simam_deploy.graph.recognise.forms import (
     Absolute,
     Average,
     Blend,
+    Expansion,
     Flawed,
     Form,
     Gate,
@@ -127,9 +128,11 @@ def _product(
         if isinstance(one, Flawed):
             return joined(node, one, other, value, scene)
         if isinstance(other, Interval) and isinstance(
-            one, Term | Average | Blend | Inverse | Moment
+            one, Term | Average | Blend | Inverse | Moment | Expansion
         ):
             return _scaled(one, other, factor, scene) if keeps_shape(node, value, scene) else None
+        if isinstance(one, Map) and isinstance(other, Average):
+            return expansions.mixed(value, other, scene) if scene.aligned(*values) else None
         if isinstance(one, Map) and isinstance(other, Interval):
             return _scaled_map(node, one, other, value, scene)
         if isinstance(one, Term) and isinstance(other, Map):

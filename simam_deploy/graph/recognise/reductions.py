@@ -13,6 +13,7 @@ from simam_deploy.graph.recognise import moments, terms
 from simam_deploy.graph.recognise.forms import (
     Average,
     Axes,
+    Expansion,
     Flawed,
     Form,
     Map,
@@ -41,6 +42,29 @@ def reduce_sum_square(node: ir.Node, value: ir.Value, scene: Scene) -> Form | No
     """Read ReduceSumSquare."""
     squared = _squared(scene.form(value), node.outputs[0])
     return _reduce(value, squared, _dims(node, value, scene), scene, mean=False)
+
+
+def einsum(node: ir.Node, a: ir.Value, b: ir.Value, scene: Scene) -> Form | None:
+    """Read Einsum of d and d, which sums their product over what its output leaves out."""
+    first, second = scene.form(a), scene.form(b)
+    dims = _left_out(node.attributes.get_string("equation", ""), len(scene.shape(a)))
+    if dims is None or not scene.aligned(a, b):
+        return None
+    squared = isinstance(first, Term) and isinstance(second, Term) and terms.product(first, second)
+    return _reduce(a, squared or None, dims, scene, mean=False)
+
+
+def _left_out(equation: str, rank: int) -> Axes | None:
+    """Return what "nchw,nchw->nc" sums over; None of two operands that do not meet one by one."""
+    text = equation.replace(" ", "")
+    operand = text.partition(",")[0]
+    text = text.replace("...", "".join(map(chr, range(256, 259 + rank - len(operand)))))
+    operands, _, kept = text.partition("->")
+    first, _, second = operands.partition(",")
+    in_order = [letter for letter in first if letter in kept] == list(kept)
+    if first != second or not in_order or not len(first) == len(set(first)) == rank:
+        return None
+    return Axes(axis for axis, letter in enumerate(first) if letter not in kept)
 
 
 def reduce_l2(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
@@ -164,7 +188,7 @@ def _as_reduced(value: ir.Value, form: Form | None, scene: Scene) -> Form | None
     normalised = isinstance(form, Term) and form.power == 1 and form.order != 0
     sizes = [math.prod(scene.shape(v)) for v in (value, form.root)] if form else []
     flawed = isinstance(form, Flawed) and len(set(sizes)) == 1
-    return Map(value) if normalised or flawed else form
+    return Map(value) if normalised or flawed or isinstance(form, Expansion) else form
 
 
 def _left(form: Form, scene: Scene) -> Shape:

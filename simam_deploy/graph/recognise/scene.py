@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
@@ -17,12 +18,27 @@ _COPIES = ("Expand", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 _MOST_COPIES = 4
 
 
-class Scene:
-    """The forms of one reading, in `forms` where they are more than a map of their own."""
+@dataclass(frozen=True)
+class Copies:
+    """What a value holds that is a row several times over: `form`, of the shape `shape`."""
 
-    def __init__(self, facts: Facts) -> None:
+    form: Form
+    shape: Dims
+
+
+class Scene:
+    """The forms of one reading, in `forms` where they are more than a map of their own.
+
+    Args:
+        facts: Shapes and small values.
+        shapes: Of values that are read as if they were of another shape.
+    """
+
+    def __init__(self, facts: Facts, shapes: Mapping[ir.Value, Dims] | None = None) -> None:
         self.facts = facts
         self.forms: MutableMapping[ir.Value, Form] = {}
+        self.copies: dict[ir.Value, Copies] = {}
+        self._shapes = dict(shapes or {})
 
     def where_maps_are_met(self, a: ir.Value, b: ir.Value) -> Scene:
         """Return the scene in which each of two operands is a map if the other is computed of it.
@@ -33,8 +49,19 @@ class Scene:
         maps = [v for v, of in ((a, forms[1]), (b, forms[0])) if of is not None and of.root is v]
         if not any(value in self.forms for value in maps):
             return self
-        scene = Scene(self.facts)
-        scene.forms = ChainMap({value: Map(value) for value in maps}, self.forms)
+        return self._with({value: Map(value) for value in maps}, self._shapes)
+
+    def of_one(self, copies: Sequence[ir.Value], output: ir.Value | None) -> Scene:
+        """Return the scene in which each of `copies` is one, and `output` has a copy's shape."""
+        known = {value: self.copies[value] for value in copies}
+        shapes = {value: each.shape for value, each in known.items()}
+        if output is not None:
+            shapes[output] = shapes[copies[0]]
+        return self._with({value: each.form for value, each in known.items()}, shapes)
+
+    def _with(self, forms: dict[ir.Value, Form], shapes: Mapping[ir.Value, Dims]) -> Scene:
+        scene = Scene(self.facts, shapes)
+        scene.forms = ChainMap(forms, self.forms)
         return scene
 
     def form(self, value: ir.Value) -> Form | None:
@@ -58,7 +85,7 @@ class Scene:
 
     def shape(self, value: ir.Value) -> Dims:
         """Return the shape of `value`, a tensor."""
-        return self.facts.shape(value) or ()
+        return self._shapes.get(value) or self.facts.shape(value) or ()
 
     def aligned(self, a: ir.Value, b: ir.Value) -> bool:
         """Tell whether a binary operator meets each element of one with its own of the other.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from simam_deploy.graph.recognise import blends, gates, moments, terms
+from simam_deploy.graph.recognise import blends, expansions, gates, moments, terms
 from simam_deploy.graph.recognise.forms import (
     Average,
     Blend,
+    Expansion,
     Flawed,
     Form,
     Gate,
@@ -53,7 +54,11 @@ def _sum(
         if isinstance(one, Flawed):
             return joined(node, one, other, value, scene)
         if isinstance(one, Square) and isinstance(other, Moment):
-            return _centred_square(one, other) if scene.aligned(*values) else None
+            if not scene.aligned(*values):
+                return None
+            return _centred_square(one, other) or expansions.added(one, other)
+        if isinstance(one, Expansion) and isinstance(other, Square | Moment | Expansion):
+            return expansions.added(one, other) if scene.aligned(*values) else None
         if isinstance(one, Map) and isinstance(other, Average):
             return _centred(one, other) if scene.aligned(*values) else None
         if isinstance(one, Term) and isinstance(other, Rest):

@@ -14,19 +14,22 @@ def scale(term: Term, factor: Interval) -> Term:
     """Return `term` * `factor`."""
     if term.is_plane and term.plane:
         return replace(term, plane=_times(term.plane, factor))
-    return replace(term, gain=term.gain * factor, offset=term.offset * factor)
+    cap = None if term.cap is None else term.cap * factor.middle
+    return replace(term, gain=term.gain * factor, offset=term.offset * factor, cap=cap)
 
 
 def shift(term: Term, summand: Interval) -> Term:
     """Return `term` + `summand`."""
     if term.is_plane and term.plane:
         return replace(term, plane=replace(term.plane, bias=term.plane.bias + summand))
-    return replace(term, offset=term.offset + summand)
+    cap = None if term.cap is None else term.cap + summand.middle
+    return replace(term, offset=term.offset + summand, cap=cap)
 
 
 def power(term: Term, exponent: Fraction) -> Term | None:
     """Return `term`^`exponent`, None where that is no term."""
-    if term.offset != ZERO or (term.power and exponent.denominator != 1):
+    fractional = term.power and exponent.denominator != 1
+    if term.offset != ZERO or fractional or term.cap is not None:
         return None
     raised = replace(
         term,
@@ -39,7 +42,7 @@ def power(term: Term, exponent: Fraction) -> Term | None:
 
 def product(a: Term, b: Term) -> Term | Flawed | None:
     """Return `a` * `b`, None where that is no term."""
-    if a.offset != ZERO or b.offset != ZERO:
+    if a.offset != ZERO or b.offset != ZERO or a.cap is not None or b.cap is not None:
         return None
     pixel = a if a.power else b
     if a.root is not b.root:
@@ -55,6 +58,7 @@ def product(a: Term, b: Term) -> Term | Flawed | None:
         power=a.power + b.power,
         plane=a.plane or b.plane,
         order=a.order + b.order,
+        cancels=a.cancels or b.cancels,
     )
     return _settled(whole)
 
@@ -114,6 +118,13 @@ def floored(term: Term, bound: Interval) -> Term | None:
         return None
     floor = max(term.plane.floor, bound.low - term.plane.bias.high)
     return replace(term, plane=replace(term.plane, floor=floor))
+
+
+def capped(term: Term, bound: Interval) -> Term | None:
+    """Return min(`term`, `bound`) of d^2 over the plane, None where that is no such term."""
+    if not (term.is_simam and term.gain.low > 0):
+        return None
+    return replace(term, cap=min(bound.low, math.inf if term.cap is None else term.cap))
 
 
 def least(term: Term) -> float:

@@ -49,6 +49,8 @@ def reshape(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
 def transpose(node: ir.Node, value: ir.Value, scene: Scene) -> Form | None:
     """Read Transpose of a gate back to the map that its own was transposed from."""
     form = scene.form(value)
+    if isinstance(form, Flawed) and form.is_simam:
+        return form  # as exporters have it before a softmax of another axis than the last
     there = form.root.producer() if isinstance(form, Gate) else None
     if not isinstance(form, Gate) or there is None or there.op_type != "Transpose":
         return None

@@ -31,7 +31,10 @@ def align(
     """Give (N * R, C, S, S) of the maps' dtype; coordinates and sums are float32 at least."""
     exact = torch.promote_types(maps[0].dtype, torch.float32)
     read = [level.to(exact) for level in maps]
-    out = maps[0].new_zeros((rois.shape[0], rois.shape[1], maps[0].shape[1], size, size))
+    nothing = maps[0].new_zeros((maps[0].shape[1], size, size))
+    # A list, not a tensor that is written into: differentiating copies that once a RoI, 50 GB of
+    # copies for 1000 of them.
+    out = [nothing] * (rois.shape[0] * rois.shape[1])
     for image, row in _with_area(rois):
         roi = rois[image, row]
         chosen = int(level_of(roi, finest_scale))
@@ -40,8 +43,9 @@ def align(
         across = _side(x1, x2, size, sampling_ratio, plane[0, 0])
         down = _side(y1, y2, size, sampling_ratio, plane[0, :, 0])
         cut = plane[:, down.first : down.stop, across.first : across.stop]
-        out[image, row] = down.weights @ cut @ across.weights.T
-    return out.flatten(0, 1)
+        read_off = down.weights @ cut @ across.weights.T
+        out[image * rois.shape[1] + row] = read_off.to(nothing.dtype)
+    return torch.stack(out)
 
 
 def level_of(rois: Tensor, finest_scale: float) -> Tensor:

@@ -13,17 +13,11 @@ from simam_deploy.detect.decoding import SURE
 from simam_deploy.serve.http.answer import json_response, model_of
 from simam_deploy.serve.http.app import watched
 from simam_deploy.serve.models.detect import check_detects, found_in
-from simam_deploy.serve.models.pictures import (
-    Picture,
-    preparation_of,
-    rank,
-    read_picture,
-    scores_of,
-)
+from simam_deploy.serve.models.pictures import inputs_of, rank, read_picture, scores_of
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.exchange import Query
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
-from simam_deploy.source.samples.preparation import Preparation
+from simam_deploy.source.samples.picture_inputs import Picture, PictureInputs
 
 
 async def classify(
@@ -38,11 +32,11 @@ async def classify(
     repository.check_loaded()
     model = model_of(repository, request)
     model.batcher.check_room()
-    prepare, scores = preparation_of(model), scores_of(model)
+    inputs, scores = inputs_of(model), scores_of(model)
     top = _count(request, "top", 5)
-    picture = await _picture(decoding, request, prepare)
+    picture = await _picture(decoding, request, inputs)
     model = model_of(repository, request)  # a reload may have replaced it meanwhile
-    feeds = picture.feeds(model)
+    feeds = inputs_of(model).feeds(picture)
     outputs = await watched(request.scope, model.infer(Query(feeds)))
     answer: dict[str, Any] = {
         "model_name": model.name,
@@ -68,12 +62,13 @@ async def detect(decoding: asyncio.Semaphore, repository: Repository, request: R
     repository.check_loaded()
     model = model_of(repository, request)
     model.batcher.check_room()
-    prepare = preparation_of(model)
+    inputs = inputs_of(model)
     check_detects(model)
     least, masks = _share(request, "threshold", SURE), bool(_count(request, "masks", 0))
-    picture = await _picture(decoding, request, prepare)
+    picture = await _picture(decoding, request, inputs)
     model = model_of(repository, request)  # a reload may have replaced it meanwhile
-    outputs = await watched(request.scope, model.infer(Query(picture.feeds(model))))
+    feeds = inputs_of(model).feeds(picture)
+    outputs = await watched(request.scope, model.infer(Query(feeds)))
     height, width = picture.placement.picture
     async with decoding:
         found = await asyncio.to_thread(found_in, model, outputs, picture, least, masks)
@@ -88,10 +83,10 @@ async def detect(decoding: asyncio.Semaphore, repository: Repository, request: R
     return json_response(answer)
 
 
-async def _picture(decoding: asyncio.Semaphore, request: Request, prepare: Preparation) -> Picture:
+async def _picture(decoding: asyncio.Semaphore, request: Request, inputs: PictureInputs) -> Picture:
     content = await request.scope["read_body"]()
     async with decoding:
-        return await asyncio.to_thread(read_picture, content, prepare)
+        return await asyncio.to_thread(read_picture, content, inputs)
 
 
 def _share(request: Request, name: str, default: float) -> float:

@@ -16,7 +16,6 @@ import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.errors import InputError
-from simam_deploy.op import contract
 from simam_deploy.serve.protocol.refusals import Unsupported
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Attention:
             if self._loaded is None:
                 self._loaded = _load(self.path, self._served)
             samples = self._loaded.record(feeds)
-        return [_heatmap(each.name, each.x, each.e_lambda) for each in samples]
+        return [_heatmap(each.name, each.attention()) for each in samples]
 
     def close(self) -> None:
         """Free the session, if there is one, once it computes no more; none is opened after."""
@@ -92,15 +91,10 @@ def _load(path: Path, served: tuple[int, int, int] | None) -> SiteRecorder:
         raise Unsupported(f"no attention maps: {error}") from error
 
 
-def _heatmap(name: str, x: Array, e_lambda: float) -> dict[str, Any]:
-    gates = contract.simam_gate(x[:1], e_lambda)[0].mean(0)
-    cells = _averaged(gates)
-    return {
-        "name": name,
-        "height": x.shape[2],
-        "width": x.shape[3],
-        "gates": np.round(cells, 4).tolist(),
-    }
+def _heatmap(name: str, gates: Array) -> dict[str, Any]:
+    height, width = gates.shape
+    cells = np.round(_averaged(gates), 4).tolist()
+    return {"name": name, "height": height, "width": width, "gates": cells}
 
 
 def _averaged(plane: Array) -> Array:

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.detect.decoding import find_decoder, may_detect
+from simam_deploy.core.labels import label_of
+from simam_deploy.detect.decoding import Found, find_decoder, may_detect
 from simam_deploy.detect.masks import cut_out, runs
 from simam_deploy.errors import InputError
 from simam_deploy.serve.models.model import Model
-from simam_deploy.serve.models.pictures import Picture, label_of, preparation_of
+from simam_deploy.serve.models.pictures import inputs_of
 from simam_deploy.serve.protocol.check import spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
+from simam_deploy.source.samples.picture_inputs import Picture
 from simam_deploy.source.samples.placement import Sides
 
 MOST_PIXELS = 1 << 30
@@ -27,7 +29,7 @@ def has_boxes(model: Model) -> bool:
 def detects(model: Model) -> bool:
     """Tell whether the model can be asked what is in a picture."""
     try:
-        preparation_of(model)
+        inputs_of(model)
     except Unsupported:
         return False
     return has_boxes(model)
@@ -63,19 +65,10 @@ def found_in(
         decode, _ = find_decoder(outputs, f"model '{model.name}'")
     except InputError as error:
         raise Unsupported(str(error)) from error
-    found = next(iter(decode(outputs, least)))
-    boxes = picture.placement.to_picture(found.boxes)
-    wanted = found.masks if masks else None
-    if wanted is not None:
-        _check_pixels(boxes)
-    return list(
-        _entries(
-            model,
-            picture.placement.picture,
-            zip(boxes, found.scores, found.labels, strict=True),
-            wanted,
-        )
-    )
+    found = next(iter(decode(outputs, least))).placed(picture.placement)
+    if masks and found.masks is not None:
+        _check_pixels(found.boxes)
+    return list(_entries(model, picture.placement.picture, found, masks))
 
 
 def _check_pixels(boxes: Array) -> None:
@@ -92,19 +85,18 @@ def _check_pixels(boxes: Array) -> None:
         )
 
 
-def _entries(
-    model: Model, sides: Sides, found: Iterator[tuple[Array, float, int]], masks: Array | None
-) -> Iterator[dict[str, Any]]:
-    """Describe what has an area in the picture."""
-    for number, (box, score, label) in enumerate(found):
-        if box[2] > box[0] and box[3] > box[1]:
-            yield {
-                "index": int(label),
-                "label": label_of(int(label), model.labels),
-                "score": round(float(score), 6),
-                "box": [round(float(side), 2) for side in box],
-                **({} if masks is None else {"mask": _mask(masks[number], box, sides)}),
-            }
+def _entries(model: Model, sides: Sides, found: Found, masks: bool) -> Iterator[dict[str, Any]]:
+    """Describe what was found."""
+    for number, label in enumerate(found.labels.tolist()):
+        box = found.boxes[number]
+        mask = found.masks[number] if masks and found.masks is not None else None
+        yield {
+            "index": label,
+            "label": label_of(label, model.labels),
+            "score": round(float(found.scores[number]), 6),
+            "box": [round(float(side), 2) for side in box],
+            **({} if mask is None else {"mask": _mask(mask, box, sides)}),
+        }
 
 
 def _mask(mask: Array, box: Array, sides: Sides) -> dict[str, Any]:

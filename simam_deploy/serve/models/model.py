@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.files import PLANS
-from simam_deploy.core.labels import check_number, read_labels
+from simam_deploy.core.labels import names_beside
 from simam_deploy.core.manifest import read_facts
-from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError, SimamError
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.models.attention import Attention
@@ -135,27 +134,12 @@ def _ready_model(
         outputs=outputs,
         profiles=profiles,
         facts=facts,
-        labels=_labels(path, facts, first.outputs),
+        labels=names_beside(path, facts, first.outputs),
         instances=len(runners),
         statistics=statistics,
         batcher=Batcher(runners, limits, statistics, name),
         attention=attention,
     )
-
-
-def _labels(path: Path, facts: Mapping[str, Any], outputs: Sequence[TensorSpec]) -> tuple[str, ...]:
-    """Name the classes by `model.labels.txt` beside `model.onnx`, else as the manifest does.
-
-    Raises:
-        InputError: The file is there and cannot be read, or has more or fewer names than the
-            outputs have scores.
-    """
-    file = path.with_suffix(".labels.txt")
-    if not file.exists():
-        return tuple(facts.get("classes", ()))
-    names = read_labels(file)
-    check_number(names, outputs)
-    return names
 
 
 def _limits(settings: Settings, max_batch: int | None) -> Limits:

@@ -39,13 +39,6 @@ def _open_plan(path: Path, settings: Settings) -> Iterator[Runner]:
 
 
 def _open_onnx(path: Path, settings: Settings) -> Runner:
-    from simam_deploy.runtime.onnx_runner import PROVIDERS, OnnxRunner, require_onnxruntime
+    from simam_deploy.runtime.onnx_runner import OnnxRunner, providers_of
 
-    provider = settings.provider
-    if provider == "auto":
-        require_onnxruntime()
-        import onnxruntime as ort
-
-        there = PROVIDERS["cuda"][0] in ort.get_available_providers()
-        provider = "cuda" if there else "cpu"
-    return OnnxRunner(path, PROVIDERS[provider], threads=settings.threads)
+    return OnnxRunner(path, providers_of(settings.provider), threads=settings.threads)

@@ -4,94 +4,56 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
+from simam_deploy.core.labels import label_of
 from simam_deploy.detect.decoding import may_detect
-from simam_deploy.errors import InputError, UsageError
+from simam_deploy.errors import InputError
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.protocol.check import Port, spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
-from simam_deploy.source.samples.inputs import SampleInputs, picture_inputs, size_fact
-from simam_deploy.source.samples.pictures import decode
-from simam_deploy.source.samples.placement import Placement
-from simam_deploy.source.samples.preparation import Preparation, read_preparation
+from simam_deploy.source.samples.picture_inputs import (
+    Picture,
+    PictureInputs,
+    find_picture_inputs,
+)
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 """First bytes of JPEG and PNG."""
 
 
-def preparation_of(model: Model) -> Preparation:
-    """Say how a picture becomes the model's input.
+def inputs_of(model: Model) -> PictureInputs:
+    """Say how a picture becomes the model's inputs.
 
     Raises:
         Unsupported: It takes no pictures, or nothing says how they are prepared.
     """
-    prepare, given = None, _given_by_pictures(model)
-    if given is not None and model.inputs[given.sample.name].dtype.kind == "f":
-        spec = replace(given.sample, dtype="float32")
-        try:
-            prepare = read_preparation(model.facts.get("preprocessing"), spec)
-        except InputError as error:
-            raise Unsupported(f"model '{model.name}': {error}") from error
-    if prepare is None:
+    specs = [spec_of(port) for port in model.inputs.values()]
+    try:
+        found = find_picture_inputs(specs, model.facts.get("preprocessing"))
+    except InputError as error:
+        raise Unsupported(f"model '{model.name}': {error}") from error
+    if found is None:
         raise Unsupported(
             f"model '{model.name}' takes no pictures: its manifest has no preprocessing for them"
         )
-    return prepare
-
-
-def _given_by_pictures(model: Model) -> SampleInputs | None:
-    """Tell which inputs a picture gives; None where the model takes others too."""
-    specs = [spec_of(port) for port in model.inputs.values()]
-    try:
-        return picture_inputs(specs, bool(size_fact(model.facts.get("preprocessing"))))
-    except UsageError:
-        return None
+    return found
 
 
 def classifies(model: Model) -> bool:
     """Tell whether the model can classify a picture."""
     try:
-        preparation_of(model)
+        inputs_of(model)
         scores_of(model)
     except Unsupported:
         return False
     return True
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture as a model takes it: a batch of one.
-
-    Attributes:
-        array: float32 (1, C, H, W).
-        sizes: float32 (1, 2), height and width of what of it is no padding.
-        placement: Where the picture lies in it.
-        turned: Whether it was turned upright, as its EXIF says.
-    """
-
-    array: npt.NDArray[np.float32]
-    sizes: npt.NDArray[np.float32]
-    placement: Placement
-    turned: bool
-
-    def feeds(self, model: Model) -> dict[str, Array]:
-        """Give the arrays of a model's inputs."""
-        given = _given_by_pictures(model)
-        if given is None:
-            raise Unsupported(f"model '{model.name}' takes no pictures")
-        arrays = {given.sample.name: self.array}
-        if given.size is not None:
-            arrays[given.size.name] = self.sizes
-        return {name: array.astype(model.inputs[name].dtype) for name, array in arrays.items()}
-
-
-def read_picture(content: bytes, prepare: Preparation) -> Picture:
+def read_picture(content: bytes, inputs: PictureInputs) -> Picture:
     """Decode a JPEG or PNG file and prepare it.
 
     Raises:
@@ -101,10 +63,7 @@ def read_picture(content: bytes, prepare: Preparation) -> Picture:
     if not content.startswith(_SIGNATURES):
         raise Unsupported("a JPEG or PNG file is wanted as the body")
     try:
-        picture, turned = decode(io.BytesIO(content), "the picture")
-        sides = picture.height, picture.width
-        size = np.array([prepare.extent(sides)], np.float32)
-        return Picture(prepare(picture)[None], size, prepare.placement(sides), turned)
+        return inputs.read(io.BytesIO(content), "the picture")
     except InputError as error:
         raise BadRequest(str(error)) from error
 
@@ -121,11 +80,6 @@ def scores_of(model: Model) -> Port:
         if len(port.shape) == 2 and port.dtype.kind == "f":
             return port
     raise Unsupported(f"model '{model.name}' has no output of class scores")
-
-
-def label_of(index: int, labels: Sequence[str]) -> str:
-    """Name a class; one without a label has its number."""
-    return labels[index] if index < len(labels) else str(index)
 
 
 def rank(scores: Array, labels: Sequence[str], top: int) -> list[dict[str, Any]]:

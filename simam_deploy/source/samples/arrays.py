@@ -12,7 +12,6 @@ import itertools
 import math
 import zipfile
 import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +33,8 @@ LABEL_NAMES = ("labels", "y")
 LARGEST_SAMPLE = 2**30
 """In bytes; a compressed file of a megabyte can hold a gigabyte of zeros."""
 
-_KINDS = defaultdict(str, f="float", i="whole", u="whole", b="bool")
+_KINDS = {"f": "float", "i": "whole", "u": "whole", "b": "bool"}
 """By NumPy's letter, which types may stand for each other."""
-
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -260,7 +258,7 @@ def value_reader(
         are of another kind or shape.
     """
     wanted = np.dtype(in_float32(dtype))
-    if _KINDS[rows.dtype.kind] != _KINDS[wanted.kind] or not _fits(rows.shape[1:], shape):
+    if _KINDS.get(rows.dtype.kind) != _KINDS[wanted.kind] or not _fits(rows.shape[1:], shape):
         return None
 
     def read(row: Array) -> Array:

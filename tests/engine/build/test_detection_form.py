@@ -24,8 +24,10 @@ def file(tmp_path):
 
 def built(file, flavour, plugin):
     graph = file.with_name("g.onnx")
-    facts = prepare_graph(file, graph, plugin, form=FLAVOURS[flavour].detection)
-    assert facts["lowering"] == ("plugin" if plugin else "flat")
+    facts = prepare_graph(
+        file, graph, "plugin" if plugin else "wide", form=FLAVOURS[flavour].detection
+    )
+    assert facts["lowering"] == ("plugin" if plugin else "wide")
     return read_model(graph)
 
 
@@ -48,4 +50,4 @@ def test_an_old_file_with_nodes_is_refused_in_one_line(tmp_path):
     graph = small(opset=17)
     write_model(graph, tmp_path / "a.onnx")
     with pytest.raises(UsageError, match=r"a detector \(BatchedNMS\) wants opset 18 or newer"):
-        prepare_graph(tmp_path / "a.onnx", tmp_path / "g.onnx", False)
+        prepare_graph(tmp_path / "a.onnx", tmp_path / "g.onnx", "wide")

@@ -122,6 +122,75 @@ def test_a_plan_without_a_listing_tells_nothing():
     assert read_listing(b"ftrt" + bytes(1000)) is None
 
 
+LISTING = """
+  accelerators={sm89 }
+  tensor={ offset=0 name="x" type=float strides={ 1 } }
+  function={ name=__myl_Move fqn=__myl_Move_0x1 input_args={ "x" } output_args={ "a" } stream=0 }
+  corrltn={ name="c" output={"b" } input={"a" } stream=0 kernel=STUB layers="[ONNX Layer: c]" }
+  maxpool={ name="p" output={"d" } input={"b" } stream=0 kernel=STUB layers="[ONNX Layer: p]" }
+  runtime_function={ name=__myl_Inorm input_args={ "d" } output_args={ "e" } stream=0 layers="" }
+  runtime_fusion={ name=__myl_FcAdd input_args={ "e" } output_args={ "y" } stream=0 }
+  memset={ name="__mye1_hc_init" output={"__s^8i64" } src="8i64" stream=0 }
+  copy={ name="copy_d2s___mye2" output={"n" } input={"x" } stream=0 speculate={ }}
+  mul={ name="__mye3" output={"m" } input={"n" "__s^8i64" } stream=0 layers="" }
+  assert={ name=__mye4_check input={"m" } stream=0 msg="out of bounds" }
+  {more}
+  accelerators={sm89 }
+  fully_connected={ name="f" output={"u" } input={"e" } stream=0 layers="[ONNX Layer: f]" }
+  add={ name="g" output={"y" } input={"u" } stream=0 layers="[ONNX Layer: f]" }
+"""
+
+
+def listed(more=""):
+    return read_listing(LISTING.replace("{more}", more).encode())
+
+
+def test_what_a_listing_launches_is_counted_whatever_its_kind():
+    """A pool or InstanceNormalization is a kernel; shapes and bodies of kernels are none."""
+    facts = listed()
+    assert [n.name for n in facts.launches] == [
+        "__myl_Move",
+        "c",
+        "p",
+        "__myl_Inorm",
+        "__myl_FcAdd",
+    ]
+    assert [n.kind for n in facts.launches] == ["move", "product", "other", "other", "other"]
+    assert facts.unknown == ()
+
+
+def test_a_word_of_the_hosts_is_a_launch_where_it_computes_a_layer():
+    facts = listed('mul={ name="k" output={"y" } input={"x" } stream=0 layers="[ONNX Layer: k]" }')
+    assert len(facts.launches) == 6
+
+
+def test_a_kind_that_is_not_known_fails_the_audit():
+    """It may be a kernel or not, so that no count is right."""
+    facts = listed('quux={ name="q" output={"y" } input={"x" } stream=0 layers="" }')
+    assert facts.unknown == ("quux",)
+    assert audit("fp32", GRAPH, facts, plugin=False).findings[-1] == (
+        "the plan holds operations of a kind that is not known here, quux"
+    )
+
+
+@pytest.mark.parametrize("lowering", ["wide", "instancenorm"])
+def test_every_layer_of_a_real_plan_is_in_a_launch(lowering):
+    """Of a ResNet-18 its max pool was not counted, nor were its eight InstanceNormalizations."""
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is missing")
+    from bench.engines import plan as built
+    from bench.engines import traced
+    from simam_deploy.graph.lower import LOWERINGS
+
+    model = traced("resnet18", 1)
+    LOWERINGS[lowering](model)
+    facts = read_listing(built(model))
+    assert facts.unknown == ()
+    seen = " ".join(n.origin for n in facts.launches)
+    pooled = [n.name for n in model.graph if n.op_type in ("MaxPool", "InstanceNormalization")]
+    assert len(pooled) == (9 if lowering == "instancenorm" else 1)
+    assert all(name in seen for name in pooled)
+
+
 def test_a_build_other_than_asked_fails(tmp_path, monkeypatch):
     """Planted: the graph is left in float32 although float16 was asked."""
     pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is missing")

@@ -23,20 +23,25 @@ OUTPUTS = ["num_dets", "boxes", "scores", "labels", "masks"]
 SIZES = [(2, 64, 96), (1, 96, 64)]
 
 
-@functools.cache
-def exported():
-    """Export it, of free batch, height and width; tests take a clone."""
+def export(model):
+    """Export a detector, of free batch, height and width."""
     free = {0: "batch", 2: "height", 3: "width"}
     with warnings.catch_warnings():
         # torch 2.13's exporter calls a pytree function it has deprecated itself.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", UserWarning)
         program = torch.onnx.export(
-            tiny.detector(), tiny.inputs(2), dynamo=True, verbose=False, opset_version=18,
+            model, tiny.inputs(2), dynamo=True, verbose=False, opset_version=18,
             input_names=["image", "image_size"], output_names=OUTPUTS,
             dynamic_shapes=(free, {0: "batch"}),
         )  # fmt: skip
     return ir.from_proto(program.model_proto)
+
+
+@functools.cache
+def exported():
+    """Export the tiny one; tests take a clone."""
+    return export(tiny.detector())
 
 
 @functools.cache

@@ -37,6 +37,26 @@ def test_resnet50_has_82_launches_or_fewer(lowering, precision):
     assert launches(model) <= 82
 
 
+@pytest.mark.parametrize(
+    ("name", "precision", "most"),
+    [
+        ("resnet18", "fp32", 31),
+        *(
+            pytest.param(name, precision, most, marks=pytest.mark.slow)
+            for name, most in (("resnet50", 73), ("mobilenet_v2", 74), ("cifar_preresnet56", 98))
+            for precision in ("fp32", "fp16")
+        ),
+    ],
+)
+def test_wide_has_one_kernel_a_site(name, precision, most):
+    """As many as with the plugin, and without one."""
+    model = network(name, "batch").clone()
+    if precision == "fp16":
+        to_half(model, ir.DataType.FLOAT16)
+    LOWERINGS["wide"](model)
+    assert launches(model) <= most
+
+
 def test_a_static_batch_of_one_transposes_nothing():
     """Without the halving, whose only use this is, 38."""
     model = network("resnet18", 1).clone()

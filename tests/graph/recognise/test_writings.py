@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from simam_deploy.graph.recognise import recognise
-from tests.graph.recognise.formula import formula
+from tests.graph.recognise.formula import formula, in_dtype
 from tests.graph.recognise.test_formula import off_the_reference
 
 MORE = {
@@ -27,6 +27,10 @@ MORE = {
     "raw": "float raw = {-2.2521685}",
     "row": "float[56] row = {" + ", ".join(["0.5"] * 56) + "}",
     "plane": "float[56, 56] plane = {" + ", ".join([repr(0.5 * (3135 / 3136) ** 0.5)] * 3136) + "}",
+    "twenty": "float twenty = {20}",
+    "first": "int64[1] first = {0}",
+    "last": "int64[1] last = {3}",
+    "i": "int64 i = {0}",
     "shape": "int64[4] shape = {2, 4, 1, 1}",
 }
 ENERGY = "e = Add (quotient, half)"
@@ -113,6 +117,40 @@ SAME = {
     "x / (1 + exp(e)) * exp(e)": {
         "gate": "p = Exp (energy) r = Add (p, one)", "y": "h = Div (x, r) y = Mul (p, h)",
     },
+    "exp(-softplus(-e))": {
+        "gate": "a = Neg (energy) p = Softplus (a) t = Neg (p) gate = Exp (t)"
+    },
+    "exp(-softplus(-e)), linear above 20": {
+        "gate": "a = Neg (energy) p = Softplus (a) b = Greater (a, twenty) c = Where (b, a, p) "
+        "t = Neg (c) gate = Exp (t)"
+    },
+    "energy of which the sigmoid is 1": {"energy": f"{ENERGY} energy = Min (e, twenty)"},
+    "quotient of which the sigmoid is 1": {
+        "quotient": "q = Div (d2, denominator) quotient = Clip (q, zero, twenty)"
+    },
+    "clamped, and turned round twice": {
+        "energy": f"{ENERGY} c = Clip (e, zero, twenty) energy = Neg (c)",
+        "gate": "p = Exp (energy) r = Add (p, one) gate = Div (one, r)",
+    },
+    "sum of squares by Einsum": {
+        "s": 'q = Einsum <equation = "nchw,nchw->nc"> (d, d) s = Reshape (q, shape)'
+    },
+    "sum of squares by Einsum of what is left": {
+        "s": 'q = Einsum <equation = "... h w, ... h w -> ..."> (d, d) s = Reshape (q, shape)'
+    },
+    "x^2 - 2 x m + m^2": {
+        "d": "x2 = Mul (x, x) tx = Mul (two, x) xm = Mul (tx, mean) mm = Mul (mean, mean)",
+        "d2": "p = Sub (x2, xm) d2 = Add (p, mm)",
+    },
+    "m^2 + x^2 - 2 (m x)": {
+        "d": "x2 = Pow (x, two) xm = Mul (mean, x) txm = Mul (xm, two) mm = Pow (mean, two)",
+        "d2": "p = Add (mm, x2) d2 = Sub (p, txm)",
+    },
+    "x^2 + (m^2 - x (2 m))": {
+        "d": "x2 = Mul (x, x) dm = Mul (two, mean) xm = Mul (x, dm) "
+        "mm = Mul (mean, mean)",
+        "d2": "p = Sub (mm, xm) d2 = Add (x2, p)",
+    },
     "|d|": {"d2": "a = Abs (d) d2 = Mul (a, a)"},
     "root of the sum of squares": {
         "s": "r = ReduceL2 <axes = [2, 3]> (d) s = Pow (r, two)",
@@ -144,6 +182,78 @@ OTHER = {
         {"v": "w = Div (s, n) a = Neg (w) b = Clip (a, minus_tiny) v = Neg (b)"}, "that binds",
     ),
     "lower bound above d^2": ({"d2": "e = Mul (d, d) d2 = Clip (e, lam)"}, ""),
+    "energy below 1": (
+        {"energy": f"{ENERGY} energy = Min (e, one)"}, "goes through min before sigmoid",
+    ),
+    "energy that is clamped before it is halved": (
+        {"denominator": "denominator = Mul (sum, two)",
+         "quotient": "p = Div (d2, denominator) q = Min (p, twenty) quotient = Mul (q, half)"},
+        "the energy is clamped at 10.5, which binds",
+    ),
+    "energy that is clamped and raised": (
+        {"quotient": "p = Div (d2, denominator) q = Min (p, twenty) quotient = Mul (q, q)"},
+        "of the energy",
+    ),
+    "two clamps, one of which binds": (
+        {"energy": f"{ENERGY} c = Min (e, twenty) energy = Clip (c, zero, three)"},
+        "goes through clip before sigmoid",
+    ),
+    "e in the place of what is above 20": (
+        {"quotient": "q = Div (d2, denominator) b = Greater (q, twenty) "
+         "quotient = Where (b, d2, q)"},
+        "Where of the energy",
+    ),
+    "d^2 in the place of what is never or not finite": (
+        {"quotient": "q = Div (d2, denominator) a = Neg (q) b = Greater (a, twenty) "
+         "k = IsNaN (q) c = Or (b, k) quotient = Where (c, d2, q)"},
+        "Where of the energy",
+    ),
+    "exp(-softplus(e))": (
+        {"gate": "p = Softplus (energy) t = Neg (p) gate = Exp (t)"}, "-0.5 instead of",
+    ),
+    "exp(softplus(-e))": (
+        {"gate": "a = Neg (energy) p = Softplus (a) gate = Exp (p)"},
+        "goes through softplus before exp",
+    ),
+    "exp(-2 softplus(-e))": (
+        {"gate": "a = Neg (energy) p = Softplus (a) q = Mul (p, two) t = Neg (q) gate = Exp (t)"},
+        "softplus instead of sigmoid",
+    ),
+    "sum of rows by Einsum": (
+        {"s": 'q = Einsum <equation = "nchw,nchw->nch"> (d, d) s = Unsqueeze (q, last)'},
+        "the sum reduces only W",
+    ),
+    "sum of squares by Einsum, planes turned": (
+        {"s": 'q = Einsum <equation = "nchw,ncwh->nc"> (d, d) s = Reshape (q, shape)'},
+        "d^2 is not divided by a variance of x",
+    ),
+    "sum of squares of x by Einsum": (
+        {"s": 'q = Einsum <equation = "nchw,nchw->nc"> (x, x) s = Reshape (q, shape)'},
+        "d^2 is not divided by a variance of x",
+    ),
+    "softmax of the energy and 0": (
+        {"gate": "z = Mul (energy, zero) a = Unsqueeze (energy, first) b = Unsqueeze (z, first) "
+         "c = Concat <axis = 0> (a, b) p = Softmax <axis = 0> (c) gate = Gather <axis = 0> (p, i)"},
+        "Concat of the energy before softmax",
+    ),
+    "x^2 - 3 x m + m^2": (
+        {"d": "x2 = Mul (x, x) tx = Mul (three, x) xm = Mul (tx, mean) mm = Mul (mean, mean)",
+         "d2": "p = Sub (x2, xm) d2 = Add (p, mm)"}, "",
+    ),
+    "x^2 - 2 x m - m^2": (
+        {"d": "x2 = Mul (x, x) tx = Mul (two, x) xm = Mul (tx, mean) mm = Mul (mean, mean)",
+         "d2": "p = Sub (x2, xm) d2 = Sub (p, mm)"}, "",
+    ),
+    "x^2 - 2 x m + m^2 of the mean of rows": (
+        {"d": "row_mean = ReduceMean <axes = [3]> (x) x2 = Mul (x, x) xm = Mul (x, row_mean) "
+         "txm = Mul (xm, two) mm = Mul (mean, mean)",
+         "d2": "p = Sub (x2, txm) d2 = Add (p, mm)"}, "",
+    ),
+    "x^2 - 2 z m + m^2 of another map": (
+        {"d": "x2 = Mul (x, x) z = Relu (x) xm = Mul (z, mean) txm = Mul (xm, two) "
+         "mm = Mul (mean, mean)",
+         "d2": "p = Sub (x2, txm) d2 = Add (p, mm)"}, "",
+    ),
     "upper bound by Min": ({"v": "w = Div (s, n) v = Min (w, lam)"}, "that binds"),
     "2 v + 2 lambda over 4 v": (
         {"energy": f"{BLEND} w = Mul (v, four) energy = Div (whole, w)"},
@@ -263,6 +373,34 @@ def test_what_changes_a_number_is_none(steps: dict[str, Any], reason: str) -> No
     assert findings.sites == ()
     reasons = [miss.reason for miss in findings.near_misses]
     assert any(reason in said for said in reasons) if reason else not reasons
+
+
+def test_d2_multiplied_out_is_told_to_cancel() -> None:
+    (site,) = recognise(formula(constants=MORE, **SAME["x^2 - 2 x m + m^2"])).sites
+    assert site.form == "moments"
+    only_in_sum = {
+        "v": "x2 = Mul (x, x) xm = Mul (x, mean) txm = Mul (xm, two) mm = Mul (mean, mean) "
+        "p = Sub (x2, txm) q = Add (p, mm) r = ReduceSum (q, axes) v = Div (r, n)",
+    }
+    (site,) = recognise(formula(constants=MORE, **only_in_sum)).sites
+    assert site.form == "moments"
+
+
+def test_a_map_times_its_mean_may_be_the_map_of_a_simam_behind_it() -> None:
+    model = formula(
+        mean="m = ReduceMean <axes = [2, 3]> (x) z = Mul (x, m)",
+        d="o = ReduceMean <axes = [2, 3]> (z) d = Sub (z, o)",
+        y="y = Mul (z, gate)",
+    )
+    (site,) = recognise(model).sites
+    assert site.x.name == "z"
+
+
+def test_an_energy_is_clamped_without_effect_in_float32_alone() -> None:
+    steps = SAME["energy of which the sigmoid is 1"]
+    findings = recognise(in_dtype(formula(constants=MORE, **steps), ir.DataType.DOUBLE))
+    assert findings.sites == ()
+    assert "goes through min before sigmoid" in findings.near_misses[0].reason
 
 
 def test_a_number_in_the_place_of_0_over_0_is_not_simam_of_lambda_0() -> None:

@@ -103,6 +103,28 @@ def logistic_gate(x: Tensor, e_lambda: float) -> Tensor:
     return torch.reciprocal(1 + torch.exp(-energy(x, e_lambda)))
 
 
+def exp_of_softplus(x: Tensor, e_lambda: float) -> Tensor:
+    return x * torch.exp(-functional.softplus(-energy(x, e_lambda)))
+
+
+def saturated_energy(x: Tensor, e_lambda: float) -> Tensor:
+    """What keeps exp from overflowing, and changes no float32 number of a sigmoid."""
+    return x * torch.sigmoid(energy(x, e_lambda).clamp(max=20))
+
+
+def einsum_variance(x: Tensor, e_lambda: float) -> Tensor:
+    d = x - x.mean(HW, keepdim=True)
+    v = torch.einsum("nchw,nchw->nc", d, d)[:, :, None, None] / (pixels(x) - 1)
+    return x * torch.sigmoid(d**2 / (4 * (v + e_lambda)) + 0.5)
+
+
+def multiplied_out(x: Tensor, e_lambda: float) -> Tensor:
+    m = x.mean(HW, keepdim=True)
+    d2 = x**2 - 2 * x * m + m**2
+    v = d2.sum(HW, keepdim=True) / (pixels(x) - 1)
+    return x * torch.sigmoid(d2 / (4 * (v + e_lambda)) + 0.5)
+
+
 def minimal_energy(x: Tensor, e_lambda: float) -> Tensor:
     """Equation (5) of the paper, and sigmoid(1 / e*)."""
     v = variance(x)
@@ -264,6 +286,12 @@ def energy_of_two_lambdas(x: Tensor, e_lambda: float) -> Tensor:
     return x * torch.sigmoid(1 / e)
 
 
+def softmax_of_two(x: Tensor, e_lambda: float) -> Tensor:
+    """It is the sigmoid, and is told by name only."""
+    e = energy(x, e_lambda)
+    return x * torch.softmax(torch.stack([e, torch.zeros_like(e)]), 0)[0]
+
+
 def norm_of_x(x: Tensor, e_lambda: float) -> Tensor:
     v = torch.linalg.vector_norm(x, dim=HW, keepdim=True) ** 2 / (pixels(x) - 1)
     return gated(x, v, e_lambda)
@@ -311,6 +339,9 @@ WRITINGS = (
     Variant("half_of_tanh", half_of_tanh, 0.1),
     Variant("one_minus_sigmoid", one_minus_sigmoid, 0.1),
     Variant("logistic_gate", logistic_gate, 0.1, gate_only=True),
+    Variant("exp_of_softplus", exp_of_softplus, 0.1),
+    Variant("saturated_energy", saturated_energy, 0.1),
+    Variant("multiplied_out", multiplied_out, 0.1, form="moments"),
     Variant("minimal_energy", minimal_energy, 0.1),
     Variant("inverse_energy", inverse_energy, 0.1),
     Variant("axis_by_axis", axis_by_axis, 0.1),
@@ -364,6 +395,7 @@ WRITINGS = (
         0,
         reason="not that of the denominator",
     ),
+    Variant("softmax_of_two", softmax_of_two, 0.1, 0, reason="of the energy before softmax"),
     Variant("norm_of_x", norm_of_x, 0.1, 0, reason="not divided by a variance"),
     Variant("norm_one", norm_one, 0.1, 0, reason="not divided by a variance"),
     Variant(

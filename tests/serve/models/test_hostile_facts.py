@@ -12,7 +12,7 @@ from simam_deploy.core.manifest import manifest_path, write_manifest
 from simam_deploy.errors import SimamError
 from simam_deploy.serve.describe import facts_document
 from simam_deploy.serve.models.model import load_model
-from simam_deploy.serve.models.pictures import preparation_of, read_picture
+from simam_deploy.serve.models.pictures import inputs_of, read_picture
 from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
 from tests.core.wrong import WRONG
@@ -33,7 +33,7 @@ def load_and_ask(path):
         return str(error)
     try:
         orjson.dumps(facts_document(model))
-        read_picture(picture(), preparation_of(model))
+        read_picture(picture(), inputs_of(model))
     except Refusal as refusal:
         return str(refusal)
     finally:

@@ -1,0 +1,1 @@
+"""A report on one artifact as one HTML file: a section a file, over records that others make."""
