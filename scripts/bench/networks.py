@@ -83,7 +83,8 @@ def networks() -> dict[str, Network]:
     zoo = ("cifar_preresnet56", "mobilenet_v2", "resnet18", "resnet50")
     small, *large = (Network(n, tuple(NETWORKS[n].family.input_shape)) for n in zoo)
     shape = (1, 3, 320, 320)
-    yolo = Network("yolo", shape[1:], NetworkOptions(model=f"{YOLO}:YOLO", input_shape=shape))
+    said = NetworkOptions(model=f"{YOLO}:YOLO", input_shape=shape, dynamic="batch")
+    yolo = Network("yolo", shape[1:], said)
     return {n.name.removeprefix("cifar_"): n for n in (small, yolo, *large)}
 
 
