@@ -126,7 +126,8 @@ def srm(x, w):
     out = x.copy()
     for c in range(C):
         centre = mean_of(x, c)
-        deviation = math.sqrt(sum((x[c, i, j] - centre) ** 2 for i, j in PIXELS) / (H * W - 1))
+        variance = sum((x[c, i, j] - centre) ** 2 for i, j in PIXELS) / (H * W - 1)
+        deviation = math.sqrt(variance + 1e-5)
         style = w["cfc"][c, 0] * centre + w["cfc"][c, 1] * deviation
         out[c] *= sigmoid(normed(style, c, "bn", w))
     return out
