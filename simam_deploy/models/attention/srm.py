@@ -12,7 +12,7 @@ class SRM(nn.Module):
     """A gate for each channel, made of its own mean and deviation.
 
     y = x * sigmoid(BN(w1 m + w2 s)), with m the mean and s the standard deviation over height and
-    width, w1 and w2 a number each for a channel. Of a variance v, s is sqrt(v + 1e-5), and v divides
+    width, w1 and w2 a number each for a channel. s is sqrt(v + 1e-5) of a variance v that divides
     by H*W - 1: both as the authors' code does and not their paper, which adds nothing and divides
     by H*W.
 
