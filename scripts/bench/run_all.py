@@ -73,6 +73,7 @@ BENCHES = (
     Bench("rows", 30, ("rtx",)),
     Bench("lowerings", 40, ("rtx",)),
     Bench("faults", 60),
+    Bench("attention", 120),
     Bench("networks", 240, (), (), ("bench",)),
 )
 """All that write tables. load_clients prints, and asks no code of ours."""

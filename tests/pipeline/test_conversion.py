@@ -83,6 +83,7 @@ def test_every_lowering_in_half_with_half_io(lowering, digits, tmp_path):
     onnx.checker.check_model(onnx.load(artifact.path), full_check=True)
 
 
+@pytest.mark.slow
 def test_bfloat16_takes_the_opset_that_defines_it(digits, tmp_path):
     assert export_onnx(digits, tmp_path / "a.onnx", onnx=OnnxOptions(precision="bf16")).opset == 22
     assert (
@@ -342,7 +343,7 @@ def lively(name: str, shape: tuple[int, ...]) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("name", [*QUICK, *slow(OTHERS)])
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("precision", ["fp16", *slow(["bf16"])])
 def test_clean_conversions_pass(name, precision, tmp_path):
     shape = next(shape for kind, shape in SMALL.items() if name.startswith(kind))
     torch.save(lively(name, shape).state_dict(), tmp_path / "m.pth")

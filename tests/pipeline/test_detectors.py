@@ -20,7 +20,6 @@ from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.source import load_subject
 from tests.golden.detectors import CASES, INPUTS, golden_detector, golden_shapes
-from tests.marks import slow_but
 from tests.models.detectors import tiny
 
 BOTH = [f"{case}-{which}" for case in CASES for which in INPUTS]
@@ -140,7 +139,8 @@ def small(tmp_path_factory):
     return folder / "epoch_12.pth"
 
 
-@pytest.mark.parametrize("precision", slow_but(["fp16"], ["fp32", "fp16"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_a_small_one_in_every_precision(precision, small, tmp_path):
     """And held against its checkpoint again, as a stranger would."""
     free = NetworkOptions(input_shape=(3, 64, 96), dynamic="hw")

@@ -28,7 +28,7 @@ def official_file(case: Golden, folder: Path) -> Path:
     return folder / "model_best.pth.tar"
 
 
-QUICK = ("cifar_mobilenetv2", "cifar_resnet20", "resnet18")
+QUICK = ("cifar_mobilenetv2", "cifar_resnet20")
 
 
 @pytest.mark.parametrize("name", slow_but(QUICK, CASES))

@@ -29,8 +29,12 @@ def test_no_race(race):
 @pytest.mark.parametrize(
     ("barrier", "bodies"),
     [
-        ("0", {"PlaneGroup", "PlaneByBlock", "PlaneStatistics", "TileBody", "TileApply"}),
-        pytest.param("cluster", {"PlaneByBlock", "TileBody"}, marks=pytest.mark.slow),
+        pytest.param(
+            "0",
+            {"PlaneGroup", "PlaneByBlock", "PlaneStatistics", "TileBody", "TileApply"},
+            marks=pytest.mark.slow,
+        ),
+        ("cluster", {"PlaneByBlock", "TileBody"}),
         pytest.param("1", {"PlaneGroup", "PlaneStatistics", "TileBody"}, marks=pytest.mark.slow),
         pytest.param("2", {"TileBody", "TileStatistics"}, marks=pytest.mark.slow),
         pytest.param("3", {"TileBody"}, marks=pytest.mark.slow),

@@ -125,7 +125,9 @@ def float32(digits, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"), [("fp16", FP16), ("bf16", BF16)], ids=["fp16", "bf16"]
+    ("precision", "dtype"),
+    [("fp16", FP16), pytest.param("bf16", BF16, marks=pytest.mark.slow)],
+    ids=["fp16", "bf16"],
 )
 def test_digits_by_precision(precision, dtype, digits, float32, held_out, tmp_path):
     write_model(convert(read_model(float32), dtype, ()), tmp_path / "half.onnx")

@@ -186,7 +186,7 @@ def test_what_cannot_be_measured_is_refused():
         measure_detections(REFERENCE, REFERENCE, iter(()), None, 0.0)
     two = Table(parts(SCENES))
     two.inputs *= 2
-    with pytest.raises(UsageError, match="the model takes image, image"):
+    with pytest.raises(UsageError, match="the samples give one input; the model takes x, x"):
         measure(two, reference=two)
 
 

@@ -58,8 +58,18 @@ def test_other_pairs_have_none(reference, candidate):
         rule_for(reference, candidate)
 
 
+def naming(words):
+    pattern = re.compile(rf"\\b({words})\\b")
+    package = (ROOT / "simam_deploy").rglob("*.py")
+    return {file.name for file in package if pattern.search(file.read_text())}
+
+
 def test_nobody_else_chooses_bounds():
-    """The tables and the kinds of inputs are read by the rule alone."""
-    words = re.compile(r"\b(TOLERANCES|CONVERTED|drawn_cases)\b")
-    files = {f.name for f in (ROOT / "simam_deploy").rglob("*.py") if words.search(f.read_text())}
-    assert files == {"rule.py", "tolerance.py", "cases.py"}
+    """The tables are read by the rule alone."""
+    assert naming("TOLERANCES|CONVERTED") == {"rule.py", "tolerance.py"}
+
+
+def test_who_draws_inputs():
+    """The rule, to judge; others what is timed, calibrated on or looked at, and judge nothing."""
+    judging, others = {"rule.py", "cases.py"}, {"bench_precisions.py", "inputs.py", "gates_of.py"}
+    assert naming("drawn_cases") == judging | others

@@ -96,9 +96,12 @@ def fetch(folder: Path, key: str, plan: Path) -> Manifest | None:
         return None
     if not log_of(kept).is_file():
         return None
-    shutil.copyfile(kept, plan)
-    shutil.copyfile(log_of(kept), log_of(plan))
-    os.utime(kept.parent)  # by which it is seen when it was last taken
+    try:
+        shutil.copyfile(kept, plan)
+        shutil.copyfile(log_of(kept), log_of(plan))
+        os.utime(kept.parent)  # by which it is seen when it was last taken
+    except FileNotFoundError:  # another build made room meanwhile
+        return None
     return write_manifest(plan, [plan], document)
 
 

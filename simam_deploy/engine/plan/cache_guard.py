@@ -108,14 +108,7 @@ def evict(folder: Path, keep: Path, largest: int = LARGEST, oldest: float = OLDE
         if each.folder == keep or (fresh and total <= largest):
             continue
         with contextlib.suppress(OSError):
-            _remove(each.folder)
+            shutil.rmtree(each.folder)
             total -= each.size
             removed += 1
     return removed
-
-
-def _remove(entry: Path) -> None:
-    """Remove an entry at once; its lock stays, for somebody may hold it."""
-    aside = entry.with_name(f".gone-{entry.name}")
-    entry.rename(aside)
-    shutil.rmtree(aside)

@@ -56,14 +56,15 @@ _KERNELS = frozenset(("function", "runtime_function", "runtime_fusion"))
 """Kinds that are kernels even where they name no ONNX layer: a move that nobody wrote, say."""
 _PRODUCTS = frozenset(("corrltn", "deconvolution", "fully_connected", "kgen_gemm"))
 _PLUGIN = "custom_layer"
-_ON_THE_HOST = frozenset(
-    ("abs", "add", "and", "assert", "ceil", "copy", "div", "eq", "floor", "geq", "gt", "leq", "lt",
-     "max", "memset", "min", "mod", "mul", "neg", "neq", "not", "or", "select", "shape_call", "sub",
-     "sub_tensor", "tensor", "xor")
+_NO_KERNELS = frozenset(
+    ("abs", "add", "and", "assert", "buffer", "ceil", "copy", "div", "eq", "floor", "geq", "gt",
+     "leq", "lt", "max", "memset", "min", "mod", "mul", "neg", "neq", "not", "or", "select",
+     "shape_call", "signal", "sub", "tensor", "wait", "xor")
 )  # fmt: skip
-"""Kinds of what is computed of shapes, and of what brings a shape's numbers to the device.
+"""Kinds of what is computed of shapes on the host, of what brings a shape's numbers to the device,
+of what declares memory, and of what one stream waits for another by.
 
-The same words name kernels where ONNX layers stand behind them.
+Some of these words name kernels where ONNX layers stand behind them.
 """
 _BODIES = "accelerators={"
 """Heads the listing, and each body of a kernel behind it."""
@@ -78,13 +79,13 @@ def read_listing(plan: bytes) -> PlanFacts | None:
     """Read the listing inside a TensorRT-RTX plan; None where there is none.
 
     An operation is a launch by its kind, or because it computes an ONNX layer, and none where its
-    kind is one of the host's and no layer stands behind it. What is neither is named as unknown.
+    kind is one of `_NO_KERNELS` and no layer stands behind it. What is neither is named as unknown.
     """
     text = _without_bodies(plan.decode("latin1"))
     types = dict(_TENSOR.findall(text))
     found = list(_OPERATION.finditer(text))
     launches = tuple(_listed(match, types) for match in found if _is_launch(match))
-    unknown = sorted({m["kind"] for m in found if not _is_launch(m)} - _ON_THE_HOST)
+    unknown = sorted({m["kind"] for m in found if not _is_launch(m)} - _NO_KERNELS)
     source = "the plan's own listing (undocumented)"
     return PlanFacts(source, launches, tuple(unknown)) if launches else None
 

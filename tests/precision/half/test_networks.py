@@ -33,7 +33,7 @@ from tests.marks import slow_but
 from tests.pipeline.test_golden_export import official_file
 from tests.precision.half.graphs import BF16, FP16
 
-QUICK = ("cifar_resnet20", "mobilenet_v2")
+QUICK = ("cifar_resnet20",)
 TORCH = {FP16: torch.float16, BF16: torch.bfloat16}
 NETWORKS = slow_but(QUICK, CASES)
 
