@@ -76,26 +76,25 @@ def audit(asked: str, graph: GraphFacts, plan: PlanFacts | None, plugin: bool) -
     plugins = sum(n.kind == "plugin" for n in launches)
     known = bool(touching) and all(touching)
     report = PlanAudit(
-        source=plan.source if plan else "nothing: the plan does not tell, and there is no device",
+        source=_source(plan),
         asked=asked,
         graph=graph.products,
         built=built if built else None,
-        launches=len(launches) if plan else None,
+        launches=plan.count if plan else None,
         sites=len(graph.sites),
         fused=sum(len(t) == 1 for t in touching) if known else None,
         plugins=plugins if plan else None,
         reformats=_reformats(touching, launches) if known else None,
         findings=(),
     )
-    findings = (*_findings(report, graph.precision, plugin), *_unknown(plan))
-    return replace(report, findings=findings)
+    return replace(report, findings=tuple(_findings(report, graph.precision, plugin)))
 
 
-def _unknown(plan: PlanFacts | None) -> Iterator[str]:
-    """Refuse to count what may be a launch or not."""
-    if plan and plan.unknown:
-        kinds = ", ".join(plan.unknown)
-        yield f"the plan holds operations of a kind that is not known here, {kinds}"
+def _source(plan: PlanFacts | None) -> str:
+    if plan is None:
+        return "nothing: the plan does not tell, and there is no device"
+    kinds = ", ".join(plan.unknown)
+    return f"{plan.source}, with kinds that are not known here: {kinds}" if kinds else plan.source
 
 
 def is_as_audited(plan: PlanFacts, stated: PlanAudit) -> bool:
@@ -103,7 +102,7 @@ def is_as_audited(plan: PlanFacts, stated: PlanAudit) -> bool:
     launches = plan.launches
     plugins = sum(n.kind == "plugin" for n in launches)
     return (
-        len(launches) == stated.launches
+        plan.count == stated.launches
         and plugins == stated.plugins
         and (_built(launches) or None) == stated.built
     )

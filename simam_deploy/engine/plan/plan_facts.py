@@ -36,7 +36,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """The launches of a plan, and where they are known from.
+    """The launches of a plan, and where they are known from; they are no count if any is unknown.
 
     Attributes:
         source: What told them.
@@ -48,6 +48,11 @@ class PlanFacts:
     launches: tuple[Launch, ...]
     unknown: tuple[str, ...] = ()
 
+    @property
+    def count(self) -> int | None:
+        """How many launches there are; None where that is not known for sure."""
+        return None if self.unknown else len(self.launches)
+
 
 _BY_WORD = {word: name for name, own in PRECISIONS.items() for word in own.words}
 _OPERATION = re.compile(r'\n\s+(?P<kind>[a-z_0-9]+)=\{ name="?(?P<name>[^\s"]+)[^\n]*')
@@ -57,12 +62,12 @@ _KERNELS = frozenset(("function", "runtime_function", "runtime_fusion"))
 _PRODUCTS = frozenset(("corrltn", "deconvolution", "fully_connected", "kgen_gemm"))
 _PLUGIN = "custom_layer"
 _NO_KERNELS = frozenset(
-    ("abs", "add", "and", "assert", "buffer", "ceil", "copy", "div", "eq", "floor", "geq", "gt",
-     "leq", "lt", "max", "memset", "min", "mod", "mul", "neg", "neq", "not", "or", "select",
-     "shape_call", "signal", "sub", "tensor", "wait", "xor")
+    ("abs", "add", "and", "assert", "buffer", "ceil", "cjmp", "copy", "div", "eq", "floor",
+     "geq", "gt", "leq", "lt", "max", "memset", "min", "mod", "mul", "neg", "neq", "not",
+     "or", "select", "shape_call", "signal", "sub", "tensor", "wait", "xor")
 )  # fmt: skip
 """Kinds of what is computed of shapes on the host, of what brings a shape's numbers to the device,
-of what declares memory, and of what one stream waits for another by.
+of what declares memory, of jumps, and of what one stream waits for another by.
 
 Some of these words name kernels where ONNX layers stand behind them.
 """

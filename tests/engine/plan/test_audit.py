@@ -5,6 +5,7 @@ import json
 import onnx_ir as ir
 import pytest
 
+from bench.rtx_plan import count_launches
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
 from simam_deploy.engine.plan.plan_facts import Launch, PlanFacts, read_inspector, read_listing
@@ -141,6 +142,9 @@ LISTING = """
 """
 
 
+MORE = 'quux={ name="q" output={"y" } input={"x" } stream=0 layers="" }'
+
+
 def listed(more=""):
     return read_listing(LISTING.replace("{more}", more).encode())
 
@@ -164,13 +168,17 @@ def test_a_word_of_the_hosts_is_a_launch_where_it_computes_a_layer():
     assert len(facts.launches) == 6
 
 
-def test_a_kind_that_is_not_known_fails_the_audit():
-    """It may be a kernel or not, so that no count is right."""
-    facts = listed('quux={ name="q" output={"y" } input={"x" } stream=0 layers="" }')
+def test_where_a_kind_is_not_known_there_is_no_count():
+    """It may be a kernel or not, so that no count is right; the plan is none the worse for it."""
+    facts = listed(MORE)
     assert facts.unknown == ("quux",)
-    assert audit("fp32", GRAPH, facts, plugin=False).findings[-1] == (
-        "the plan holds operations of a kind that is not known here, quux"
-    )
+    assert (facts.count, listed().count) == (None, 5)
+    graph = GraphFacts("fp32", {"fp32": 1}, {})
+    report = audit("fp32", graph, facts, plugin=False)
+    assert (report.launches, report.findings) == (None, ())
+    assert report.source.endswith("with kinds that are not known here: quux")
+    with pytest.raises(ValueError, match="unknown kinds: .*quux"):
+        count_launches(LISTING.replace("{more}", MORE).encode())
 
 
 @pytest.mark.parametrize("lowering", ["wide", "instancenorm"])
