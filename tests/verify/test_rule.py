@@ -59,7 +59,7 @@ def test_other_pairs_have_none(reference, candidate):
 
 
 def naming(words):
-    pattern = re.compile(rf"\\b({words})\\b")
+    pattern = re.compile(rf"\b({words})\b")
     package = (ROOT / "simam_deploy").rglob("*.py")
     return {file.name for file in package if pattern.search(file.read_text())}
 
