@@ -37,10 +37,10 @@ def library(flavour):
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize(
     ("name", "batch", "sites", "most"),
-    [("resnet50", "batch", 16, 73), ("resnet18", "batch", 8, 31), ("resnet18", 8, 8, 31)],
+    [("resnet50", "batch", 16, 74), ("resnet18", "batch", 8, 32), ("resnet18", 8, 8, 32)],
 )
 def test_one_launch_a_site_and_nothing_around_it(name, batch, sites, most, precision):
-    """Without SimAM there are 57 and 23; by plain ops 82 and 34."""
+    """Without SimAM there are 58 and 24, a max pool among them; by plain ops 83 and 35."""
     plugin = library("tensorrt_rtx")
     made = plan(network(name, batch, precision), plugin)
     assert len(plugin_strides(made)) == sites
