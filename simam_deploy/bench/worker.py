@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -55,7 +56,7 @@ def main(asked: str, orders: int, answers: int) -> None:
             return
         for line in incoming:
             order = json.loads(line)
-            _answer(outgoing, lambda order=order: station[0].obey(order))  # type: ignore[misc]
+            _answer(outgoing, partial(station[0].obey, order))
 
 
 def _open(asked: Asked, station: list[_Station]) -> Answer:

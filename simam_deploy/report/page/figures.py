@@ -13,8 +13,9 @@ _MOST = 1e300
 
 def number(value: object) -> float | None:
     """Take a number out of a document; None for what is none, or is beyond all sense."""
-    known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if known and abs(value) < _MOST else None  # type: ignore[arg-type]
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < _MOST else None
 
 
 def times(value: float) -> str:
