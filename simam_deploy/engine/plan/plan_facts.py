@@ -76,6 +76,8 @@ _BODIES = "accelerators={"
 _INPUTS = re.compile(r"\binput(?:_args)?=\{([^}]*)\}")
 _OUTPUTS = re.compile(r"\boutput(?:_args)?=\{([^}]*)\}")
 _TENSOR = re.compile(r'\n\s+\w+=\{[^\n]*?name="([^"\n]+)"[^\n]* type=(\w+) ')
+_ON_HOST = re.compile(r'\n\s+tensor=\{[^\n]*?name="([^"\n]+)"[^\n]* region="(?:system_)?hmem')
+"""A tensor in the host's memory: no kernel writes it."""
 _ORIGIN = re.compile(r'layers="([^"\n]*)"')
 _MOVES = re.compile(r"__myl_(?:Move|Tran|Resh|Repl|Conc|Cast)+")
 
@@ -83,14 +85,17 @@ _MOVES = re.compile(r"__myl_(?:Move|Tran|Resh|Repl|Conc|Cast)+")
 def read_listing(plan: bytes) -> PlanFacts | None:
     """Read the listing inside a TensorRT-RTX plan; None where there is none.
 
-    An operation is a launch by its kind, or because it computes an ONNX layer, and none where its
-    kind is one of `_NO_KERNELS` and no layer stands behind it. What is neither is named as unknown.
+    An operation is a launch by its kind, or because it computes an ONNX layer, and none where no
+    layer stands behind it and its kind is one of `_NO_KERNELS` or all that it writes lies on the
+    host. What is neither is named as unknown.
     """
     text = _without_bodies(plan.decode("latin1"))
     types = dict(_TENSOR.findall(text))
     found = list(_OPERATION.finditer(text))
     launches = tuple(_listed(match, types) for match in found if _is_launch(match))
-    unknown = sorted({m["kind"] for m in found if not _is_launch(m)} - _NO_KERNELS)
+    host = frozenset(_ON_HOST.findall(text))
+    others = [m for m in found if not _is_launch(m) and not _writes_on(host, m)]
+    unknown = sorted({m["kind"] for m in others} - _NO_KERNELS)
     source = "the plan's own listing (undocumented)"
     return PlanFacts(source, launches, tuple(unknown)) if launches else None
 
@@ -106,10 +111,15 @@ def _is_launch(operation: re.Match[str]) -> bool:
     return known or bool(_OF_LAYERS.search(operation.group(0)))
 
 
+def _writes_on(host: frozenset[str], operation: re.Match[str]) -> bool:
+    written = _quoted(_OUTPUTS, operation.group(0))
+    return bool(written) and host.issuperset(written)
+
+
 def _listed(match: re.Match[str], types: Mapping[str, str]) -> Launch:
     line = match.group(0)
-    inputs, outputs, origin = (_group(p, line) for p in (_INPUTS, _OUTPUTS, _ORIGIN))
-    reads, writes = (tuple(re.findall(r'"([^"]+)"', names)) for names in (inputs, outputs))
+    origin = _group(_ORIGIN, line)
+    reads, writes = _quoted(_INPUTS, line), _quoted(_OUTPUTS, line)
     kind: Kind = "other"
     if match["kind"] in _PRODUCTS:
         kind = "product"
@@ -119,6 +129,10 @@ def _listed(match: re.Match[str], types: Mapping[str, str]) -> Launch:
         kind = "move"
     precision = _BY_WORD.get(types.get(reads[0], "")) if reads and kind == "product" else None
     return Launch(kind, precision, origin, reads, writes, match["name"])
+
+
+def _quoted(pattern: re.Pattern[str], line: str) -> tuple[str, ...]:
+    return tuple(re.findall(r'"([^"]+)"', _group(pattern, line)))
 
 
 def _group(pattern: re.Pattern[str], text: str) -> str:

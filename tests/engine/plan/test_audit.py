@@ -181,6 +181,16 @@ def test_where_a_kind_is_not_known_there_is_no_count():
         count_launches(LISTING.replace("{more}", MORE).encode())
 
 
+@pytest.mark.parametrize(
+    ("region", "unknown"), [("hmem_topdown_1", ()), ("system_hmem", ()), ("topdown_1", ("quux",))]
+)
+def test_what_writes_on_the_host_alone_is_no_kernel(region, unknown):
+    """A CBAM with a free batch casts and reshapes such numbers: its plan had no count."""
+    tensor = f'tensor={{ dims={{ 1 }} name="y" offset=0 region="{region}" type=int64 }}'
+    facts = listed(f"{MORE}\n  {tensor}")
+    assert (facts.unknown, len(facts.launches)) == (unknown, 5)
+
+
 @pytest.mark.parametrize("lowering", ["wide", "instancenorm"])
 def test_every_layer_of_a_real_plan_is_in_a_launch(lowering):
     """Of a ResNet-18 its max pool was not counted, nor were its eight InstanceNormalizations."""
