@@ -62,6 +62,22 @@ def test_each_image_is_read_from_its_own_maps() -> None:
     assert np.array_equal(got[3:], alone.numpy())
 
 
+def test_gradients_of_overlapping_rois_add_up() -> None:
+    """Pooling is linear in the maps: what a cotangent pulls back is what it makes of any maps."""
+    rois = torch.tensor([ROIS["drawn"] + ROIS["whole"], ROIS["elongated"] * 2])
+    rois = rois.double()
+    maps, others = _maps(4, images=2), _maps(5, images=2)
+    for level in maps:
+        level.requires_grad_()
+    pooled = multilevel_roi_align(rois, maps, 7, 0, 56.0)
+    cotangent = torch.from_numpy(np.random.default_rng(6).standard_normal(pooled.shape))
+    pulled = torch.autograd.grad(pooled, maps, cotangent, allow_unused=True)
+    terms = [(g * other).sum() for g, other in zip(pulled, others, strict=True) if g is not None]
+    wanted = (cotangent * multilevel_roi_align(rois, others, 7, 0, 56.0)).sum()
+    assert len(terms) > 1
+    assert abs(sum(terms) - wanted) <= 1e-10 * abs(wanted)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_roi_align_of_other_types_computes_in_float32(dtype: torch.dtype) -> None:
     rois = torch.tensor([ROIS["drawn"] + ROIS["elongated"]])
