@@ -11,6 +11,7 @@ from pathlib import Path
 import onnx_ir as ir
 import torch
 from rtx_plan import build_plan, build_plan_apart, count_launches
+from torch import nn
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.graph.passes.fold_bn import fold_bn
@@ -24,16 +25,24 @@ _INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
 _CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")
 
 
-def traced(network: str, batch: int | str) -> ir.Model:
+def traced(network: str, batch: int | str, sides: tuple[int | str, ...] = ()) -> ir.Model:
     """Trace a network of drawn weights, a node a SimAM, and fold its batch norms.
 
-    A batch given as a name is dynamic.
+    A batch given as a name is dynamic, and so is a side; `sides` are the published ones if empty.
     """
     torch.manual_seed(0)
     family = NETWORKS[network].family
-    spec = TensorSpec("input", "float32", (batch, *family.input_shape))
+    shape = family.input_shape
+    shape = (*shape[: len(shape) - len(sides)], *sides)
     model = create(NETWORKS[network]).eval()
-    graph = trace(Forward(model), (spec,), family.output_names, {str(batch): 2}, opset=18)
+    return folded(model, (batch, *shape), family.output_names)
+
+
+def folded(model: nn.Module, shape: tuple[int | str, ...], outputs: tuple[str, ...]) -> ir.Model:
+    """Trace a network of one input, a node a SimAM, and fold its batch norms."""
+    spec = TensorSpec("input", "float32", shape)
+    free = {str(d): 2 if i == 0 else 64 * (i + 1) for i, d in enumerate(shape)}
+    graph = trace(Forward(model), (spec,), outputs, free, opset=18)
     fold_bn(graph)
     tidy(graph)
     return graph

@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,20 @@ def plugin_strides(plan: bytes) -> list[list[tuple[int, ...]]]:
     return [[strides[n] for n in each if len(strides.get(n, ())) == 4] for each in names]
 
 
-def build_plan(model: bytes, plugin: Path | None = None) -> bytes:
+def build_plan(
+    model: bytes,
+    plugin: Path | None = None,
+    target: str = COMPUTE_CAPABILITY,
+    largest: Sequence[int] = (BATCH,),
+) -> bytes:
     """Build a plan in this process.
 
     Args:
-        model: An ONNX file; its inputs are static, or dynamic in the batch alone.
+        model: An ONNX file.
         plugin: Library of a plugin to load before.
+        target: A member of TensorRT-RTX's ComputeCapability.
+        largest: Of every input's first dimensions, what they reach to where they are free: from 1
+            in the batch, from half of it in the others.
 
     Raises:
         ImportError: There is no tensorrt_rtx.
@@ -80,21 +89,24 @@ def build_plan(model: bytes, plugin: Path | None = None) -> bytes:
         raise ValueError(parser.get_error(0).desc())
     config = builder.create_builder_config()
     config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(trt.ComputeCapability, COMPUTE_CAPABILITY), 0)
-    _add_profile(builder, network, config)
+    config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
+    _add_profile(builder, network, config, largest)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ValueError("TensorRT-RTX could not build the engine")
     return bytes(plan)
 
 
-def _add_profile(builder: Any, network: Any, config: Any) -> None:
-    """Let a dynamic batch be 1 to BATCH."""
+def _add_profile(builder: Any, network: Any, config: Any, largest: Sequence[int]) -> None:
+    """Let free dimensions reach to `largest`."""
     profile = builder.create_optimization_profile()
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
-        one, most = ([n if d == -1 else d for d in tensor.shape] for n in (1, BATCH))
-        profile.set_shape(tensor.name, one, most, most)
+        most = [largest[i] if d == -1 else d for i, d in enumerate(tensor.shape)]
+        least = [
+            (1 if i == 0 else most[i] // 2) if d == -1 else d for i, d in enumerate(tensor.shape)
+        ]
+        profile.set_shape(tensor.name, least, most, most)
     config.add_optimization_profile(profile)
 
 

@@ -72,6 +72,7 @@ BENCHES = (
     Bench("own_networks", 25),
     Bench("rows", 30, ("rtx",)),
     Bench("lowerings", 40, ("rtx",)),
+    Bench("wide", 40, ("rtx",)),
     Bench("faults", 60),
     Bench("attention", 120),
     Bench("networks", 240, (), (), ("bench",)),

@@ -24,10 +24,19 @@ def facts(*packages: str) -> dict[str, str]:
 def recorded(
     path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any]]:
-    """Pass on rows, each written into a file before the next is measured."""
-    with path.open("w", newline="") as table:
+    """Pass on rows, each written into a new file before the next is measured."""
+    path.unlink(missing_ok=True)
+    return grown(path, columns, rows)
+
+
+def grown(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """Pass on rows, each added to a file before the next is measured."""
+    with path.open("a", newline="") as table:
         writer = csv.DictWriter(table, columns, lineterminator="\n")
-        writer.writeheader()
+        if not table.tell():
+            writer.writeheader()
         for row in rows:
             writer.writerow(row)
             table.flush()
