@@ -7,7 +7,7 @@ graph has, to the plain ops or to the plugin's nodes that were asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +44,56 @@ _MOST_METADATA = 2**20
 """Characters: the names of 1000 classes are 20 thousand."""
 
 
-def prepare_graph(
-    source: Path, file: Path, lowering: str, batch: int | None = None, form: str = STANDARD
-) -> dict[str, Any]:
-    """Write `file`, the graph to build, from the .onnx `source`.
+@dataclass(frozen=True)
+class Recognised:
+    """An .onnx that was read and whose SimAM was found: what every form of it is written from.
+
+    Attributes:
+        model: With a node a SimAM.
+        facts: What a manifest says of it: precision, simam_sites, e_lambda, notes and others.
+    """
+
+    model: ir.Model
+    facts: Mapping[str, Any]
+
+    @property
+    def has_simam(self) -> bool:
+        """Whether there is a SimAM that can be written in one form or another."""
+        return bool(simam_nodes(self.model))
+
+    def write(self, file: Path, lowering: str, form: str = STANDARD) -> dict[str, Any]:
+        """Write the graph to build; the model stays as it is.
+
+        Args:
+            file: Where the graph goes.
+            lowering: What SimAM becomes; with "plugin" a detector's operators are its nodes too.
+            form: How a detector's operators are written otherwise.
+
+        Returns:
+            The facts, with the lowering.
+
+        Raises:
+            UsageError: The opset is too old for the plugin.
+            OSError: The disk is full.
+        """
+        model, facts, plugin = self.model.clone(), dict(self.facts), lowering == "plugin"
+        if self.has_simam:
+            _check_opset(model, plugin)
+            facts["lowering"] = lowering
+        for_engine(model, lowering, form, plugin)
+        write_model(model, file)
+        return facts
+
+
+def recognise_file(source: Path, batch: int | None = None) -> Recognised:
+    """Read an .onnx and find SimAM in it.
 
     Args:
         source: Any .onnx, ours or not.
-        file: Where the graph goes.
-        lowering: What SimAM becomes; with "plugin" a detector's operators are its nodes too.
         batch: What a batch that is free by name alone is fixed at.
-        form: How a detector's operators are written otherwise.
-
-    Returns:
-        What a manifest says of it: precision, lowering, simam_sites, e_lambda, notes and others.
 
     Raises:
         InputError: The file cannot be used.
-        UsageError: Its opset is too old for the plugin.
-        OSError: The disk is full.
     """
     model = read_model(source)
     check_interface(model, source.name)
@@ -73,13 +104,7 @@ def prepare_graph(
     model, _ = with_sites(model)
     facts |= _site_facts(model, facts)
     facts["notes"] = [*mends, *caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
-    plugin = lowering == "plugin"
-    if simam_nodes(model):
-        _check_opset(model, plugin)
-        facts["lowering"] = lowering
-    for_engine(model, lowering, form, plugin)
-    write_model(model, file)
-    return facts
+    return Recognised(model, facts)
 
 
 _NO_SIMAM = "no SimAM was found: the graph is built as it is"

@@ -83,7 +83,7 @@ def write_epcontext(
 
 
 _NOTE = (
-    f"opened by ONNX Runtime with {PROVIDER} alone, on a machine with such a GPU; the plan has been "
+    f"opened by ONNX Runtime with {PROVIDER} alone, on a machine with such a GPU; the plan is "
     "proved as far as its own manifest says"
 )
 
