@@ -51,6 +51,28 @@ def launch():
         yield start
 
 
+@pytest.fixture(scope="session", autouse=True)
+def traces_kept():
+    """Trace a small network once, and have torch read its table of operators once."""
+    if "torch" not in sys.modules:  # no test of this run exports in its own process
+        yield
+        return
+    from tests.traced import keep_table, keep_traces
+
+    with pytest.MonkeyPatch.context() as patches:
+        keep_table(patches)
+        keep_traces(patches)
+        yield
+
+
+@pytest.fixture
+def traced_anew():
+    """Forget the traces, for a test whose matter they are."""
+    from tests.traced import found
+
+    found.clear()
+
+
 @pytest.fixture(scope="session")
 def digits() -> Path:
     """The trained digits checkpoint that the repository ships."""

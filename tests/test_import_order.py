@@ -140,3 +140,10 @@ def test_nothing_heavy_is_imported_before_it_is_needed(statement):
     code = f"{statement}\nimport sys\nprint(*({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("steps", ["build", "validate"])
+def test_torch_is_not_loaded_for_what_reads_onnx_files(steps):
+    code = f"import simam_deploy.pipeline.{steps}\nimport sys\nprint('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -32,6 +32,7 @@ ROUNDING = LAYERS | {
 }  # fmt: skip
 """Operators whose result is rounded by more than the unit or stored. A product, or an activation
 of one value, adds one rounding to those of the sum that it is made of."""
+_DRAW, _NOISE = "RandomUniformLike", "/noise"
 _RANDOM_UNTIL = 21
 """Opset: of RandomUniformLike's later version, for bfloat16, ONNX Runtime has no kernel."""
 _LEAST_RANK = 2
@@ -39,19 +40,17 @@ _LEAST_RANK = 2
 floor is taken, the row that an index lies in: a millionth less than a whole number is another."""
 
 
-def disturb(
-    model: ir.Model, unit: float, half: ir.DataType | None = None, *, alike: bool = False
-) -> ir.Model:
+def disturb(model: ir.Model, unit: float, half: ir.DataType | None = None) -> ir.Model:
     """Put noise behind every operator that rounds, and behind every SimAM as a whole.
 
     Args:
         model: Plain ops, computing in float32; it is used up.
         unit: The largest relative change.
         half: FLOAT16 or BFLOAT16, to round to behind it.
-        alike: One draw for all elements of a channel, instead of one each.
 
     Returns:
-        The graph; every run of it draws anew, and a fresh session draws the same again.
+        The graph; every run of it draws anew for every element, and a fresh session draws the
+        same again.
     """
     drawn = _draws(model)
     model = with_types(model)
@@ -66,10 +65,21 @@ def disturb(
     made = [value for value in found if value not in constants]
     for number, value in enumerate(dict.fromkeys([*made, *(site.y for site in sites)])):
         own = EPSILON[ir.DataType.FLOAT] if value in exact else unit
-        noisy = _noisy(model.graph, value, _draw(value, own, number, alike)) if drawn else value
+        noisy = _noisy(model.graph, value, _draw(value, own, number)) if drawn else value
         if half is not None and value not in exact:
             round_value(model.graph, noisy, half)
     return model
+
+
+def draw_alike(model: ir.Model) -> None:
+    """Have a graph of `disturb` draw once for all elements of a channel, in place."""
+    for node in list(model.graph):
+        if node.op_type == _DRAW and (node.outputs[0].name or "").endswith(_NOISE):
+            drawn = _draw_channels(node)
+            drawn.outputs[0].name = node.outputs[0].name
+            node.outputs[0].replace_all_uses_with(drawn.outputs[0])
+            model.graph.insert_before(node, drawn)
+            model.graph.remove(node, safe=True)
 
 
 def _exact(model: ir.Model, half: ir.DataType | None, sites: set[ir.Node]) -> set[ir.Value]:
@@ -120,16 +130,21 @@ def _weights(model: ir.Model, half: ir.DataType, exact: Collection[ir.Value]) ->
                 yield value
 
 
-def _draw(value: ir.Value, unit: float, seed: int, alike: bool) -> ir.Node:
-    """Make the node that draws 1 + u for a map (N, C, ...)."""
+def _draw(value: ir.Value, unit: float, seed: int) -> ir.Node:
+    """Make the node that draws 1 + u for every element of a map (N, C, ...)."""
     how = {"low": 1 - unit, "high": 1 + unit, "seed": float(seed), "dtype": ir.DataType.FLOAT}
-    if not alike:
-        return ir.node("RandomUniformLike", [value], attributes=how)
-    assert value.shape is not None
+    return ir.node(_DRAW, [value], attributes=how)
+
+
+def _draw_channels(node: ir.Node) -> ir.Node:
+    """Make the node that draws 1 + u for every channel of the map that another draws for."""
+    (value,) = node.inputs
+    assert value is not None and value.shape is not None
     channels = value.shape[1]
     ones = [1] * len(value.shape)
     ones[1] = channels if isinstance(channels, int) else 1
-    return ir.node("RandomUniform", [], attributes={**how, "shape": ones})
+    shape = ir.AttrInt64s("shape", ones)
+    return ir.node("RandomUniform", [], attributes={**node.attributes, "shape": shape})
 
 
 def _noisy(graph: ir.Graph, value: ir.Value, noise: ir.Node) -> ir.Value:
@@ -138,12 +153,11 @@ def _noisy(graph: ir.Graph, value: ir.Value, noise: ir.Node) -> ir.Value:
     assert producer is not None
     product = ir.node("Mul", [value, noise.outputs[0]])
     noisy = product.outputs[0]
-    noise.outputs[0].name = f"{value.name}/noise"
+    noise.outputs[0].name = f"{value.name}{_NOISE}"
     noisy.name, noisy.shape, noisy.type = f"{value.name}/noisy", value.shape, value.type
     was_output = value.is_graph_output()
     value.replace_all_uses_with(noisy, replace_graph_outputs=was_output)
-    if noise.inputs:
-        noise.replace_input_with(0, value)
+    noise.replace_input_with(0, value)
     product.replace_input_with(0, value)
     if was_output:
         value.name, noisy.name = f"{value.name}/undisturbed", value.name

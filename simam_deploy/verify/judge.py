@@ -21,7 +21,7 @@ from simam_deploy.core.validation import CaseResult, Power, ValidationReport
 from simam_deploy.graph.passes.resum import resum
 from simam_deploy.graph.selection.outputs import BEFORE, before_selection, with_pointed
 from simam_deploy.graph.types import EPSILON, FLOAT_TYPES, HALF_TYPES
-from simam_deploy.precision.disturb import disturb
+from simam_deploy.precision.disturb import disturb, draw_alike
 from simam_deploy.precision.half.overflow import find_overflow
 from simam_deploy.precision.original import Original
 from simam_deploy.precision.rounding import rounded
@@ -155,9 +155,10 @@ def behaviour_of(
     layout = layout_of(model)
     half = HALF_TYPES.get(candidate) if reference != candidate else None
     unit = EPSILON[FLOAT_TYPES[candidate]] * (1.0 if half is None else _HALF_NOISE)
-    model, _ = resum(rounded(model))
-    each = run_graph(disturb(model.clone(), unit, half))
-    alike = run_graph(disturb(model, unit, half, alike=True))
+    disturbed = disturb(resum(rounded(model))[0], unit, half)
+    each = run_graph(disturbed)
+    draw_alike(disturbed)
+    alike = run_graph(disturbed)
     with each, alike:
         return Behaviour(graph, measure_spread(graph, (each, alike), layout), layout)
 

@@ -6,13 +6,12 @@ import sys
 
 import pytest
 
-from simam_deploy import export_onnx
 from simam_deploy.cli.validate import main
 
 
 @pytest.fixture(scope="module")
-def float32(digits, tmp_path_factory):
-    return export_onnx(digits, tmp_path_factory.mktemp("float32") / "digits.onnx").path
+def float32(digits_onnx):
+    return digits_onnx
 
 
 def test_json_is_the_only_thing_on_stdout(float32, tmp_path):

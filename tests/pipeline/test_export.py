@@ -93,7 +93,7 @@ def test_manifest_and_metadata_say_the_same(digits, exported):
     assert json.loads(metadata["simam.validation"]) == manifest["validation"]
 
 
-def test_the_same_input_gives_the_same_bytes(digits, exported, tmp_path):
+def test_the_same_input_gives_the_same_bytes(digits, exported, traced_anew, tmp_path):
     assert export_onnx(digits, tmp_path).path.read_bytes() == exported.path.read_bytes()
 
 

@@ -29,14 +29,15 @@ from simam_deploy.source.subject import take_sites
 from simam_deploy.verify.bisect import convert
 from simam_deploy.verify.tolerance import CONVERTED, Tolerance
 from tests.graph.onnx_text import model
+from tests.marks import slow
 from tests.precision.half.graphs import BF16, FP16
 
 DTYPES = {"fp16": FP16, "bf16": BF16}
 
 
 @pytest.fixture(scope="module")
-def float32(digits, tmp_path_factory) -> Path:
-    return export_onnx(digits, tmp_path_factory.mktemp("float32") / "digits.onnx").path
+def float32(digits_onnx):
+    return digits_onnx
 
 
 def halved(float32: Path, file: Path, dtype: ir.DataType = FP16) -> Path:
@@ -141,19 +142,23 @@ def _half_constant(graph: ir.Model, value: ir.Value) -> ir.Value:
 @pytest.mark.parametrize(
     ("edit", "place"),
     [
-        (zero_weight(0), "at the map of layer1.0.conv2.1"),
-        (zero_weight(7), "at the map of layer2.0.conv2.1"),
-        (zero_weight(-1), "behind the last SimAM"),
-        (swap_channels(0), "at the map of layer1.0.conv2.1"),
-        (swap_channels(12), "at the map of layer2.2.conv2.1"),
-        (halve_island, "1 of 9 gates: layer1.1.conv2.1"),
-        (drop_cast, "layer1.0.conv2.1/"),
+        pytest.param(zero_weight(0), "at the map of layer1.0.conv2.1", id="first weight zeroed"),
+        pytest.param(
+            *(zero_weight(7), "at the map of layer2.0.conv2.1"),
+            marks=pytest.mark.slow,
+            id="a weight zeroed",
+        ),
+        pytest.param(zero_weight(-1), "behind the last SimAM", id="last weight zeroed"),
+        pytest.param(
+            *(swap_channels(0), "at the map of layer1.0.conv2.1"),
+            marks=pytest.mark.slow,
+            id="first channels swapped",
+        ),
+        pytest.param(swap_channels(12), "at the map of layer2.2.conv2.1", id="channels swapped"),
+        pytest.param(halve_island, "1 of 9 gates: layer1.1.conv2.1", id="island in half"),
+        pytest.param(drop_cast, "layer1.0.conv2.1/", id="cast dropped"),
     ],
-    ids=[
-        "first weight zeroed", "a weight zeroed", "last weight zeroed", "first channels swapped",
-        "channels swapped", "island in half", "cast dropped",
-    ],
-)  # fmt: skip
+)
 def test_a_planted_fault_is_exit_3_and_named(edit, place, float32, tmp_path, capsys):
     bad = edited(float32, tmp_path / "bad.onnx", edit)
     assert main([str(float32), str(bad), "-q"]) == 3
@@ -179,7 +184,7 @@ def test_rounding_that_grows_is_no_departure(float32, tmp_path, monkeypatch):
     assert report.departure is None
 
 
-@pytest.mark.parametrize("which", [0, 4, 8])
+@pytest.mark.parametrize("which", [4, *slow([0, 8])])
 def test_lambda_ten_times_off(which, float32, tmp_path, capsys):
     graph = typed(take_sites(read_model(float32), "digits").model)
     to_half(graph, FP16)

@@ -13,7 +13,6 @@ from tests.plugins.host_detection import (
     F,
     HostDetection,
     align_reference,
-    build_detection,
     build_mutant,
     fails,
 )
@@ -60,11 +59,6 @@ ROIS = {
     "level 2": (-40, -60, 200, 170),
     "level 3": (-200, -190, 280, 270),
 }
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory) -> HostDetection:
-    return build_detection(tmp_path_factory.mktemp("detection"))
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from simam_deploy.engine.build import aot
 from simam_deploy.errors import EngineError
 from simam_deploy.op import contract
 from simam_deploy.op.torch.parameters import LAYOUTS as LAYOUT_NUMBERS
-from tests.plugins.host_kernel import DTYPES, PLUGIN, Case, HostKernel, build_host, draw
+from tests.plugins.host_kernel import DTYPES, PLUGIN, Case, HostKernel, draw
 from tests.plugins.test_kernel_compiled import ARCHITECTURES
 from tests.plugins.test_kernel_host import assert_close
 
@@ -78,11 +78,8 @@ class WholeKernel(HostKernel):
 
 
 @pytest.fixture(scope="session")
-def kernels(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("host")
-    return functools.cache(
-        lambda dtype: WholeKernel(build_host(folder, dtype, "-O2").library, dtype)
-    )
+def kernels(kernels):
+    return functools.cache(lambda dtype: WholeKernel(kernels(dtype).library, dtype))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """The kernel's bodies on the host: against float64, at the edges of memory, with planted faults."""
 
-import functools
 import mmap
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -42,12 +40,6 @@ SHAPES = (
     (1, 9, 31, 29),
     (1, 3, 57, 57),
 )
-
-
-@pytest.fixture(scope="session")
-def kernels(tmp_path_factory) -> Callable[[str], HostKernel]:
-    folder = tmp_path_factory.mktemp("host")
-    return functools.cache(lambda dtype: build_host(folder, dtype, "-O2"))
 
 
 @pytest.fixture(params=DTYPES)

@@ -12,16 +12,10 @@ from tests.marks import slow_but
 from tests.plugins.host_detection import (
     F,
     HostDetection,
-    build_detection,
     build_mutant,
     fails,
     nms_reference,
 )
-
-
-@pytest.fixture(scope="session")
-def host(tmp_path_factory) -> HostDetection:
-    return build_detection(tmp_path_factory.mktemp("detection"))
 
 
 def drawn_boxes(batch: int, count: int, side: float = 60.0, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from simam_deploy import OnnxOptions, export_onnx
 from simam_deploy.graph.file.typed import typed
-from simam_deploy.precision.disturb import disturb
+from simam_deploy.precision.disturb import disturb, draw_alike
 from simam_deploy.runtime.graph_runner import run_graph
 from tests.graph.onnx_text import model, run
 from tests.precision.half.blocks import Apply, Gate
@@ -62,7 +62,10 @@ def test_every_run_draws_anew_and_every_session_the_same(alike):
     x = draw(1, 4, 8, 8)
     drawn = []
     for _ in range(2):
-        with run_graph(disturb(graph(), 2.0**-23, alike=alike)) as runner:
+        shaken = disturb(graph(), 2.0**-23)
+        if alike:
+            draw_alike(shaken)
+        with run_graph(shaken) as runner:
             drawn.append([runner.run({"x": x})["y"] for _ in range(2)])
     (exact,) = run(graph(), x=x)
     assert not np.array_equal(drawn[0][0], drawn[0][1])
@@ -71,13 +74,17 @@ def test_every_run_draws_anew_and_every_session_the_same(alike):
     assert 2.0**-24 < off < 2.0**-21
 
 
-def test_equal_numbers_are_disturbed_alike():
+def test_equal_numbers_are_disturbed_alike_and_equal_channels_are_not():
     """On a blank frame what a channel is off by does not average out."""
-    x = np.ones((1, 4, 8, 8), np.float32)
-    with run_graph(disturb(graph(), 2.0**-10, alike=True)) as runner:
+    x, same = np.ones((1, 4, 8, 8), np.float32), graph()
+    same.graph.initializers["w"].const_value = ir.tensor(np.full((4, 4, 1, 1), 0.25, np.float32))
+    shaken = disturb(same.clone(), 2.0**-10)
+    draw_alike(shaken)
+    with run_graph(shaken) as runner:
         y = runner.run({"x": x})["y"]
     np.testing.assert_allclose(np.ptp(y, axis=(2, 3)), 0, atol=1e-6)
-    assert np.abs(y - run(graph(), x=x)[0]).max() > 1e-5
+    assert np.diff(np.sort(y[0, :, 0, 0])).min() > 1e-5
+    assert np.abs(y - run(same, x=x)[0]).max() > 1e-5
 
 
 @pytest.mark.parametrize("opset", [22, 23])

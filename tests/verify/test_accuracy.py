@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from simam_deploy import InputError, SampleOptions, UsageError, export_onnx
+from simam_deploy import InputError, SampleOptions, UsageError
 from simam_deploy.cli.validate import main
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.graph.file.read import read_model
@@ -120,8 +120,8 @@ def held_out(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def float32(digits, tmp_path_factory):
-    return export_onnx(digits, tmp_path_factory.mktemp("float32") / "digits.onnx").path
+def float32(digits_onnx):
+    return digits_onnx
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,10 @@ def test_more_samples_than_there_are_is_all(float32, held_out):
     assert report.accuracy.samples == 360
 
 
-def test_a_broken_sample_is_not_the_candidates_fault(digits, tmp_path):
+def test_a_broken_sample_is_not_the_candidates_fault(float32, tmp_path):
     """The first is read on opening, so that only a later one meets the candidate."""
-    file = export_onnx(digits, tmp_path / "m.onnx").path
     samples = np.random.default_rng(0).standard_normal((40, 3, 32, 32)).astype(np.float32)
     samples[35] = np.nan
     np.save(tmp_path / "x.npy", samples)
     with pytest.raises(InputError, match=r"x\.npy\[35\] holds 3072 NaN"):
-        validate_models(file, file, samples=SampleOptions(tmp_path / "x.npy"))
+        validate_models(float32, float32, samples=SampleOptions(tmp_path / "x.npy"))

@@ -28,24 +28,33 @@ class Facts:
         model: Read only; of its tensors only small ones are loaded.
         sizes: The numbers to put for its symbols.
         signatures: A cache that the readings of one model share.
+        stored: Another, of the constants that its file holds.
     """
 
     def __init__(
-        self, model: ir.Model, sizes: Sizes, signatures: dict[ir.Node, Signature | None]
+        self,
+        model: ir.Model,
+        sizes: Sizes,
+        signatures: dict[ir.Node, Signature | None],
+        stored: dict[ir.Value, Constant | None],
     ) -> None:
         self._model = model
         self._sizes = sizes
         self._signatures = signatures
+        self._stored = stored
         self._types: dict[ir.Value, onnx.TypeProto] = {}
+        self._shapes: dict[ir.Value, Dims | None] = {}
         self._constants: dict[ir.Value, Constant | None] = {}
         self._guessed: set[ir.Value] = set()
 
     def shape(self, value: ir.Value) -> Dims | None:
         """Return the shape of `value`, None if it is no tensor."""
         kind = self._type(value)
-        if not kind.HasField("tensor_type"):
-            return None
-        return tuple(dim.dim_value for dim in kind.tensor_type.shape.dim)
+        if value not in self._shapes:
+            tensor = kind.tensor_type if kind.HasField("tensor_type") else None
+            dims = None if tensor is None else tuple(dim.dim_value for dim in tensor.shape.dim)
+            self._shapes[value] = dims
+        return self._shapes[value]
 
     def dtype(self, value: ir.Value) -> ir.DataType:
         """Return the element type of `value`, UNDEFINED if it is no tensor."""
@@ -58,11 +67,13 @@ class Facts:
 
     def constant(self, value: ir.Value) -> Constant | None:
         """Return the small constant that `value` is, None if it is none."""
-        if value not in self._constants:
+        if value in self._constants:
+            return self._constants[value]
+        if value not in self._stored:
             tensor = self._tensor(value)
             readable = tensor is not None and Constant.is_readable(tensor)
-            self._constants[value] = Constant.stored(tensor) if tensor and readable else None
-        return self._constants[value]
+            self._stored[value] = Constant.stored(tensor) if tensor and readable else None
+        return self._stored[value]
 
     def is_valid(self, node: ir.Node) -> bool:
         """Tell whether `node`, once observed, is one of ONNX's own and has no body."""
@@ -157,6 +168,7 @@ class Facts:
 
     def _learn(self, value: ir.Value, inferred: onnx.TypeProto | None, guess: bool) -> None:
         """Settle the type of `value`: as inferred, else as declared, else by a guess."""
+        self._shapes.pop(value, None)
         if inferred is not None and not inferred.HasField("tensor_type"):
             self._types[value] = inferred
             return

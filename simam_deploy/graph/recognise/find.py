@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from simam_deploy.graph.recognise import moments
+from simam_deploy.graph.recognise.constant import Constant
 from simam_deploy.graph.recognise.extent import distinct, dying, ends, is_island, name_of
 from simam_deploy.graph.recognise.facts import Facts
 from simam_deploy.graph.recognise.findings import Findings, NearMiss, Shape, Site
@@ -72,8 +73,9 @@ def _consult(model: ir.Model) -> dict[ir.Node, list[_Opinion]]:
     """Read the model until every candidate is settled; return the opinions on each."""
     opinions: dict[ir.Node, list[_Opinion]] = {}
     signatures: dict[ir.Node, Signature | None] = {}
+    stored: dict[ir.Value, Constant | None] = {}
     for count, sizes in enumerate(readings(model.graph), start=1):
-        scene = Scene(Facts(model, sizes, signatures))
+        scene = Scene(Facts(model, sizes, signatures, stored))
         for candidate in scan(model.graph, scene):
             if not _is_silent(candidate):
                 opinion = _Opinion(candidate, scene, sizes, _verdict(candidate, scene, sizes))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
-
-import torch
+from typing import TYPE_CHECKING, TypeGuard
 
 from simam_deploy.core.facts import LARGEST_SIDE
 from simam_deploy.core.labels import is_name
@@ -18,11 +18,16 @@ _LONGEST_NAME = 256
 _LARGEST_LEVEL = 1e6
 """Of what a pixel of 0 to 255 is moved or divided by."""
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def number(value: object) -> float | None:
     """Read a finite number: a value, a text, or a tensor of one."""
     try:
-        if isinstance(value, (str, int, float, torch.Tensor)) and not isinstance(value, bool):
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, (str, int, float)) or _is_tensor(value):
             found = float(value)
             return found if math.isfinite(found) else None
     except (ValueError, OverflowError, RuntimeError):  # RuntimeError: a tensor of many values
@@ -34,13 +39,19 @@ def numbers(value: object, most: int = 16) -> list[float] | None:
     """Read a list of at most `most` finite numbers."""
     if isinstance(value, str):
         value = read_text(value)
-    if isinstance(value, torch.Tensor) and value.numel() <= most:
+    if _is_tensor(value) and value.numel() <= most:
         value = value.flatten().tolist() if value.device.type != "meta" else None
     if not isinstance(value, (list, tuple)) or not 0 < len(value) <= most:
         return None
     read = [number(item) for item in value]
     found = [item for item in read if item is not None]
     return found if len(found) == len(read) else None
+
+
+def _is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Tell a tensor, which is there only where torch is loaded: 2 s, to read an .onnx without."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def flag(value: object) -> bool:

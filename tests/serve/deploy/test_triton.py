@@ -17,7 +17,6 @@ pytest.importorskip("tritonclient.grpc", reason="needs the extra `serve`")
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
-from simam_deploy import export_onnx
 from simam_deploy.detect.masks import paste
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.models.zoo import CIFAR, WESPEAKER
@@ -35,8 +34,8 @@ def config_of(deployment):
 
 
 @pytest.fixture(scope="module")
-def exported(digits, tmp_path_factory):
-    return export_onnx(digits, tmp_path_factory.mktemp("export") / "digits.onnx").path
+def exported(digits_onnx):
+    return digits_onnx
 
 
 def test_an_exported_network(exported, tmp_path):
