@@ -25,7 +25,9 @@ _INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
 _CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")
 
 
-def traced(network: str, batch: int | str, sides: tuple[int | str, ...] = ()) -> ir.Model:
+def traced(
+    network: str, batch: int | str, sides: tuple[int | str, ...] = (), opset: int = 18
+) -> ir.Model:
     """Trace a network of drawn weights, a node a SimAM, and fold its batch norms.
 
     A batch given as a name is dynamic, and so is a side; `sides` are the published ones if empty.
@@ -35,14 +37,16 @@ def traced(network: str, batch: int | str, sides: tuple[int | str, ...] = ()) ->
     shape = family.input_shape
     shape = (*shape[: len(shape) - len(sides)], *sides)
     model = create(NETWORKS[network]).eval()
-    return folded(model, (batch, *shape), family.output_names)
+    return folded(model, (batch, *shape), family.output_names, opset)
 
 
-def folded(model: nn.Module, shape: tuple[int | str, ...], outputs: tuple[str, ...]) -> ir.Model:
+def folded(
+    model: nn.Module, shape: tuple[int | str, ...], outputs: tuple[str, ...], opset: int = 18
+) -> ir.Model:
     """Trace a network of one input, a node a SimAM, and fold its batch norms."""
     spec = TensorSpec("input", "float32", shape)
     free = {str(d): 2 if i == 0 else 64 * (i + 1) for i, d in enumerate(shape)}
-    graph = trace(Forward(model), (spec,), outputs, free, opset=18)
+    graph = trace(Forward(model), (spec,), outputs, free, opset)
     fold_bn(graph)
     tidy(graph)
     return graph

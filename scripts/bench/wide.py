@@ -132,16 +132,18 @@ def counted(plan: Wanted) -> dict[str, object]:
 def subject(plan: Wanted) -> ir.Model:
     """Trace a network of drawn weights."""
     batch = 1 if plan.batch == "1" else "batch"
+    opset = 22 if plan.precision == "bf16" else 18  # the first that defines Conv for it
     if plan.of == YOLO:
         torch.manual_seed(0)
         network = networks()[YOLO]
         sides = ("h", "w") if plan.sides == "free" else network.shape[1:]
-        graph = folded(network.make(), (batch, network.shape[0], *sides), ("output",))
+        shape = (batch, network.shape[0], *sides)
+        graph = folded(network.make(), shape, ("output",), opset)
         to_nodes(graph)  # its SimAM is a module of its own
         return graph
     row, free = ZOO[plan.of]
     sides = free if plan.sides == "free" else row
-    return traced(plan.of, batch, sides)
+    return traced(plan.of, batch, sides, opset)
 
 
 def largest(plan: Wanted) -> tuple[int, ...]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from simam_deploy.graph.lower import flat
-from simam_deploy.graph.lower.wide import SHORTEST_ROW, lower_wide
+from simam_deploy.graph.lower.wide import SHORTEST_ROW, lower_wide, lower_wide_for_engine
 from simam_deploy.graph.prepare import for_engine, with_sites
 from simam_deploy.op.contract import simam_reference
 from tests.graph.onnx_text import model, ops, run, simam_model
@@ -28,6 +28,24 @@ def test_of_2_to_4096_pixels(size, mean):
     x = drawn(size, mean)
     expected = simam_reference(x, 1e-4)
     np.testing.assert_allclose(run(lowered(size), x=x)[0], expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("mean", [0, 1000])
+def test_an_engine_counts_the_copies_of_a_plane_of_unknown_size(mean):
+    """One graph for all sizes: k is computed of Shape, 193 for two pixels and 1 from 385 on."""
+    graph = simam_model("n,4,h,w", e_lambda=1e-4)
+    assert lower_wide_for_engine(graph) == 1
+    assert "Expand" in ops(graph)
+    for size in SIZES:
+        x = drawn(size, mean)
+        np.testing.assert_allclose(run(graph, x=x)[0], simam_reference(x, 1e-4), rtol=2e-6)
+
+
+def test_in_a_file_a_plane_of_unknown_size_is_not_copied():
+    """ONNX Runtime would sum a large one in one run."""
+    graph = simam_model("n,4,h,w")
+    assert lower_wide(graph) == 1
+    assert "Expand" not in ops(graph)
 
 
 @pytest.mark.parametrize(("dtype", "ulp"), [("float16", 2**-11), ("bfloat16", 2**-8)])
