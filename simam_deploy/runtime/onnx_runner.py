@@ -7,7 +7,7 @@ import importlib.util
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ class OnnxRunner(Closing):
         threads: Threads that a run computes with; they sleep between runs instead of spinning,
             so that a server's other work gets the cores. By default as many as there are cores.
         profile: A folder in which what every node of every run took is noted; `profiled` reads it.
+        contents: The file's bytes, already read, by its name, and those of every file of its
+            external data by its location; nothing is opened then.
 
     Raises:
         InputError: ONNX Runtime is missing, does not take the file, or lacks the first provider.
@@ -86,6 +88,7 @@ class OnnxRunner(Closing):
         as_written: bool = False,
         threads: int | None = None,
         profile: Path | None = None,
+        contents: Mapping[str, bytes] | None = None,
     ) -> None:
         require_onnxruntime()
         import onnxruntime as ort
@@ -103,7 +106,8 @@ class OnnxRunner(Closing):
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile / "nodes")
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=list(providers))
+            model = str(path) if contents is None else _from_memory(options, path, contents)
+            self._session = ort.InferenceSession(model, options, providers=list(providers))
         except Exception as error:  # its error types derive from Exception alone
             raise InputError(
                 f"ONNX Runtime does not take {path.name}: {_first_line(error)}"
@@ -161,6 +165,17 @@ class OnnxRunner(Closing):
     def close(self) -> None:
         """Free the session and its copy of the weights."""
         del self._session
+
+
+def _from_memory(options: Any, path: Path, contents: Mapping[str, bytes]) -> bytes:
+    """Have a session take the external data from memory, which it copies; give the model's bytes."""
+    data = {name: content for name, content in contents.items() if name != path.name}
+    if data:
+        sizes = [len(content) for content in data.values()]
+        options.add_external_initializers_from_files_in_memory(
+            list(data), list(data.values()), sizes
+        )
+    return contents[path.name]
 
 
 def _check_provider(wanted: str, there: Sequence[str]) -> None:

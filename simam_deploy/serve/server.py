@@ -21,6 +21,7 @@ from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
 from simam_deploy.serve.http.routes import make_routes
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.models.shared import Shared
 from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
 
@@ -53,7 +54,7 @@ class Server:
         self._stop = asyncio.Event()
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
-        self._reloading: asyncio.Task[None] | None = None
+        self._reloads = Shared(asyncio.Lock(), self._reload)
 
     def _http_config(self) -> uvicorn.Config:
         s = self._settings
@@ -104,11 +105,14 @@ class Server:
         self._stop.set()
 
     def reload(self) -> None:
-        """Load every model anew, one after the other."""
-        self._reloading = asyncio.get_running_loop().create_task(self._reload())
+        """Load every model anew, one after the other; nothing once the end has begun."""
+        if not self._stop.is_set():
+            self._reloads.request()
 
     async def _reload(self) -> None:
         for name in list(self.repository.models):
+            if self._stop.is_set():
+                return
             try:
                 await self.repository.load(name)
                 self._say(f"reloaded {name}")
@@ -138,8 +142,6 @@ class Server:
     async def _drain(self) -> None:
         """Say "not ready", then stop listening, then answer what is in flight, then end."""
         self.repository.draining = True
-        if self._reloading is not None:
-            self._reloading.cancel()
         if self._stop.is_set():
             await asyncio.sleep(self._settings.drain_delay)
         if self._grpc is not None:
@@ -151,6 +153,7 @@ class Server:
             await self._http.shutdown()
         if self._grpc is not None:
             await grpc_done
+        await self._reloads.close()
         await self.repository.close()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -53,7 +54,7 @@ def make_routes(repository: Repository) -> Starlette:
           for prefix in (models, models + "/versions/{version}")
           for tail, endpoint in shown.items()),
     ]  # fmt: skip
-    app = Starlette(
+    app = _Routes(
         routes=[
             Route(path, functools.partial(endpoint, repository), methods=[method])
             for method, path, endpoint in table
@@ -62,6 +63,16 @@ def make_routes(repository: Repository) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _Routes(Starlette):
+    """Starlette without its own answer to a fault, which is text/plain: `App` gives the protocol's.
+
+    Starlette sends its answer and raises the fault on, so that nobody could send another.
+    """
+
+    def build_middleware_stack(self) -> Any:
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
 async def refused(request: Request, refusal: Exception) -> Response:

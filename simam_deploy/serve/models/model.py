@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.core.files import PLANS
 from simam_deploy.core.labels import names_beside
-from simam_deploy.core.manifest import read_facts
 from simam_deploy.errors import InputError, SimamError
+from simam_deploy.graph.file.contents import onnx_contents
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.models.attention import Attention
 from simam_deploy.serve.models.batch import Outputs
@@ -92,8 +91,8 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
     attention = Attention(path)  # before the file is read: it knows then which one was
     with contextlib.ExitStack() as unless_ready:
         try:
-            facts = read_facts(path) if path.suffix not in PLANS else {}
-            for runner in open_runners(path, settings):
+            facts, contents = onnx_contents(path) if path.suffix == ".onnx" else ({}, {})
+            for runner in open_runners(path, settings, contents):
                 unless_ready.callback(runner.close)
                 runners.append(runner)
             facts = getattr(runners[0], "facts", facts)  # a plan's runner has checked its manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from simam_deploy.core.files import PLANS
@@ -14,8 +14,13 @@ RUNNABLE = (".onnx", *PLANS)
 """Suffixes of what `open_runners` takes."""
 
 
-def open_runners(path: Path, settings: Settings) -> Iterator[Runner]:
-    """Open a file as often as there are instances; those of a plan share its weights.
+def open_runners(path: Path, settings: Settings, contents: Mapping[str, bytes]) -> Iterator[Runner]:
+    """Open a model as often as there are instances; those of a plan share its weights.
+
+    Args:
+        path: Its file.
+        settings: The server's.
+        contents: Of an .onnx, as `onnx_contents` read it.
 
     Raises:
         InputError: The file cannot be used, or not by the provider or on the GPU that is here.
@@ -24,7 +29,7 @@ def open_runners(path: Path, settings: Settings) -> Iterator[Runner]:
         yield from _open_plan(path, settings)
     elif path.suffix == ".onnx":
         for _ in range(settings.instances):
-            yield _open_onnx(path, settings)
+            yield _open_onnx(path, settings, contents)
     else:
         raise InputError(f"cannot serve {path}: served are {', '.join(RUNNABLE)} and checkpoints")
 
@@ -38,7 +43,8 @@ def _open_plan(path: Path, settings: Settings) -> Iterator[Runner]:
         yield first.fork()
 
 
-def _open_onnx(path: Path, settings: Settings) -> Runner:
+def _open_onnx(path: Path, settings: Settings, contents: Mapping[str, bytes]) -> Runner:
     from simam_deploy.runtime.onnx_runner import OnnxRunner, providers_of
 
-    return OnnxRunner(path, providers_of(settings.provider), threads=settings.threads)
+    providers = providers_of(settings.provider)
+    return OnnxRunner(path, providers, threads=settings.threads, contents=contents)
