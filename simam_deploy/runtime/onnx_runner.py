@@ -168,7 +168,7 @@ class OnnxRunner(Closing):
 
 
 def _from_memory(options: Any, path: Path, contents: Mapping[str, bytes]) -> bytes:
-    """Have a session take the external data from memory, which it copies; give the model's bytes."""
+    """Have a session copy the external data out of memory; give the model's bytes."""
     data = {name: content for name, content in contents.items() if name != path.name}
     if data:
         sizes = [len(content) for content in data.values()]

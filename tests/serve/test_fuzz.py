@@ -74,7 +74,8 @@ def http_request(rng):
     if rng.random() < 0.3:
         body = spoilt(rng, body)
     size = rng.choice([len(body)] * 12 + [len(body) - 1, len(body) + 9, 2**40, -1])
-    head = f"POST {rng.choice(PATHS)} HTTP/1.1\r\nHost: x\r\n{extra}Content-Length: {size}\r\n\r\n"
+    fixed = f"Host: localhost\r\n{extra}Content-Length: {size}\r\n\r\n"
+    head = f"POST {rng.choice(PATHS)} HTTP/1.1\r\n{fixed}"
     whole = head.encode() + body
     return spoilt(rng, whole) if rng.random() < 0.25 else whole
 

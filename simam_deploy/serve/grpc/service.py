@@ -20,6 +20,7 @@ from simam_deploy.errors import InputError
 from simam_deploy.serve import describe
 from simam_deploy.serve.grpc.codec import fill_answer, read_query
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import (
     INTERNAL,
     BadRequest,
@@ -195,7 +196,8 @@ async def start_grpc(repository: Repository) -> tuple[Any, int]:
 
 
 def _listen(server: Any, settings: Settings) -> int:
-    address = f"{settings.host}:{settings.grpc_port}"
+    assert settings.grpc_port is not None
+    address = netloc(settings.host, settings.grpc_port)
     try:
         if settings.certificate is None or settings.private_key is None:
             return int(server.add_insecure_port(address))

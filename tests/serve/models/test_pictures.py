@@ -116,6 +116,7 @@ def test_what_is_no_picture(served_digits, content, query, status, says):
     got, said = classify(served_digits, content, query)
     assert got == status
     assert says in said["error"]
+    assert "object at" not in said["error"]
 
 
 def test_a_model_without_preprocessing_takes_no_pictures(served_digits):
