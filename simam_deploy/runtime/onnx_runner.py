@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.arrays import Array, Feeds, numpy_type
 from simam_deploy.core.specs import TensorSpec, numpy_name
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Closing
@@ -53,6 +53,8 @@ def providers_of(name: str) -> tuple[str, ...]:
     return PROVIDERS["cuda" if there else "cpu"]
 
 
+_BFLOAT16 = 16
+"""ONNX's number of the type."""
 _KERNEL = "_kernel_time"
 """Behind a node's name, where ONNX Runtime says what its kernel took."""
 LONGEST_RUN = 300.0
@@ -118,6 +120,7 @@ class OnnxRunner(Closing):
         self.name = f"ONNX Runtime {ort.__version__} ({self._session.get_providers()[0]})"
         self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
         self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
+        self._has_bfloat16 = any(s.dtype == "bfloat16" for s in (*self.inputs, *self.outputs))
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by name.
@@ -128,12 +131,20 @@ class OnnxRunner(Closing):
         names = [spec.name for spec in self.outputs]
         try:
             with self._bounded() as how:
-                results = self._session.run(names, dict(feeds), how)
+                results = self._results(names, feeds, how)
         except Exception as error:  # its error types derive from Exception alone
             if self.stopped:
                 raise InputError(_endless(str(error), self._longest)) from error
             raise InputError(f"ONNX Runtime fails on this input: {_first_line(error)}") from error
         return dict(zip(names, results, strict=True))
+
+    def _results(self, names: list[str], feeds: Feeds, how: Any) -> list[Array]:
+        """Run; bfloat16, which the binding does not take from NumPy or give to it, as its bits."""
+        if not self._has_bfloat16:
+            results: list[Array] = self._session.run(names, dict(feeds), how)
+            return results
+        values = {name: _value(array) for name, array in feeds.items()}
+        return [_array(v) for v in self._session.run_with_ort_values(names, values, how)]
 
     @contextlib.contextmanager
     def _bounded(self) -> Iterator[Any]:
@@ -176,6 +187,30 @@ def _from_memory(options: Any, path: Path, contents: Mapping[str, bytes]) -> byt
             list(data), list(data.values()), sizes
         )
     return contents[path.name]
+
+
+def _value(array: Array) -> Any:
+    """Give an array as a value of ONNX Runtime's; one of bfloat16 shares its memory."""
+    import numpy as np
+    import onnxruntime as ort
+
+    if array.dtype.name != "bfloat16":
+        return ort.OrtValue.ortvalue_from_numpy(array)
+    bits = np.ascontiguousarray(array).view(np.uint16)
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, _BFLOAT16)
+
+
+def _array(value: Any) -> Array:
+    """Copy a value of ONNX Runtime's into an array."""
+    import ctypes
+
+    import numpy as np
+
+    if value.data_type() != "tensor(bfloat16)":
+        array: Array = value.numpy()
+        return array
+    bits = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(bits, numpy_type("bfloat16")).reshape(value.shape())
 
 
 def _check_provider(wanted: str, there: Sequence[str]) -> None:

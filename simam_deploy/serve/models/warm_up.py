@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array
+from simam_deploy.core.arrays import Array, numpy_type
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.runtime import Runner
+from simam_deploy.serve.protocol.datatypes import is_floating
 from simam_deploy.serve.protocol.profiles import profiles_of, usual_shapes
 from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 from simam_deploy.source.samples.preparation import made_size, sizes_vary
@@ -63,8 +64,8 @@ def _sizes(spec: TensorSpec, facts: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _draw(spec: TensorSpec, free: tuple[int, ...], rng: np.random.Generator) -> Array:
     shape = tuple(d if isinstance(d, int) else free[i] for i, d in enumerate(spec.shape))
-    dtype = np.dtype(spec.dtype)
-    if dtype.kind != "f":
+    dtype = np.dtype(numpy_type(spec.dtype))
+    if not is_floating(dtype):
         return np.zeros(shape, dtype)
     return rng.standard_normal(shape, np.float32).astype(dtype)
 
