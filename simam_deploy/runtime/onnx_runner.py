@@ -77,6 +77,9 @@ class OnnxRunner(Closing):
         profile: A folder in which what every node of every run took is noted; `profiled` reads it.
         contents: The file's bytes, already read, by its name, and those of every file of its
             external data by its location; nothing is opened then.
+        optimised: Whether the graph is what an earlier runner wrote by `write_optimised`: it is
+            taken as it is.
+        write_optimised: Where to write the graph as it was made fit for this machine.
 
     Raises:
         InputError: ONNX Runtime is missing, does not take the file, or lacks the first provider.
@@ -91,6 +94,8 @@ class OnnxRunner(Closing):
         threads: int | None = None,
         profile: Path | None = None,
         contents: Mapping[str, bytes] | None = None,
+        optimised: bool = False,
+        write_optimised: Path | None = None,
     ) -> None:
         require_onnxruntime()
         import onnxruntime as ort
@@ -102,6 +107,10 @@ class OnnxRunner(Closing):
         if as_written:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
             options.enable_cpu_mem_arena = False
+        if optimised:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if write_optimised is not None:
+            options.optimized_model_filepath = str(write_optimised)
         if threads is not None:
             options.intra_op_num_threads = threads
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -124,8 +124,9 @@ class Server:
                 self._say(f"{refusal}; the version before goes on")
 
     def _warn(self, name: str) -> None:
-        """Repeat what a model's manifest says against it."""
-        for caveat in caveats(self.repository.models[name].facts):
+        """Repeat what a model's manifest says against it, and how it was loaded."""
+        model = self.repository.models[name]
+        for caveat in (*caveats(model.facts), *([model.note] if model.note else [])):
             self._say(f"{name}: {caveat}")
 
     async def _listen(self) -> None:
