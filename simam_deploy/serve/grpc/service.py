@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
@@ -71,12 +70,16 @@ async def model_metadata(repository: Repository, request: Any) -> Any:
 
 async def model_config(repository: Repository, request: Any) -> Any:
     """Give a model's configuration."""
+    from google.protobuf.json_format import ParseDict
+
     model = repository.get(request.name, request.version)
     return ParseDict({"config": describe.config_document(model)}, pb.ModelConfigResponse())
 
 
 async def model_statistics(repository: Repository, request: Any) -> Any:
     """Give what a model did, or every model where none is named."""
+    from google.protobuf.json_format import ParseDict
+
     models = list(repository.models.values())
     if request.name:
         models = [repository.get(request.name, request.version)]

@@ -18,7 +18,6 @@ from starlette.routing import Route
 from simam_deploy.serve import describe
 from simam_deploy.serve.http.answer import json_response, model_of
 from simam_deploy.serve.http.app import refusal_headers
-from simam_deploy.serve.http.metrics import render
 from simam_deploy.serve.http.shown import classify, detect
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, Unsupported
@@ -176,6 +175,8 @@ async def _document(request: Request) -> dict[str, Any]:
 
 async def metrics(repository: Repository, request: Request) -> Response:
     """Give the counters in Prometheus' text form."""
+    from simam_deploy.serve.http.metrics import render  # a tenth of the start, for who may not ask
+
     content, kind = render(repository)
     return Response(content, media_type=kind)
 
