@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from simam_deploy.core.manifest import write_manifest
 from simam_deploy.engine.plan.cache_guard import kept_folder
 from simam_deploy.errors import InputError
 from simam_deploy.serve.models import kept, model
@@ -81,6 +82,19 @@ def test_another_file_of_the_name_is_another_entry(runs, tmp_path):
     assert len(runs) == 2
     (expected,), _, _ = started(network(tmp_path, seed=1))
     assert np.array_equal(answer, expected)
+    assert len(runs) == 2
+
+
+def test_the_manifests_hash_is_the_keys(runs, cache, tmp_path):
+    path = network(tmp_path)
+    started(path)
+    write_manifest(path, [path], {})
+    started(path)
+    assert len(runs) == 1
+    assert len(list(cache.iterdir())) == 1
+    path = network(tmp_path, seed=1)
+    write_manifest(path, [path], {})
+    started(path)
     assert len(runs) == 2
 
 
