@@ -123,6 +123,10 @@ class OnnxRunner(Closing):
             raise InputError(
                 f"ONNX Runtime does not take {path.name}: {_first_line(error)}"
             ) from error
+        # To open it anew by other providers, when one fails, it would keep the file's bytes as long
+        # as it lives; it is to fail instead.
+        self._session.disable_fallback()
+        self._session._model_bytes = None
         _check_provider(providers[0], self._session.get_providers())
         self._longest = LONGEST_RUN if as_written else None
         self.stopped = False
