@@ -5,6 +5,7 @@
     crowd          goodput of 150 clients that ask again at once whatever they are told, over
                    that of CLIENTS
     ready          seconds from the start of `simam-serve` to ready, for a resnet18
+    second start   processor time until ready of a second start over a first's, whose cache is empty
     pytriton       the server's requests a second over those of nvidia-pytriton's, side by side;
                    needs --pytriton, the Python of an environment that has it
 
@@ -33,6 +34,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from tables import FACTS, facts, recorded
@@ -210,14 +212,16 @@ def wait_ready(port: int, path: str, child: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def started(command: list[str], port: int, model: str) -> Iterator[float]:
-    """Run a server for the block; yields the seconds until its model was ready."""
+def started(
+    command: list[str], port: int, model: str
+) -> Iterator[tuple[float, subprocess.Popen[bytes]]]:
+    """Run a server for the block; yields the seconds until its model was ready, and its process."""
     quiet, variables = subprocess.DEVNULL, environment(command[0])
     begun = time.perf_counter()
     child = subprocess.Popen(command, env=variables, stdout=quiet, stderr=quiet)
     try:
         wait_ready(port, f"/v2/models/{model}/ready", child)
-        yield time.perf_counter() - begun
+        yield time.perf_counter() - begun, child
     finally:
         child.terminate()
         child.wait(60)
@@ -296,8 +300,8 @@ def busy_others(raw: Raw) -> float:
     return busy / (time.perf_counter() - begun)
 
 
-def ready_seconds(folder: Path, rounds: int) -> list[float]:
-    """Start a server on an exported resnet18 of drawn weights."""
+def exported_resnet18(folder: Path) -> Path:
+    """Export a resnet18 of drawn weights."""
     import torch
 
     from simam_deploy.models.create import create
@@ -305,13 +309,47 @@ def ready_seconds(folder: Path, rounds: int) -> list[float]:
     from simam_deploy.pipeline.export import export_onnx
 
     torch.save(create(NETWORKS["resnet18"]).state_dict(), folder / "resnet18.pth")
-    path = export_onnx(folder / "resnet18.pth").path
+    return export_onnx(folder / "resnet18.pth").path
+
+
+def ready_seconds(path: Path, rounds: int) -> list[float]:
+    """Start a server, with an empty cache each time."""
     taken = []
     for _ in range(rounds):
         port = free_port()
-        with started(simam_serve(path, port, free_port()), port, "resnet18") as seconds:
+        command = simam_serve(path, port, free_port())
+        with empty_cache(), started(command, port, "resnet18") as (seconds, _):
             taken.append(seconds)
     return taken
+
+
+def second_starts(path: Path, rounds: int) -> list[float]:
+    """Start a server twice a round, and give the second's processor time over the first's."""
+    ratios = []
+    for _ in range(rounds):
+        with empty_cache():
+            first, second = (processor_seconds(path) for _ in range(2))
+        ratios.append(second / first)
+    return ratios
+
+
+def processor_seconds(path: Path) -> float:
+    """Give what a server's process took of all processors until it was ready."""
+    port = free_port()
+    with started(simam_serve(path, port, free_port()), port, "resnet18") as (_, child):
+        said = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = map(int, said[11:13])
+    return (user + system) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def empty_cache() -> Iterator[None]:
+    """Have the servers of the block keep what they found out in a folder of its own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(os.environ, {"XDG_CACHE_HOME": folder}),
+    ):
+        yield
 
 
 def rows(figures: Mapping[str, Sequence[float]]) -> Iterator[dict[str, str]]:
@@ -336,7 +374,9 @@ def main() -> None:
         (checkpoint,) = EXAMPLES.glob("digits-*/model_best.pth.tar")
         path = export_onnx(checkpoint, folder / "digits.onnx").path
         figures = measure(path, args.rounds, args.seconds, args.pytriton)
-        figures["ready, s"] = ready_seconds(folder, args.rounds)
+        resnet18 = exported_resnet18(folder)
+        figures["ready, s"] = ready_seconds(resnet18, args.rounds)
+        figures["second start"] = second_starts(resnet18, args.rounds)
     print("\nmedians (lowest, highest)")
     for row in recorded(args.csv, COLUMNS, rows(figures)):
         print(f"{row['what']:14} {row['median']:>8}  ({row['least']}, {row['most']})")

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +110,11 @@ def _limit_options(p: argparse.ArgumentParser) -> None:
 def _security_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("security")
     group.add_argument("--token-file", metavar="FILE", help="holds the bearer token to ask for")
+    group.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a name that requests may call the server by, beside its address and loopback's "
+             "(again for more; by default on loopback none, elsewhere any)",
+    )  # fmt: skip
     group.add_argument("--certificate", metavar="PEM", help="TLS certificate chain")
     group.add_argument("--private-key", metavar="PEM", help="its key")
     add_options(group, ComparisonOptions, "trust_engine")
@@ -137,6 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve(args: argparse.Namespace) -> None:
     settings = _settings(args)
     _require_extra()
+    for line in _warnings(settings, args.token_file):  # in spite of --quiet
+        _say(line)
     if args.ray:
         _serve_on_ray(args, settings)
         return
@@ -202,6 +209,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         max_connections=args.max_connections,
         drain_delay=args.drain_delay,
         drain_timeout=args.drain_timeout,
+        allow_hosts=tuple(args.allow_host),
         token=_token(args.token_file),
         certificate=args.certificate and Path(args.certificate),
         private_key=args.private_key and Path(args.private_key),
@@ -211,14 +219,37 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _token(file: str | None) -> str | None:
     """Read the token: never from an option, which every user of the machine could list."""
     if file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
+        token = os.environ.get(TOKEN_VARIABLE)
+        return None if token is None else _checked(token, TOKEN_VARIABLE)
     try:
-        token = Path(file).read_text(encoding="utf-8").strip()
+        return _checked(Path(file).read_text(encoding="utf-8"), file)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the token in {file}: {error}") from error
+
+
+def _checked(text: str, where: str) -> str:
+    """Give a token; an empty one, as a secret that is missing leaves, does not mean "none".
+
+    Raises:
+        InputError: It is none.
+    """
+    token = text.strip()
     if not token or not token.isprintable() or " " in token:
-        raise InputError(f"{file} holds no token: one line of printable characters is wanted")
+        raise InputError(f"{where} holds no token: one line of printable characters is wanted")
     return token
+
+
+def _warnings(settings: Settings, token_file: str | None) -> Iterator[str]:
+    """Say who may ask, or learn how to, that was perhaps not meant to."""
+    from simam_deploy.serve.protocol.address import is_loopback
+
+    if settings.token is None and not is_loopback(settings.host):
+        yield (
+            f"WARNING: whoever reaches {settings.host} can use, reload and unload the models: "
+            "--token-file asks for a token"
+        )
+    if token_file is not None and Path(token_file).stat().st_mode & 0o044:
+        yield f"WARNING: others can read the token in {token_file}: chmod go-r {token_file}"
 
 
 def _require_extra() -> None:

@@ -63,6 +63,18 @@ def parts(artifact: Path) -> list[Path]:
     return [artifact, data] if has_data else [artifact]
 
 
+def read_whole(path: Path) -> bytes:
+    """Read a file of whatever size, once: what is hashed of it and what is used are the same bytes.
+
+    Raises:
+        InputError: It is missing, no regular file, or cannot be read.
+    """
+    content = _read_file(path, None)
+    if content is None:
+        raise InputError(f"cannot read {path}: No such file or directory")
+    return content
+
+
 def read_small(path: Path, most: int) -> bytes | None:
     """Read a file of at most `most` bytes; None where there is none.
 
@@ -70,6 +82,10 @@ def read_small(path: Path, most: int) -> bytes | None:
         InputError: It is larger, which is told before it is read, no regular file, or cannot be
             read. A pipe, which would be waited for, is not.
     """
+    return _read_file(path, most)
+
+
+def _read_file(path: Path, most: int | None) -> bytes | None:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -84,11 +100,11 @@ def read_small(path: Path, most: int) -> bytes | None:
         os.close(handle)
 
 
-def _read(handle: int, path: Path, most: int) -> bytes:
+def _read(handle: int, path: Path, most: int | None) -> bytes:
     facts = os.fstat(handle)
     if not stat.S_ISREG(facts.st_mode):
         raise InputError(f"cannot read {path}: it is no regular file")
-    if facts.st_size > most:
+    if most is not None and facts.st_size > most:
         bound = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
         raise InputError(f"cannot read {path}: it has {facts.st_size / 1e6:.3g} MB, over {bound}")
     with os.fdopen(handle, "rb", closefd=False) as file:

@@ -6,6 +6,7 @@ held against the table of facts and, where files are listed, against their hashe
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from simam_deploy.core.artifacts import Manifest
 from simam_deploy.core.document import LARGEST, parse_json
 from simam_deploy.core.facts import FACTS
-from simam_deploy.core.files import PLANS, parts, read_small, sha256_of
+from simam_deploy.core.files import PLANS, parts, read_small, read_whole, sha256_of
 from simam_deploy.errors import EngineError, InputError
 
 SCHEMA = 1
@@ -158,6 +159,44 @@ def read_facts(artifact: Path) -> Manifest:
     return document
 
 
+def read_contents(artifact: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """Read an artifact's manifest and, once, the files that it is made of.
+
+    Whoever uses these bytes uses what was hashed, whatever comes to lie under the names meanwhile.
+
+    Returns:
+        The manifest, empty as `read_facts` says; and the bytes of every part by its name.
+
+    Raises:
+        InputError: As `read_facts`. EngineError, for a plan.
+    """
+    error = _error(artifact)
+    document = find_manifest(artifact)
+    try:
+        contents = {part.name: read_whole(part) for part in parts(artifact)}
+    except InputError as reason:
+        raise error(str(reason)) from reason.__cause__
+    if document is None:
+        return {}, contents
+    _check_listed(artifact, document, contents)
+    return document, contents
+
+
+def _check_listed(artifact: Path, document: Manifest, contents: Mapping[str, bytes]) -> None:
+    """Hold what was read, and what else a manifest lists, against its hashes.
+
+    Raises:
+        InputError: As `check_files`.
+    """
+    error = _error(artifact)
+    listed = _listed(artifact, document)
+    for name, entry in listed.items():
+        if name in contents:
+            check_content(name, contents[name], entry, error)
+        else:
+            check_file(artifact.with_name(name), entry, error)
+
+
 def read_artifact(path: Path) -> Artifact:
     """Read an artifact that must have a manifest, and hold its files against that.
 
@@ -200,6 +239,19 @@ def check_files(artifact: Path, document: Manifest) -> tuple[Path, ...]:
         InputError: One is missing, another, or not listed. EngineError, for a plan.
     """
     error = _error(artifact)
+    listed = _listed(artifact, document)
+    for name, entry in listed.items():
+        check_file(artifact.with_name(name), entry, error)
+    return tuple(artifact.with_name(name) for name in listed)
+
+
+def _listed(artifact: Path, document: Manifest) -> dict[str, dict[str, Any]]:
+    """Give a manifest's entries by file name: every part among them, and each beside the artifact.
+
+    Raises:
+        InputError: A part is not listed, or what is listed is no file there.
+    """
+    error = _error(artifact)
     listed = {entry["name"]: entry for entry in document["files"]}
     for part in parts(artifact):
         if part.name not in listed:
@@ -208,25 +260,45 @@ def check_files(artifact: Path, document: Manifest) -> tuple[Path, ...]:
     for name in listed:
         if Path(name).name != name or not (artifact.parent / name).is_file():
             raise error(f"{manifest_path(artifact)} lists {name!r}, which is no file beside it")
-        check_file(artifact.with_name(name), listed[name], error)
-    return tuple(artifact.with_name(name) for name in listed)
+    return listed
 
 
 def check_file(file: Path, entry: Mapping[str, Any], error: type[InputError] = InputError) -> None:
     """Hold a file against the size and hash that a manifest lists for it.
 
     Raises:
-        InputError: It is another file. `error`, where that is given.
+        InputError: It is another file, or cannot be read. `error`, where that is given.
     """
-    size = file.stat().st_size
+    try:
+        _check_size(file.name, file.stat().st_size, entry, error)
+        _check_hash(file.name, sha256_of(file), entry, error)
+    except OSError as reason:
+        raise error(f"cannot read {file}: {reason.strerror}") from reason
+
+
+def check_content(
+    name: str, content: bytes, entry: Mapping[str, Any], error: type[InputError] = InputError
+) -> None:
+    """Hold the bytes of a file against the size and hash that a manifest lists for it.
+
+    Raises:
+        InputError: They are another file's. `error`, where that is given.
+    """
+    _check_size(name, len(content), entry, error)
+    _check_hash(name, hashlib.sha256(content).hexdigest(), entry, error)
+
+
+def _check_size(name: str, size: int, entry: Mapping[str, Any], error: type[InputError]) -> None:
     if size != entry["size"]:
         cut = size < entry["size"]
         what = "truncated" if cut else "another file than its manifest describes"
-        raise error(f"{file.name} is {what}: {size} bytes, {entry['size']} were written")
-    found = sha256_of(file)
+        raise error(f"{name} is {what}: {size} bytes, {entry['size']} were written")
+
+
+def _check_hash(name: str, found: str, entry: Mapping[str, Any], error: type[InputError]) -> None:
     if found != entry["sha256"]:
         raise error(
-            f"{file.name} is not the file that its manifest describes (sha256 differs): its "
+            f"{name} is not the file that its manifest describes (sha256 differs): its "
             f"sha256 is {found[:_SHOWN]}..., the manifest says {entry['sha256'][:_SHOWN]}..."
         )
 

@@ -7,11 +7,11 @@ import importlib.util
 import json
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.core.arrays import Array, Feeds, numpy_type
 from simam_deploy.core.specs import TensorSpec, numpy_name
 from simam_deploy.errors import InputError
 from simam_deploy.runtime.protocol import Closing
@@ -53,6 +53,8 @@ def providers_of(name: str) -> tuple[str, ...]:
     return PROVIDERS["cuda" if there else "cpu"]
 
 
+_BFLOAT16 = 16
+"""ONNX's number of the type."""
 _KERNEL = "_kernel_time"
 """Behind a node's name, where ONNX Runtime says what its kernel took."""
 LONGEST_RUN = 300.0
@@ -73,6 +75,11 @@ class OnnxRunner(Closing):
         threads: Threads that a run computes with; they sleep between runs instead of spinning,
             so that a server's other work gets the cores. By default as many as there are cores.
         profile: A folder in which what every node of every run took is noted; `profiled` reads it.
+        contents: The file's bytes, already read, by its name, and those of every file of its
+            external data by its location; nothing is opened then.
+        optimised: Whether the graph is what an earlier runner wrote by `write_optimised`: it is
+            taken as it is.
+        write_optimised: Where to write the graph as it was made fit for this machine.
 
     Raises:
         InputError: ONNX Runtime is missing, does not take the file, or lacks the first provider.
@@ -86,6 +93,9 @@ class OnnxRunner(Closing):
         as_written: bool = False,
         threads: int | None = None,
         profile: Path | None = None,
+        contents: Mapping[str, bytes] | None = None,
+        optimised: bool = False,
+        write_optimised: Path | None = None,
     ) -> None:
         require_onnxruntime()
         import onnxruntime as ort
@@ -97,23 +107,33 @@ class OnnxRunner(Closing):
         if as_written:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
             options.enable_cpu_mem_arena = False
+        if optimised:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if write_optimised is not None:
+            options.optimized_model_filepath = str(write_optimised)
         if threads is not None:
             options.intra_op_num_threads = threads
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile / "nodes")
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=list(providers))
+            model = str(path) if contents is None else _from_memory(options, path, contents)
+            self._session = ort.InferenceSession(model, options, providers=list(providers))
         except Exception as error:  # its error types derive from Exception alone
             raise InputError(
                 f"ONNX Runtime does not take {path.name}: {_first_line(error)}"
             ) from error
+        # To open it anew by other providers, when one fails, it would keep the file's bytes as long
+        # as it lives; it is to fail instead.
+        self._session.disable_fallback()
+        self._session._model_bytes = None
         _check_provider(providers[0], self._session.get_providers())
         self._longest = LONGEST_RUN if as_written else None
         self.stopped = False
         self.name = f"ONNX Runtime {ort.__version__} ({self._session.get_providers()[0]})"
         self.inputs = tuple(_spec(arg) for arg in self._session.get_inputs())
         self.outputs = tuple(_spec(arg) for arg in self._session.get_outputs())
+        self._has_bfloat16 = any(s.dtype == "bfloat16" for s in (*self.inputs, *self.outputs))
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """Compute every output, keyed by name.
@@ -124,12 +144,20 @@ class OnnxRunner(Closing):
         names = [spec.name for spec in self.outputs]
         try:
             with self._bounded() as how:
-                results = self._session.run(names, dict(feeds), how)
+                results = self._results(names, feeds, how)
         except Exception as error:  # its error types derive from Exception alone
             if self.stopped:
                 raise InputError(_endless(str(error), self._longest)) from error
             raise InputError(f"ONNX Runtime fails on this input: {_first_line(error)}") from error
         return dict(zip(names, results, strict=True))
+
+    def _results(self, names: list[str], feeds: Feeds, how: Any) -> list[Array]:
+        """Run; bfloat16, which the binding does not take from NumPy or give to it, as its bits."""
+        if not self._has_bfloat16:
+            results: list[Array] = self._session.run(names, dict(feeds), how)
+            return results
+        values = {name: _value(array) for name, array in feeds.items()}
+        return [_array(v) for v in self._session.run_with_ort_values(names, values, how)]
 
     @contextlib.contextmanager
     def _bounded(self) -> Iterator[Any]:
@@ -161,6 +189,41 @@ class OnnxRunner(Closing):
     def close(self) -> None:
         """Free the session and its copy of the weights."""
         del self._session
+
+
+def _from_memory(options: Any, path: Path, contents: Mapping[str, bytes]) -> bytes:
+    """Have a session copy the external data out of memory; give the model's bytes."""
+    data = {name: content for name, content in contents.items() if name != path.name}
+    if data:
+        sizes = [len(content) for content in data.values()]
+        options.add_external_initializers_from_files_in_memory(
+            list(data), list(data.values()), sizes
+        )
+    return contents[path.name]
+
+
+def _value(array: Array) -> Any:
+    """Give an array as a value of ONNX Runtime's; one of bfloat16 shares its memory."""
+    import numpy as np
+    import onnxruntime as ort
+
+    if array.dtype.name != "bfloat16":
+        return ort.OrtValue.ortvalue_from_numpy(array)
+    bits = np.ascontiguousarray(array).view(np.uint16)
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, _BFLOAT16)
+
+
+def _array(value: Any) -> Array:
+    """Copy a value of ONNX Runtime's into an array."""
+    import ctypes
+
+    import numpy as np
+
+    if value.data_type() != "tensor(bfloat16)":
+        array: Array = value.numpy()
+        return array
+    bits = ctypes.string_at(value.data_ptr(), value.tensor_size_in_bytes())
+    return np.frombuffer(bits, numpy_type("bfloat16")).reshape(value.shape())
 
 
 def _check_provider(wanted: str, there: Sequence[str]) -> None:

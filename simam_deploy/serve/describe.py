@@ -89,11 +89,11 @@ def index_document(repository: Repository) -> list[Document]:
 
 
 def _index_entry(repository: Repository, name: str) -> Document:
-    model = repository.models.get(name)
+    """Tell a name's state; of a model that serves on because it could not be replaced, why."""
+    model, reason = repository.models.get(name), repository.reasons.get(name, "")
     if model is None:
-        reason = repository.reasons.get(name, "")
         return {"name": name, "version": "", "state": "UNAVAILABLE", "reason": reason}
-    return {"name": name, "version": model.version, "state": "READY", "reason": ""}
+    return {"name": name, "version": model.version, "state": "READY", "reason": reason}
 
 
 def statistics_document(models: list[Model]) -> Document:

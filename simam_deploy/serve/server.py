@@ -20,7 +20,10 @@ from simam_deploy.serve.grpc.service import start_grpc
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
 from simam_deploy.serve.http.routes import make_routes
+from simam_deploy.serve.http.senders import Senders
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.models.shared import Shared
+from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
 
@@ -45,7 +48,7 @@ class Server:
         self, sources: Mapping[str, Path], settings: Settings, say: Say = lambda line: None
     ) -> None:
         self.repository = Repository(sources, settings)
-        self.app = App(self.repository, make_routes(self.repository))
+        self.app = App(self.repository, make_routes(self.repository), Senders(settings))
         self.http_port = settings.http_port
         self.grpc_port = settings.grpc_port
         self._settings = settings
@@ -53,10 +56,11 @@ class Server:
         self._stop = asyncio.Event()
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
-        self._reloading: asyncio.Task[None] | None = None
+        self._reloads = Shared(asyncio.Lock(), self._reload)
 
     def _http_config(self) -> uvicorn.Config:
         s = self._settings
+        _check_key(s.certificate, s.private_key)
         try:
             config = uvicorn.Config(
                 self.app,
@@ -104,11 +108,14 @@ class Server:
         self._stop.set()
 
     def reload(self) -> None:
-        """Load every model anew, one after the other."""
-        self._reloading = asyncio.get_running_loop().create_task(self._reload())
+        """Load every model anew, one after the other; nothing once the end has begun."""
+        if not self._stop.is_set():
+            self._reloads.request()
 
     async def _reload(self) -> None:
         for name in list(self.repository.models):
+            if self._stop.is_set():
+                return
             try:
                 await self.repository.load(name)
                 self._say(f"reloaded {name}")
@@ -117,8 +124,9 @@ class Server:
                 self._say(f"{refusal}; the version before goes on")
 
     def _warn(self, name: str) -> None:
-        """Repeat what a model's manifest says against it."""
-        for caveat in caveats(self.repository.models[name].facts):
+        """Repeat what a model's manifest says against it, and how it was loaded."""
+        model = self.repository.models[name]
+        for caveat in (*caveats(model.facts), *([model.note] if model.note else [])):
             self._say(f"{name}: {caveat}")
 
     async def _listen(self) -> None:
@@ -130,16 +138,15 @@ class Server:
         self.http_port = sock.getsockname()[1]
         await self._http.startup(sockets=[sock])
         self._ticks = loop.create_task(self._http.main_loop())
-        self._say(f"HTTP on {s.host}:{self.http_port}")
+        scheme = "http" if s.certificate is None else "https"
+        self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
         if s.grpc_port is not None:
             self._grpc, self.grpc_port = await start_grpc(self.repository)
-            self._say(f"gRPC on {s.host}:{self.grpc_port}")
+            self._say(f"gRPC on {netloc(s.host, self.grpc_port)}")
 
     async def _drain(self) -> None:
         """Say "not ready", then stop listening, then answer what is in flight, then end."""
         self.repository.draining = True
-        if self._reloading is not None:
-            self._reloading.cancel()
         if self._stop.is_set():
             await asyncio.sleep(self._settings.drain_delay)
         if self._grpc is not None:
@@ -151,7 +158,27 @@ class Server:
             await self._http.shutdown()
         if self._grpc is not None:
             await grpc_done
+        await self._reloads.close()
         await self.repository.close()
+
+
+def _check_key(certificate: Path | None, key: Path | None) -> None:
+    """Refuse a key that is encrypted: OpenSSL would ask the terminal, or wait for ever without one.
+
+    Raises:
+        InputError: It is.
+    """
+    if certificate is None or key is None:
+        return
+
+    def ask() -> str:
+        raise InputError(
+            f"the key in {key} is encrypted: decrypt it with `openssl pkey` into a file that only "
+            "the server can read"
+        )
+
+    with contextlib.suppress(OSError, ssl.SSLError):  # what else is wrong uvicorn's loading says
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, ask)
 
 
 def _bound_socket(host: str, port: int) -> socket.socket:
@@ -173,7 +200,9 @@ def _bound_socket(host: str, port: int) -> socket.socket:
             sock.close()
             raise
     except OSError as error:
-        raise InputError(f"cannot listen for HTTP on {host}:{port}: {error.strerror}") from error
+        raise InputError(
+            f"cannot listen for HTTP on {netloc(host, port)}: {error.strerror}"
+        ) from error
     return sock
 
 

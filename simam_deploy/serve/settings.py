@@ -31,6 +31,8 @@ class Settings:
         body_timeout: Seconds for its body; one more for every 64 KiB that did arrive.
         drain_delay: Seconds between "not ready" and the end of listening, for load balancers.
         drain_timeout: Seconds that requests in flight may take after that.
+        allow_hosts: Names, without a port, that HTTP requests may call the server by, beside its
+            own address and loopback's.
         token: Bearer token that requests must bring, if any.
         certificate: TLS certificate chain, PEM.
         private_key: Its key, PEM.
@@ -54,6 +56,7 @@ class Settings:
     body_timeout: float = 20.0
     drain_delay: float = 0.0
     drain_timeout: float = 30.0
+    allow_hosts: tuple[str, ...] = ()
     token: str | None = None
     certificate: Path | None = None
     private_key: Path | None = None

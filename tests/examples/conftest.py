@@ -40,7 +40,7 @@ def _served(command: str, launch) -> str:
     for line in server.stderr:
         said += line
         if "ready: " in line:
-            return re.search(r"HTTP on (\S+)", said)[1]
+            return re.search(r"HTTP on http://(\S+)", said)[1]
     raise AssertionError(said)
 
 

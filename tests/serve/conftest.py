@@ -9,6 +9,14 @@ from tests.serve.running import Running, serving
 __all__ = ["gate"]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What the servers under test keep is not the user's, nor what he keeps theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")

@@ -36,7 +36,7 @@ class Gate:
     knocks: int = 0
     opened: list[Gated] = field(default_factory=list)
 
-    def open_runners(self, path, settings):
+    def open_runners(self, path, settings, read):
         """Stand in for the model's own."""
         self.knocks += 1
         assert self.opening.wait(PATIENCE)

@@ -74,7 +74,8 @@ def http_request(rng):
     if rng.random() < 0.3:
         body = spoilt(rng, body)
     size = rng.choice([len(body)] * 12 + [len(body) - 1, len(body) + 9, 2**40, -1])
-    head = f"POST {rng.choice(PATHS)} HTTP/1.1\r\nHost: x\r\n{extra}Content-Length: {size}\r\n\r\n"
+    fixed = f"Host: localhost\r\n{extra}Content-Length: {size}\r\n\r\n"
+    head = f"POST {rng.choice(PATHS)} HTTP/1.1\r\n{fixed}"
     whole = head.encode() + body
     return spoilt(rng, whole) if rng.random() < 0.25 else whole
 
@@ -98,7 +99,8 @@ def fuzz_http(running, count, seed):
         sent = http_request(rng)
         for status in statuses(running, sent):
             seen[status] = seen.get(status, 0) + 1
-            assert status in (200, 400, 404, 405, 408, 413, 415, 431), (status, sent)
+            # 403: what was spoilt was the Host, which is another server's then.
+            assert status in (200, 400, 403, 404, 405, 408, 413, 415, 431), (status, sent)
     return seen
 
 

@@ -276,6 +276,43 @@ def test_a_client_that_goes_away_takes_its_request_along(gate, tmp_path):
         until(lambda: not running.in_flight)
 
 
+def test_a_storm_of_signals_is_two_reloads_and_none_at_the_end(gate, tmp_path):
+    with serving({"double": graphs.double(tmp_path)}) as running:
+        gate.opening.clear()
+
+        def signal_often():
+            for _ in range(100):
+                running.server.reload()
+
+        running.loop.call_soon_threadsafe(signal_often)
+        until(lambda: gate.knocks == 2)
+        running.loop.call_soon_threadsafe(signal_often)
+        gate.opening.set()
+        until(lambda: running.said.count("reloaded double") == 2)
+        running.stop()
+        running.loop.call_soon_threadsafe(signal_often)
+    assert gate.knocks == 3
+
+
+@pytest.mark.parametrize("spoil", [lambda p: p.unlink(), lambda p: p.write_bytes(b"no model")])
+def test_a_model_that_is_gone_keeps_no_other_from_reloading(spoil, tmp_path):
+    sources = {name: graphs.double(tmp_path, name) for name in "abc"}
+    with serving(sources) as running:
+        spoil(sources["a"])
+        running.loop.call_soon_threadsafe(running.server.reload)
+        until(lambda: "reloaded c" in running.said)
+        assert "reloaded b" in running.said
+        assert any("failed to load 'a'" in said for said in running.said)
+        index = running.request("POST", "/v2/repository/index")[1]
+        assert [(x["version"], x["state"], bool(x["reason"])) for x in index] == [
+            ("1", "READY", True), ("2", "READY", False), ("2", "READY", False)
+        ]  # fmt: skip
+        status, said, _ = running.request("POST", "/v2/repository/models/a/load")
+        assert status == 400
+        assert said["error"].startswith("failed to load 'a': ")
+        assert running.request("POST", "/v2/models/a/infer", body_of(X))[0] == 200
+
+
 def manifest_for(path, digest):
     files = [{"name": path.name, "size": path.stat().st_size, "sha256": digest}]
     path.with_suffix(".json").write_text(json.dumps({"schema": 1, "kind": "onnx", "files": files}))

@@ -10,7 +10,9 @@ import tritonclient.http as over_http
 import trustme
 from tritonclient.utils import InferenceServerException
 
+from simam_deploy.cli.serve import TOKEN_VARIABLE, main
 from simam_deploy.errors import InputError
+from simam_deploy.serve import server
 from tests.serve import graphs
 from tests.serve.running import serving
 from tests.serve.test_lifecycle import X, body_of
@@ -27,7 +29,7 @@ def locked(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "authorization",
-    [None, "", TOKEN, "Bearer", "Bearer ", "Bearer wrong", f"bearer {TOKEN}", f"Bearer {TOKEN}x"],
+    [None, "", TOKEN, "Bearer", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x"],
 )
 @pytest.mark.parametrize(
     ("method", "path"),
@@ -51,8 +53,9 @@ def test_without_the_token_nothing_is_told(locked, method, path, authorization):
     assert got["www-authenticate"] == "Bearer"
 
 
-def test_with_the_token_everything_is(locked):
-    headers = {"Authorization": f"Bearer {TOKEN}"}
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_with_the_token_everything_is(locked, scheme):
+    headers = {"Authorization": f"{scheme} {TOKEN}"}
     assert locked.request("POST", "/v2/models/double/infer", body_of(X), headers)[0] == 200
     assert locked.request("GET", "/v2", headers=headers)[0] == 200
 
@@ -120,6 +123,51 @@ def test_tls_over_http_and_grpc(authority, certified, tmp_path):
             assert np.array_equal(client.infer("double", [tensor]).as_numpy("y"), 2 * X)
         with pytest.raises((OSError, ConnectionError)):
             running.request("GET", "/v2")
+
+
+def test_an_encrypted_key_asks_no_terminal(certified, tmp_path):
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_pem_private_key((certified / "key.pem").read_bytes(), None)
+    (tmp_path / "locked.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"a word"),
+        )
+    )
+    files = {"certificate": certified / "chain.pem", "private_key": tmp_path / "locked.pem"}
+    refused = pytest.raises(InputError, match=r"the key in .*locked\.pem is encrypted: decrypt it")
+    with refused, serving({"double": graphs.double(tmp_path)}, **files):
+        pass
+
+
+def warned(*arguments, capsys, monkeypatch):
+    """What the command says of a start that ends before it listens."""
+    monkeypatch.setattr(server, "serve", lambda *given: None)
+    assert main([*map(str, arguments), "--quiet"]) == 0
+    return capsys.readouterr().err
+
+
+def test_who_listens_to_everybody_without_a_token_is_warned(tmp_path, capsys, monkeypatch):
+    told = {"capsys": capsys, "monkeypatch": monkeypatch}
+    model, token = graphs.double(tmp_path), tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+    everybody = "--host", "0.0.0.0"
+    assert "WARNING: whoever reaches 0.0.0.0 can" in warned(model, *everybody, **told)
+    assert warned(model, *everybody, "--token-file", token, **told) == ""
+    assert warned(model, **told) == ""
+    token.chmod(0o644)
+    assert "WARNING: others can read the token" in warned(model, "--token-file", token, **told)
+
+
+@pytest.mark.parametrize("value", ["", "  ", "two words"])
+def test_a_token_in_the_environment_that_is_none(value, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv(TOKEN_VARIABLE, value)
+    assert main([str(graphs.double(tmp_path))]) == 1
+    assert f"{TOKEN_VARIABLE} holds no token" in capsys.readouterr().err
 
 
 def test_a_certificate_that_is_none(tmp_path):

@@ -22,7 +22,13 @@ from simam_deploy.core.manifest import check_file, manifest_path, write_manifest
 from simam_deploy.core.place import log_of
 from simam_deploy.core.staging import held_folder, locked
 from simam_deploy.engine.plan.audit import is_as_audited
-from simam_deploy.engine.plan.cache_guard import UntrustedError, check_entry, evict, make_own
+from simam_deploy.engine.plan.cache_guard import (
+    UntrustedError,
+    check_entry,
+    evict,
+    kept_folder,
+    make_own,
+)
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
 from simam_deploy.engine.plan.plan_facts import read_listing
 from simam_deploy.errors import InputError
@@ -33,9 +39,8 @@ _PACKAGE = Path(__file__).parents[2]
 
 
 def cache_folder() -> Path:
-    """Give the cache's folder: below $XDG_CACHE_HOME, or ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "simam-deploy" / "engines"
+    """Give the cache's folder."""
+    return kept_folder("engines")
 
 
 def cache_key(facts: Mapping[str, Any]) -> str:

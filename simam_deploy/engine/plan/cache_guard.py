@@ -1,9 +1,10 @@
 """What of the cache may be believed, and for how long it is kept.
 
-A plan can run code, so what stands in the cache is as good as the user's own programs, or it is not
-taken. The folders above an entry, the entry and its files must be the user's and nobody else's to
-write, none of them a link, and the plan must be what its manifest says of it. Root may read a
-user's cache; another user's is none of his.
+A plan can run code, and a graph that a server keeps answers for the file that it was made of: what
+stands in the cache is as good as the user's own programs, or it is not taken. The folders above an
+entry, the entry and its files must be the user's and nobody else's to write, none of them a link,
+and the plan must be what its manifest says of it. Root may read a user's cache; another user's is
+none of his.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ class Entry:
     folder: Path
     size: int
     taken: float
+
+
+def kept_folder(name: str) -> Path:
+    """Give the folder of what is kept of one kind: below $XDG_CACHE_HOME, or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "simam-deploy" / name
 
 
 def make_own(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from simam_deploy.core.artifacts import Manifest
 from simam_deploy.core.files import sha256_of
-from simam_deploy.core.manifest import check_file, manifest_path
+from simam_deploy.core.manifest import check_content, check_file, manifest_path
 from simam_deploy.engine.flavours.choose import FLAVOURS, Flavour, load_library
 from simam_deploy.engine.flavours.tensorrt import AMPERE_PLUS
 from simam_deploy.engine.plan.manifest import read_manifest
@@ -23,13 +23,17 @@ _SHOWN = 12
 _AMPERE = 80
 
 
-def check_plan(plan: Path, gpu: Gpu | None, find_plugin: FindPlugin) -> Manifest:
+def check_plan(
+    plan: Path, gpu: Gpu | None, find_plugin: FindPlugin, content: bytes | None = None
+) -> Manifest:
     """Check a plan against its manifest, and its manifest against this machine.
 
     Args:
         plan: The plan.
         gpu: The device it is to run on; None leaves it unchecked.
         find_plugin: Gives the plugin library of this machine by the flavour's name.
+        content: The plan's bytes, where they were read to be loaded: these are held against its
+            hash, then, and not what lies under its name by now.
 
     Returns:
         The manifest.
@@ -42,7 +46,10 @@ def check_plan(plan: Path, gpu: Gpu | None, find_plugin: FindPlugin) -> Manifest
         raise EngineError(f"cannot load {plan}: no such file")
     document = read_manifest(plan)
     try:
-        check_file(plan, document["files"][0], EngineError)
+        if content is None:
+            check_file(plan, document["files"][0], EngineError)
+        else:
+            check_content(plan.name, content, document["files"][0], EngineError)
         _check_version(plan, document)
         _check_target(plan, document, gpu)
         _check_plugin(plan, document, find_plugin)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from simam_deploy.core.arrays import numpy_type
+from simam_deploy.core.files import read_whole
 from simam_deploy.core.specs import ELEMENTS, ShapeRange, TensorSpec
 from simam_deploy.engine.flavours.choose import FLAVOURS, load_library
 from simam_deploy.engine.plan.manifest import read_manifest
 from simam_deploy.engine.plan.preflight import check_plan, flavour_of
 from simam_deploy.engine.run.cuda import Stream
 from simam_deploy.engine.run.lane import Lane
-from simam_deploy.errors import EngineError
+from simam_deploy.errors import EngineError, InputError
 from simam_deploy.op.find import find_plugin
 from simam_deploy.runtime.gpu import find_gpus
 
@@ -34,7 +35,8 @@ class Engine:
     """
 
     def __init__(self, path: Path, trust: bool) -> None:
-        self.facts = _facts(path, trust)
+        content = _content(path)
+        self.facts = _facts(path, trust, content)
         self._flavour = flavour_of(path) if trust else FLAVOURS[self.facts["flavour"]]
         trt = self._trt = load_library(self._flavour)
         self._words: list[str] = []
@@ -42,7 +44,7 @@ class Engine:
         self._runtime = trt.Runtime(_logger(trt, self._words))
         # A plan with a plugin carries the library: the manifest's hash, or trust, vouches for it.
         self._runtime.engine_host_code_allowed = True
-        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        self._engine = self._runtime.deserialize_cuda_engine(content)
         if self._engine is None:
             raise EngineError(f"{self._flavour.title} does not take {path.name}: {self._said()}")
         self.name = f"{self._flavour.title} {trt.__version__} ({path.name})"
@@ -83,10 +85,18 @@ class Engine:
         return self._words[-1] if self._words else "it does not say why"
 
 
-def _facts(path: Path, trust: bool) -> Mapping[str, Any]:
+def _content(path: Path) -> bytes:
+    """Read a plan once: what is hashed is what is loaded."""
+    try:
+        return read_whole(path)
+    except InputError as error:
+        raise EngineError(str(error)) from error.__cause__
+
+
+def _facts(path: Path, trust: bool, content: bytes) -> Mapping[str, Any]:
     """Preflight a plan and give its manifest; of a trusted one, the manifest that it may have."""
     if not trust:
-        return check_plan(path, find_gpus().devices[0], find_plugin)
+        return check_plan(path, find_gpus().devices[0], find_plugin, content)
     try:
         return read_manifest(path)
     except EngineError:

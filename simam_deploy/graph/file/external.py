@@ -49,6 +49,23 @@ def check_external(tensors: Iterable[onnx.TensorProto], folder: Path) -> tuple[P
     return tuple(dict.fromkeys(span.file for span in sorted(external)))
 
 
+def locations(tensors: Iterable[onnx.TensorProto], folder: Path) -> dict[str, Path]:
+    """Give the file of every location that tensors name, symbolic links followed.
+
+    Raises:
+        InputError: As `check_external`.
+    """
+    root = folder.resolve()
+    named = {
+        entry.value: tensor.name
+        for tensor in tensors
+        if is_external(tensor)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return {location: _located(tensor, location, root) for location, tensor in named.items()}
+
+
 def _span(tensor: onnx.TensorProto, root: Path) -> _Span:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     if len(entries) != len(tensor.external_data) or not entries.keys() <= _KEYS:

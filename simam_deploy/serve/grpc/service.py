@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.protobuf.json_format import ParseDict
 from google.protobuf.message import DecodeError
 from tritonclient.grpc import service_pb2 as pb
 
 from simam_deploy.errors import InputError
 from simam_deploy.serve import describe
 from simam_deploy.serve.grpc.codec import fill_answer, read_query
+from simam_deploy.serve.grpc.health import HEALTH, health_answer
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import (
     INTERNAL,
     BadRequest,
@@ -69,12 +70,16 @@ async def model_metadata(repository: Repository, request: Any) -> Any:
 
 async def model_config(repository: Repository, request: Any) -> Any:
     """Give a model's configuration."""
+    from google.protobuf.json_format import ParseDict
+
     model = repository.get(request.name, request.version)
     return ParseDict({"config": describe.config_document(model)}, pb.ModelConfigResponse())
 
 
 async def model_statistics(repository: Repository, request: Any) -> Any:
     """Give what a model did, or every model where none is named."""
+    from google.protobuf.json_format import ParseDict
+
     models = list(repository.models.values())
     if request.name:
         models = [repository.get(request.name, request.version)]
@@ -152,6 +157,23 @@ def _handler(repository: Repository, name: str, method: Method, request: Any) ->
     return grpc.unary_unary_rpc_method_handler(answer)
 
 
+def _health_handler(repository: Repository) -> Any:
+    """Answer grpc.health.v1's Check, which orchestrators ask and which brings no token.
+
+    Watch is not served: its clients take that for "no health checking", and ask us again by Check.
+    """
+
+    async def check(content: bytes, context: Any) -> bytes:
+        try:
+            return health_answer(content, repository.ready, SERVICE)
+        except Refusal as refusal:
+            code, said = refusal.grpc_code, str(refusal)
+        await context.abort(getattr(grpc.StatusCode, code), said)
+        return b""  # never reached: abort raises
+
+    return grpc.unary_unary_rpc_method_handler(check)
+
+
 def _parsed(content: bytes, message: Any) -> Any:
     """Parse a request; gRPC itself would answer UNKNOWN to what is none, and log a traceback.
 
@@ -188,14 +210,20 @@ async def start_grpc(repository: Repository) -> tuple[Any, int]:
         name: _handler(repository, name, method, request)
         for name, (method, request) in METHODS.items()
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    server.add_generic_rpc_handlers(
+        (
+            grpc.method_handlers_generic_handler(SERVICE, handlers),
+            grpc.method_handlers_generic_handler(HEALTH, {"Check": _health_handler(repository)}),
+        )
+    )
     port = _listen(server, settings)
     await server.start()
     return server, port
 
 
 def _listen(server: Any, settings: Settings) -> int:
-    address = f"{settings.host}:{settings.grpc_port}"
+    assert settings.grpc_port is not None
+    address = netloc(settings.host, settings.grpc_port)
     try:
         if settings.certificate is None or settings.private_key is None:
             return int(server.add_insecure_port(address))

@@ -10,18 +10,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 
 from simam_deploy.serve.http.codec import read_query, write_answer
 from simam_deploy.serve.http.connection import RETRY_AFTER, GuardedProtocol
+from simam_deploy.serve.http.senders import Senders, check_page
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.refusals import (
     INTERNAL,
     BadRequest,
     Busy,
-    Forbidden,
     Refusal,
     TooLarge,
     Unauthorized,
@@ -53,10 +52,15 @@ class App:
     Args:
         repository: The models.
         routes: Every route but /infer.
+        senders: Judge by what names the server is asked; None where a proxy, which is asked in its
+            place, does.
     """
 
-    def __init__(self, repository: Repository, routes: Asgi) -> None:
+    def __init__(
+        self, repository: Repository, routes: Asgi, senders: Senders | None = None
+    ) -> None:
         self._repository = repository
+        self._senders = senders
         self._settings = repository.settings
         self._routes = routes
         self._buffered = 0
@@ -67,7 +71,7 @@ class App:
             return
         try:
             headers = dict(scope["headers"])
-            self._check_sender(scope["path"], headers)
+            self._check_sender(scope, headers)
             names = infer_names(scope["path"]) if scope["method"] == "POST" else None
             if names is None:
                 scope["read_body"] = lambda: self._read(headers, receive)
@@ -82,19 +86,18 @@ class App:
             _log.exception("%s %s failed", scope["method"], scope["path"])
             await send_refusal(Refusal(INTERNAL), scope, send)
 
-    def _check_sender(self, path: str, headers: Headers) -> None:
+    def _check_sender(self, scope: Scope, headers: Headers) -> None:
         """See that the sender may ask.
 
         Raises:
+            BadRequest, Forbidden: As `Senders.check_host` and `check_page`.
             Unauthorized: The token is missing or wrong.
-            Forbidden: A web page of another origin sent it: a browser lets any page post to
-                loopback, though not read the answer.
         """
-        if path not in OPEN_PATHS:
+        if self._senders is not None:
+            self._senders.check_host(scope["headers"])
+        if scope["path"] not in OPEN_PATHS:
             check_token(self._settings.token, headers.get(b"authorization"))
-        origin = headers.get(b"origin")
-        if origin and urlsplit(origin).netloc != headers.get(b"host", b""):
-            raise Forbidden("requests from other origins are not served")
+        check_page(scope["method"], scope["path"], headers)
 
     async def _infer(
         self, names: tuple[str, str], headers: Headers, scope: Scope, receive: Receive, send: Send

@@ -9,7 +9,9 @@ import numpy as np
 import orjson
 
 from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.serve.http.numbers import dumped, loads
 from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
+from simam_deploy.serve.protocol.datatypes import is_floating
 from simam_deploy.serve.protocol.exchange import Query, Wanted, read_timeout
 from simam_deploy.serve.protocol.refusals import BadRequest, TooLarge
 
@@ -63,7 +65,7 @@ def _header(body: bytes, length: int | None) -> dict[str, Any]:
     if len(text) > MAX_JSON:
         raise TooLarge(f"{len(text)} bytes of JSON, {MAX_JSON} is the limit: send tensors binary")
     try:
-        header = orjson.loads(text)
+        header = loads(text)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"failed to parse the request JSON: {error}") from None
     if not isinstance(header, dict):
@@ -126,7 +128,7 @@ def _converts(given: Array, dtype: np.dtype[Any]) -> bool:
     """Tell whether every value is one of `dtype`: no text, no fraction or overflow for integers."""
     if dtype.kind == "b":
         return given.dtype.kind == "b"
-    if dtype.kind == "f":
+    if is_floating(dtype):
         return given.dtype.kind in "fiu"
     if given.dtype.kind not in "iu":
         return False
@@ -175,15 +177,10 @@ def write_answer(
             blobs.append(array.tobytes())
             entry["parameters"] = {"binary_data_size": len(blobs[-1])}
         else:
-            entry["data"] = _as_json(array)
+            entry["data"] = dumped(array)
         entries.append(entry)
     answer = {"model_name": model, "model_version": version, "outputs": entries}
     if query.request_id:
         answer["id"] = query.request_id
     header = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     return b"".join((header, *blobs)), len(header) if blobs else None
-
-
-def _as_json(array: Array) -> Array:
-    """Flatten; in row-major order and of a type that orjson writes itself."""
-    return np.ascontiguousarray(array).reshape(-1)

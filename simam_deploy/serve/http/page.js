@@ -18,11 +18,35 @@ function element(name, text, className) {
 async function ask(path, options = {}) {
   const token = at("token").value;
   const headers = token ? {Authorization: "Bearer " + token} : {};
-  const response = await fetch(path, {...options, headers});
+  const response = await fetch(path, {...options, headers}).catch(() => {
+    throw new Error("The server does not answer. Is it still running?");
+  });
   if (response.status === 401) at("token-label").hidden = false;
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error || response.statusText);
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(inWords(response.status, answer.error, Boolean(token)));
   return answer;
+}
+
+const WORDS = {
+  400: "This cannot be used.", 403: "The server does not serve this page's address.",
+  404: "The model is not there any more.", 413: "This file is larger than the server takes.",
+  415: "This cannot be used.", 500: "The model failed.",
+  503: "The server is busy. Try again in a moment.", 504: "The model took too long.",
+};
+
+function inWords(status, said, withToken) {
+  if (status === 401)
+    return withToken ? "This is not the server's token." : "The server asks for a token: type it in above.";
+  return [WORDS[status] || `The server answered ${status}.`, said && `(${said})`].filter(Boolean).join(" ");
+}
+
+function clearResults() {
+  found = pointed = null;
+  draw();
+  at("took").hidden = true;
+  at("attention").hidden = true;
+  at("maps").replaceChildren();
+  at("classes").replaceChildren(element("li", "Nothing yet.", "soft"));
 }
 
 async function attempt(work) {
@@ -51,11 +75,7 @@ async function showModel() {
   at("picture").classList.toggle("wide", detects);
   at("heading").textContent = detects ? "Detections" : "Classes";
   at("surer").hidden = !detects;
-  at("took").hidden = true;
-  found = null;
-  draw();
-  at("attention").hidden = true;
-  at("classes").replaceChildren(element("li", "Nothing yet.", "soft"));
+  clearResults();
   const tensors = list => list.map(t => `${t.name}  ${t.datatype}  [${t.shape.join(", ")}]`);
   const rows = [
     ["Version", facts.versions], ["Platform", [facts.platform]],
@@ -129,25 +149,28 @@ async function look(file) {
   image.alt = "the picture";
   frame.append(image, element("canvas"));
   at("drop").querySelector("span, .shown").replaceWith(frame);
-  found = pointed = null;
+  clearResults();
   await (detects ? detect(file) : classify(file));
 }
 
 async function detect(file) {
-  const begun = performance.now();
-  found = await ask(modelPath() + "/detect?masks=1&threshold=0.05", {method: "POST", body: file});
+  const begun = performance.now(), mine = shown;
+  const answer = await ask(modelPath() + "/detect?masks=1&threshold=0.05", {method: "POST", body: file});
+  if (mine !== shown) return;  // another picture was dropped meanwhile
+  found = answer;
   const took = performance.now() - begun;
   await at("drop").querySelector("img").decode();
   showDetections(took);
 }
 
 async function classify(file) {
-  const begun = performance.now();
+  const begun = performance.now(), mine = shown;
   const answer = await ask(modelPath() + "/classify", {method: "POST", body: file});
+  if (mine !== shown) return;
   showClasses(answer.classes, performance.now() - begun);
   try {
     const more = await ask(modelPath() + "/classify?attention=1", {method: "POST", body: file});
-    showAttention(more.attention, more.attention_note);
+    if (mine === shown) showAttention(more.attention, more.attention_note);
   } catch { at("attention").hidden = true; }
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -17,7 +18,6 @@ from starlette.routing import Route
 from simam_deploy.serve import describe
 from simam_deploy.serve.http.answer import json_response, model_of
 from simam_deploy.serve.http.app import refusal_headers
-from simam_deploy.serve.http.metrics import render
 from simam_deploy.serve.http.shown import classify, detect
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, Unsupported
@@ -53,7 +53,7 @@ def make_routes(repository: Repository) -> Starlette:
           for prefix in (models, models + "/versions/{version}")
           for tail, endpoint in shown.items()),
     ]  # fmt: skip
-    app = Starlette(
+    app = _Routes(
         routes=[
             Route(path, functools.partial(endpoint, repository), methods=[method])
             for method, path, endpoint in table
@@ -62,6 +62,16 @@ def make_routes(repository: Repository) -> Starlette:
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _Routes(Starlette):
+    """Starlette without its own answer to a fault, which is text/plain: `App` gives the protocol's.
+
+    Starlette sends its answer and raises the fault on, so that nobody could send another.
+    """
+
+    def build_middleware_stack(self) -> Any:
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
 async def refused(request: Request, refusal: Exception) -> Response:
@@ -165,6 +175,8 @@ async def _document(request: Request) -> dict[str, Any]:
 
 async def metrics(repository: Repository, request: Request) -> Response:
     """Give the counters in Prometheus' text form."""
+    from simam_deploy.serve.http.metrics import render  # a tenth of the start, for who may not ask
+
     content, kind = render(repository)
     return Response(content, media_type=kind)
 

@@ -34,6 +34,8 @@ async def classify(
     model.batcher.check_room()
     inputs, scores = inputs_of(model), scores_of(model)
     top = _count(request, "top", 5)
+    if top < 1:
+        raise BadRequest("top must be a number from 1, got '0'")
     picture = await _picture(decoding, request, inputs)
     model = model_of(repository, request)  # a reload may have replaced it meanwhile
     feeds = inputs_of(model).feeds(picture)

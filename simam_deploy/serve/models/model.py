@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simam_deploy.core.files import PLANS
 from simam_deploy.core.labels import names_beside
-from simam_deploy.core.manifest import read_facts
 from simam_deploy.errors import InputError, SimamError
+from simam_deploy.graph.file.contents import onnx_contents
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.models.attention import Attention
 from simam_deploy.serve.models.batch import Outputs
 from simam_deploy.serve.models.batcher import Batcher, Limits
+from simam_deploy.serve.models.kept import Start, begun
 from simam_deploy.serve.models.open_runner import open_runners
 from simam_deploy.serve.models.statistics import Statistics
-from simam_deploy.serve.models.warm_up import warm_up
+from simam_deploy.serve.models.warm_up import check_runs, warm_up
 from simam_deploy.serve.protocol.check import Port, port_of
 from simam_deploy.serve.protocol.exchange import Query
 from simam_deploy.serve.protocol.profiles import Profile, check_profiles, most_rows, profiles_of
@@ -44,6 +44,7 @@ class Model:
         statistics: What it did so far.
         batcher: Runs it.
         attention: Its SimAM sites' gates.
+        note: What an operator should know of how it was loaded; "" for nothing.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Model:
     statistics: Statistics
     batcher: Batcher
     attention: Attention
+    note: str
 
     def close(self) -> None:
         """Compute what is queued and free everything; blocks until then."""
@@ -92,12 +94,15 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
     attention = Attention(path)  # before the file is read: it knows then which one was
     with contextlib.ExitStack() as unless_ready:
         try:
-            facts = read_facts(path) if path.suffix not in PLANS else {}
-            for runner in open_runners(path, settings):
-                unless_ready.callback(runner.close)
-                runners.append(runner)
-            facts = getattr(runners[0], "facts", facts)  # a plan's runner has checked its manifest
-            model = _ready_model(name, version, settings, facts, runners, attention)
+            facts, contents = onnx_contents(path) if path.suffix == ".onnx" else ({}, {})
+            with begun(path, facts, contents, settings) as start:
+                del contents  # a kept graph stands for them
+                for runner in open_runners(path, settings, start.read):
+                    unless_ready.callback(runner.close)
+                    runners.append(runner)
+                # A plan's runner has checked its manifest.
+                facts = getattr(runners[0], "facts", facts)
+                model = _ready_model(name, version, settings, facts, runners, attention, start)
         except SimamError as error:
             raise error.reworded(f"model '{name}': {error}") from error
         unless_ready.pop_all()
@@ -111,6 +116,7 @@ def _ready_model(
     facts: Mapping[str, Any],
     runners: Sequence[Runner],
     attention: Attention,
+    start: Start,
 ) -> Model:
     """Check the ports, warm every copy up, and start the batcher."""
     path = attention.path
@@ -123,8 +129,7 @@ def _ready_model(
     statistics = Statistics()
     profiles = profiles_of(first)
     most = most_rows(profiles, settings.max_batch_size)
-    keeps_rows_apart = [warm_up(runner, facts, most) for runner in runners]
-    limits = _limits(settings, most if all(keeps_rows_apart) else None)
+    limits = _limits(settings, most if _warmed_up(runners, facts, most, start) else None)
     return Model(
         name=name,
         version=version,
@@ -139,7 +144,22 @@ def _ready_model(
         statistics=statistics,
         batcher=Batcher(runners, limits, statistics, name),
         attention=attention,
+        note=start.note,
     )
+
+
+def _warmed_up(
+    runners: Sequence[Runner], facts: Mapping[str, Any], most: int, start: Start
+) -> bool:
+    """See that every copy runs, and tell whether requests may share a batch."""
+    if start.keeps_rows_apart is None:
+        found = [warm_up(runner, facts, most) for runner in runners]  # each is warm, then
+        apart = all(found)
+        start.keep(apart)
+        return apart
+    for runner in runners:
+        check_runs(runner, facts)
+    return start.keeps_rows_apart
 
 
 def _limits(settings: Settings, max_batch: int | None) -> Limits:

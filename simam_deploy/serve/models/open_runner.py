@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simam_deploy.core.files import PLANS
@@ -14,8 +16,28 @@ RUNNABLE = (".onnx", *PLANS)
 """Suffixes of what `open_runners` takes."""
 
 
-def open_runners(path: Path, settings: Settings) -> Iterator[Runner]:
-    """Open a file as often as there are instances; those of a plan share its weights.
+@dataclass(frozen=True)
+class Read:
+    """An .onnx file as it was read, and as ONNX Runtime is to take it.
+
+    Attributes:
+        contents: As `onnx_contents` gives them; empty for a plan, which reads itself.
+        optimised: Whether they are what ONNX Runtime made of the file earlier.
+        write: Where it is to write what it makes of the file; None for nowhere.
+    """
+
+    contents: Mapping[str, bytes]
+    optimised: bool = False
+    write: Path | None = None
+
+
+def open_runners(path: Path, settings: Settings, read: Read) -> Iterator[Runner]:
+    """Open a model as often as there are instances; those of a plan share its weights.
+
+    Args:
+        path: Its file.
+        settings: The server's.
+        read: Its contents, of an .onnx.
 
     Raises:
         InputError: The file cannot be used, or not by the provider or on the GPU that is here.
@@ -23,8 +45,9 @@ def open_runners(path: Path, settings: Settings) -> Iterator[Runner]:
     if path.suffix in PLANS:
         yield from _open_plan(path, settings)
     elif path.suffix == ".onnx":
-        for _ in range(settings.instances):
-            yield _open_onnx(path, settings)
+        yield _open_first(path, settings, read)
+        for _ in range(1, settings.instances):
+            yield _open_onnx(path, settings, replace(read, write=None))
     else:
         raise InputError(f"cannot serve {path}: served are {', '.join(RUNNABLE)} and checkpoints")
 
@@ -38,7 +61,23 @@ def _open_plan(path: Path, settings: Settings) -> Iterator[Runner]:
         yield first.fork()
 
 
-def _open_onnx(path: Path, settings: Settings) -> Runner:
+def _open_first(path: Path, settings: Settings, read: Read) -> Runner:
+    """Open a file; where what is made of it cannot be written, as on a full disk, without that."""
+    if read.write is not None:
+        with contextlib.suppress(InputError):
+            return _open_onnx(path, settings, read)
+    return _open_onnx(path, settings, replace(read, write=None))
+
+
+def _open_onnx(path: Path, settings: Settings, read: Read) -> Runner:
     from simam_deploy.runtime.onnx_runner import OnnxRunner, providers_of
 
-    return OnnxRunner(path, providers_of(settings.provider), threads=settings.threads)
+    providers = providers_of(settings.provider)
+    return OnnxRunner(
+        path,
+        providers,
+        threads=settings.threads,
+        contents=read.contents,
+        optimised=read.optimised,
+        write_optimised=read.write,
+    )

@@ -14,7 +14,7 @@ from simam_deploy.detect.decoding import may_detect
 from simam_deploy.errors import InputError
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.protocol.check import Port, spec_of
-from simam_deploy.serve.protocol.refusals import BadRequest, Unsupported
+from simam_deploy.serve.protocol.refusals import BadRequest, ModelFailed, Unsupported
 from simam_deploy.source.samples.picture_inputs import (
     Picture,
     PictureInputs,
@@ -87,8 +87,13 @@ def rank(scores: Array, labels: Sequence[str], top: int) -> list[dict[str, Any]]
 
     Scores that are probabilities already (none negative, their sum 1) stay; others go through a
     softmax. A class without a label has its number.
+
+    Raises:
+        ModelFailed: A score is no finite number.
     """
     row = scores.astype(np.float64).reshape(-1)
+    if not np.isfinite(row).all():
+        raise ModelFailed("the model gave scores that are no finite numbers for this picture")
     if row.min() < 0 or abs(row.sum() - 1) > 1e-2:
         row = np.exp(row - row.max())
         row /= row.sum()

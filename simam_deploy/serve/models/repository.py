@@ -7,14 +7,26 @@ named, when the server started.
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from simam_deploy.errors import SimamError
 from simam_deploy.serve.models.model import Model, load_model
-from simam_deploy.serve.protocol.refusals import BadRequest, Busy, NotFound
+from simam_deploy.serve.models.shared import Shared
+from simam_deploy.serve.protocol.refusals import (
+    INTERNAL,
+    BadRequest,
+    Busy,
+    ModelFailed,
+    NotFound,
+    Refusal,
+)
 from simam_deploy.serve.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 class Repository:
@@ -35,6 +47,10 @@ class Repository:
         self._versions = dict.fromkeys(sources, 0)
         self._changing = {name: asyncio.Lock() for name in sources}
         self._changes: set[asyncio.Task[None]] = set()
+        self._loads = {
+            name: Shared(self._changing[name], functools.partial(self._load, name))
+            for name in sources
+        }
         self._closed = False
 
     async def load_all(self) -> None:
@@ -44,7 +60,7 @@ class Repository:
             InputError: One cannot be used.
         """
         for name in self.sources:
-            await self._to_the_end(self._load(name))
+            await self._loads[name].ask()
         self.loaded = True
 
     @property
@@ -76,45 +92,54 @@ class Repository:
     async def load(self, name: str) -> None:
         """Load a model anew; the version before serves until the new one is warm, and to its end.
 
+        Those who ask while it is being loaded share one more load, however many they are.
+
         Raises:
             NotFound: There is no such name.
             BadRequest: The file cannot be used; what was loaded before stays.
+            ModelFailed: It failed as nobody foresaw; what was loaded before stays.
             Busy: The server is ending.
         """
         self._check_known(name)
+        self._check_open()
         try:
-            await self._to_the_end(self._load(name))
+            await self._loads[name].ask()
         except SimamError as error:
             raise BadRequest(f"failed to load '{name}': {error}") from error
+        except Refusal:
+            raise
+        except Exception as error:
+            raise ModelFailed(f"failed to load '{name}': {INTERNAL}") from error
 
     async def _to_the_end(self, change: Coroutine[Any, Any, None]) -> None:
-        """Await a change that goes on if its asker goes away.
-
-        The thread that opens a model cannot be stopped: were it not waited for, nobody would know
-        of the model that it comes back with, and close it.
-        """
+        """Await a change that goes on if its asker goes away."""
         task = asyncio.ensure_future(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
         await asyncio.shield(task)
 
+    def _check_open(self) -> None:
+        if self._closed or self.draining:
+            raise Busy("the server is ending")
+
     async def _load(self, name: str) -> None:
-        async with self._changing[name]:
-            if self._closed:
-                raise Busy("the server is ending")
-            version = str(self._versions[name] + 1)
-            try:
-                new = await asyncio.to_thread(
-                    load_model, name, self.sources[name], version, self.settings
-                )
-            except SimamError as error:
-                self.reasons[name] = str(error)
-                raise
-            self._versions[name] += 1
-            self.reasons.pop(name, None)
-            old, self.models[name] = self.models.get(name), new
-            if old is not None:
-                await asyncio.to_thread(old.close)
+        self._check_open()
+        version = str(self._versions[name] + 1)
+        try:
+            new = await asyncio.to_thread(
+                load_model, name, self.sources[name], version, self.settings
+            )
+        except Exception as error:
+            foreseen = isinstance(error, SimamError)
+            self.reasons[name] = str(error) if foreseen else INTERNAL
+            if not foreseen:  # a bug of ours: logged whole, once, however many wait for it
+                _log.exception("loading %s failed", name)
+            raise
+        self._versions[name] += 1
+        self.reasons.pop(name, None)
+        old, self.models[name] = self.models.get(name), new
+        if old is not None:
+            await asyncio.to_thread(old.close)
 
     async def unload(self, name: str) -> None:
         """Stop serving a model once what it accepted is answered.
@@ -123,6 +148,7 @@ class Repository:
             NotFound: There is no such name.
         """
         self._check_known(name)
+        self._loads[name].part()
         await self._to_the_end(self._unload(name))
 
     async def _unload(self, name: str) -> None:
@@ -144,5 +170,7 @@ class Repository:
     async def close(self) -> None:
         """Answer what is queued and free every model, those that are being loaded too."""
         self._closed = True
+        for loads in self._loads.values():
+            await loads.close()
         for name in self.sources:  # each waits for the change of its model that is under way
             await self.unload(name)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from simam_deploy.core.arrays import Array
+from simam_deploy.core.arrays import Array, Feeds, numpy_type
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import InputError
 from simam_deploy.runtime import Runner
+from simam_deploy.serve.protocol.datatypes import is_floating
 from simam_deploy.serve.protocol.profiles import profiles_of, usual_shapes
 from simam_deploy.source.samples.inputs import picture_inputs, size_fact
 from simam_deploy.source.samples.preparation import made_size, sizes_vary
@@ -63,8 +64,8 @@ def _sizes(spec: TensorSpec, facts: Mapping[str, Any]) -> tuple[int, ...]:
 
 def _draw(spec: TensorSpec, free: tuple[int, ...], rng: np.random.Generator) -> Array:
     shape = tuple(d if isinstance(d, int) else free[i] for i, d in enumerate(spec.shape))
-    dtype = np.dtype(spec.dtype)
-    if dtype.kind != "f":
+    dtype = np.dtype(numpy_type(spec.dtype))
+    if not is_floating(dtype):
         return np.zeros(shape, dtype)
     return rng.standard_normal(shape, np.float32).astype(dtype)
 
@@ -91,18 +92,31 @@ def warm_up(runner: Runner, facts: Mapping[str, Any], most_rows: int) -> bool:
     """
     free = has_free_rows(runner.inputs, runner.outputs) and most_rows > 1
     feeds = sample(runner, facts, most_rows if free else 1)
+    together = _run(runner, feeds)
+    if not free:
+        return False
+    ends = {name: (array[:1], array[-1:]) for name, array in feeds.items()}
+    first, last = (
+        _run(runner, {name: pair[i].copy() for name, pair in ends.items()}) for i in (0, 1)
+    )
+    return all(_same_rows(together[n], first[n], last[n], most_rows) for n in together)
+
+
+def check_runs(runner: Runner, facts: Mapping[str, Any]) -> None:
+    """Run the model once with one row: of one whose rows were looked at when it started before.
+
+    Raises:
+        InputError: The model does not run.
+    """
+    _run(runner, sample(runner, facts, 1))
+
+
+def _run(runner: Runner, feeds: Feeds) -> dict[str, Array]:
     try:
-        together = runner.run(feeds)
-        if not free:
-            return False
-        ends = {name: (array[:1], array[-1:]) for name, array in feeds.items()}
-        first, last = (
-            runner.run({name: pair[i].copy() for name, pair in ends.items()}) for i in (0, 1)
-        )
+        return runner.run(feeds)
     except Exception as error:  # whatever a runtime raises
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"the model does not run on a drawn input: {reason}") from error
-    return all(_same_rows(together[n], first[n], last[n], most_rows) for n in together)
 
 
 def _same_rows(together: Array, first: Array, last: Array, rows: int) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.serve.protocol.datatypes import DTYPES, datatype_of
+from simam_deploy.serve.protocol.datatypes import datatype_of, dtype_of
 from simam_deploy.serve.protocol.refusals import BadRequest
 
 _LARGEST_DIM = 2**31 - 1
@@ -39,7 +39,7 @@ def port_of(spec: TensorSpec) -> Port:
     """
     datatype = datatype_of(spec)
     shape = tuple(d if isinstance(d, int) and d >= 0 else -1 for d in spec.shape)
-    return Port(spec.name, datatype, DTYPES[datatype], shape)
+    return Port(spec.name, datatype, dtype_of(datatype), shape)
 
 
 def spec_of(port: Port) -> TensorSpec:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from simam_deploy.core.arrays import numpy_type
 from simam_deploy.core.specs import ELEMENTS, TensorSpec
 from simam_deploy.errors import InputError
 
@@ -14,8 +15,10 @@ DTYPES: dict[str, np.dtype[Any]] = {
     for element in ELEMENTS
     if element.name != "bfloat16"
 }
-"""By the protocol's name. BYTES and BF16 are left out: no array that ONNX Runtime takes from
-NumPy holds them, and no SimAM network has them at its border."""
+"""By the protocol's name, of what NumPy has itself. BYTES is left out: no SimAM network has it at
+its border."""
+BF16 = "BF16"
+"""ml_dtypes' bfloat16, which is imported when a model has it."""
 
 DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
 
@@ -26,10 +29,22 @@ def datatype_of(spec: TensorSpec) -> str:
     Raises:
         InputError: It has none here.
     """
+    if spec.dtype == "bfloat16":
+        return BF16
     try:
         return DATATYPES[np.dtype(spec.dtype)]
     except (TypeError, KeyError):
         raise InputError(
             f"tensor {spec.name} holds {spec.dtype}, which is not served; "
-            f"served are {', '.join(DTYPES)}"
+            f"served are {', '.join((*DTYPES, BF16))}"
         ) from None
+
+
+def dtype_of(datatype: str) -> np.dtype[Any]:
+    """Give NumPy's type of what `datatype_of` gave."""
+    return np.dtype(numpy_type("bfloat16")) if datatype == BF16 else DTYPES[datatype]
+
+
+def is_floating(dtype: np.dtype[Any]) -> bool:
+    """Tell whether numbers of a type have fractions; to NumPy bfloat16 is of no kind."""
+    return dtype.kind == "f" or dtype.name == "bfloat16"

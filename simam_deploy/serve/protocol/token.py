@@ -20,5 +20,7 @@ def check_token(token: str | None, authorization: str | bytes | None) -> None:
     if token is None:
         return
     given = authorization.encode() if isinstance(authorization, str) else authorization or b""
-    if not hmac.compare_digest(given, b"Bearer " + token.encode()):
+    scheme, _, rest = given.partition(b" ")  # RFC 9110, 11.1: a scheme's case says nothing
+    right = hmac.compare_digest(rest.strip(b" "), token.encode())
+    if scheme.lower() != b"bearer" or not right:
         raise Unauthorized("a bearer token is needed: Authorization: Bearer TOKEN")

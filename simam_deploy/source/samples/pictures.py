@@ -125,7 +125,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 @contextlib.contextmanager
 def _opened(file: Path | IO[bytes], name: str) -> Iterator[Image.Image]:
     """Turn what a damaged picture makes its decoders raise into one line."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -133,6 +133,10 @@ def _opened(file: Path | IO[bytes], name: str) -> Iterator[Image.Image]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=sorted(set(FORMATS.values()))) as picture:
                 yield picture
+    except UnidentifiedImageError as error:  # its own words hold an object's address
+        raise InputError(
+            f"{name} cannot be decoded: it is damaged, or none of {', '.join(FORMATS)}"
+        ) from error
     except Exception as error:  # they raise all kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{name} cannot be decoded: {reason}") from error

@@ -76,7 +76,7 @@ def one_answer(sock) -> bytes:
 
 
 def request(body=b"", path="/v2/models/double/infer", extra="", length=None):
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{extra}"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{extra}"
     size = len(body) if length is None else length
     return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
 
@@ -153,7 +153,7 @@ def test_a_body_beyond_the_limit(guarded, chunked):
     """Announced, it is refused before a byte of it came; chunked, when the limit is passed."""
     with connection(guarded) as sock:
         if chunked:
-            head = b"POST /v2/models/double/infer HTTP/1.1\r\nHost: x\r\n"
+            head = b"POST /v2/models/double/infer HTTP/1.1\r\nHost: localhost\r\n"
             sock.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
             sock.sendall((b"8000\r\n" + b" " * 0x8000 + b"\r\n") * 4)
         else:
@@ -314,7 +314,7 @@ def test_answers_are_sent_at_once(guarded):
 
 def test_pipelined_requests_are_answered_in_order(guarded):
     with connection(guarded) as sock:
-        sock.sendall(GOOD + b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        sock.sendall(GOOD + b"GET /v2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answers = everything(sock)
     first, _, second = answers.partition(b"HTTP/1.1 200 OK")[2].partition(b"HTTP/1.1 200 OK")
     assert b'"outputs"' in first

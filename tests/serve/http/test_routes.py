@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from simam_deploy.serve.http import routes
 from tests.serve.test_lifecycle import X, body_of
 
 
@@ -215,3 +216,13 @@ def test_nan_and_infinity_survive_binary(served):
     json_length = int(headers["inference-header-content-length"])
     answer = np.frombuffer(content[json_length:], np.float32)
     assert np.array_equal(answer, 2 * array, equal_nan=True)
+
+
+def test_a_fault_of_ours_is_answered_in_the_protocols_form(served, monkeypatch, caplog):
+    def fail():
+        raise RuntimeError("at 0x7f00")
+
+    monkeypatch.setattr(routes.describe, "server_document", fail)
+    status, said, _ = served.request("GET", "/v2")
+    assert (status, said) == (500, {"error": "internal error; the server's log says more"})
+    assert caplog.text.count("Traceback") == 1

@@ -15,6 +15,7 @@ from simam_deploy.op import contract
 from simam_deploy.pipeline.serve import export_checkpoints, find_sources
 from simam_deploy.serve.models.attention import LARGEST_SIDE, _averaged
 from simam_deploy.serve.models.pictures import rank
+from simam_deploy.serve.protocol.refusals import ModelFailed
 from tests.conftest import EXAMPLES
 from tests.serve import graphs
 from tests.serve.running import serving
@@ -109,6 +110,7 @@ def bomb() -> bytes:
         (b"\xff\xd8\xff" + b"\0" * 100, "", 400, "cannot be decoded"),
         (bomb(), "", 400, "cannot be decoded"),
         (picture(0), "?top=-1", 400, "top must be a number"),
+        (picture(0), "?top=0", 400, "top must be a number from 1"),
         (picture(0), "?attention=yes", 400, "attention must be a number"),
     ],
 )
@@ -116,6 +118,7 @@ def test_what_is_no_picture(served_digits, content, query, status, says):
     got, said = classify(served_digits, content, query)
     assert got == status
     assert says in said["error"]
+    assert "object at" not in said["error"]
 
 
 def test_a_model_without_preprocessing_takes_no_pictures(served_digits):
@@ -129,6 +132,12 @@ def test_scores_become_probabilities():
     first, second = rank(logits, ("a", "b"), 2)
     assert (first["label"], second["label"]) == ("b", "2")
     assert (first["probability"], second["probability"]) == (0.7, 0.2)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_numbers_are_no_classes(odd):
+    with pytest.raises(ModelFailed, match="no finite numbers"):
+        rank(np.array([[0.1, odd, 0.2]]), (), 1)
 
 
 def test_probabilities_stay_as_they_are():
@@ -160,21 +169,47 @@ def opened(running):
         browser.close()
 
 
+def drop(page, content):
+    dropped = page.evaluate_handle(
+        """bytes => {
+            const data = new DataTransfer();
+            const file = new File([new Uint8Array(bytes)], "d.png", {type: "image/png"});
+            data.items.add(file);
+            return data;
+        }""",
+        list(content),
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+
+
+def test_the_page_says_what_went_wrong_and_keeps_no_old_result(served_digits):
+    with opened(served_digits) as (page, _):
+        page.wait_for_selector("#picture:not([hidden])")
+        drop(page, picture(3))
+        page.wait_for_selector("#maps canvas")
+        drop(page, b"no picture")
+        page.wait_for_selector("#error:not(:empty)")
+        assert page.inner_text("#error").startswith("This cannot be used. (a JPEG or PNG")
+        assert page.inner_text("#classes") == "Nothing yet."
+        assert page.locator("#maps canvas").count() == 0
+        assert not page.is_visible("#attention")
+        page.route("**/classify*", lambda route: route.abort())
+        drop(page, picture(3))
+        page.locator(
+            "#error", has_text="The server does not answer. Is it still running?"
+        ).wait_for()
+        page.unroute("**/classify*")
+        drop(page, picture(3))
+        page.wait_for_selector("#maps canvas")
+        assert page.inner_text("#error") == ""
+
+
 def test_the_page_shows_classes_and_attention_of_a_dropped_picture(served_digits):
     """Dropped, not chosen: the event that a person's drag ends with."""
     content = list(picture(3))
     with opened(served_digits) as (page, complaints):
         page.wait_for_selector("#picture:not([hidden])")
-        dropped = page.evaluate_handle(
-            """bytes => {
-                const data = new DataTransfer();
-                const file = new File([new Uint8Array(bytes)], "d.png", {type: "image/png"});
-                data.items.add(file);
-                return data;
-            }""",
-            content,
-        )
-        page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
+        drop(page, content)
         page.wait_for_selector("#maps canvas")
         assert page.inner_text("#classes li:first-child .label") == "digit 5"
         assert page.locator("#maps canvas").count() == 9

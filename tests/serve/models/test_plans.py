@@ -11,11 +11,15 @@ from PIL import Image
 from simam_deploy.cli.serve import main
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.manifest import manifest_path
+from simam_deploy.engine.flavours.choose import FLAVOURS, load_library
 from simam_deploy.engine.options import EngineOptions
+from simam_deploy.engine.run import engine
 from simam_deploy.errors import InputError
 from simam_deploy.pipeline.build import build
 from simam_deploy.pipeline.serve import find_sources
 from simam_deploy.runtime.gpu import find_gpus
+from simam_deploy.serve.models import model
+from simam_deploy.serve.settings import Settings
 from tests.serve.running import serving
 from tests.serve.test_lifecycle import body_of
 
@@ -124,3 +128,24 @@ def test_without_a_gpu_is_one_line(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "model 'm': a TensorRT engine runs on an NVIDIA GPU alone: " in said
     assert said.count("\n") == 1
+
+
+def test_a_plan_that_is_replaced_after_its_check_is_not_loaded(plan, monkeypatch):
+    """The bytes that were held against the hash are those that go to TensorRT."""
+    original, real, given = plan.read_bytes(), engine.check_plan, []
+
+    def check_and_swap(*arguments):
+        document = real(*arguments)
+        plan.write_bytes(b"ftrt another plan")
+        return document
+
+    monkeypatch.setattr(engine, "check_plan", check_and_swap)
+    library = load_library(FLAVOURS["tensorrt"])
+    taken = library.Runtime.deserialize_cuda_engine
+    monkeypatch.setattr(
+        library.Runtime,
+        "deserialize_cuda_engine",
+        lambda self, content: given.append(bytes(content)) or taken(self, content),
+    )
+    model.load_model("m", plan, "1", Settings()).close()
+    assert given == [original]

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from simam_deploy.serve.describe import index_document
 from simam_deploy.serve.models import model
 from simam_deploy.serve.models.repository import Repository
-from simam_deploy.serve.protocol.refusals import Busy
+from simam_deploy.serve.protocol.refusals import BadRequest, Busy, ModelFailed
 from simam_deploy.serve.settings import Settings
 from tests.serve import graphs
 from tests.serve.models.test_batcher import until
@@ -32,13 +33,116 @@ def run(gate, tmp_path):
     return run
 
 
-def test_two_reloads_at_once_come_one_after_the_other(run, gate):
+def test_a_storm_of_loads_is_two(run, gate):
+    """One is under way; the 300 that are asked for meanwhile share the next."""
+
     async def scenario(repository):
-        await asyncio.gather(repository.load("double"), repository.load("double"))
+        gate.opening.clear()
+        first = asyncio.ensure_future(repository.load("double"))
+        await until(lambda: gate.knocks == 2)
+        storm = [asyncio.ensure_future(repository.load("double")) for _ in range(300)]
+        await asyncio.sleep(0)
+        gate.opening.set()
+        await asyncio.gather(first, *storm)
         assert repository.get("double").version == "3"
 
     run(scenario)
     assert len(gate.opened) == 3
+
+
+def test_a_load_that_is_asked_for_during_another_is_begun_after_it(run, gate):
+    """What is under way may have read the old file already: it does not answer for the new one."""
+
+    async def scenario(repository):
+        gate.opening.clear()
+        first = asyncio.ensure_future(repository.load("double"))
+        await until(lambda: gate.knocks == 2)
+        second = asyncio.ensure_future(repository.load("double"))
+        await asyncio.sleep(0)
+        gate.opening.set()
+        await first
+        assert not second.done()
+        await second
+        assert gate.knocks == 3
+
+    run(scenario)
+
+
+def test_loads_one_after_the_other_are_as_many(run, gate):
+    async def scenario(repository):
+        for version in "234":
+            await repository.load("double")
+            assert repository.get("double").version == version
+
+    run(scenario)
+
+
+def test_a_load_after_an_unload_is_none_from_before_it(run, gate):
+    """Under way, waiting, unloaded, and asked for again: loaded in the end."""
+
+    async def scenario(repository):
+        gate.opening.clear()
+        asked = [asyncio.ensure_future(repository.load("double"))]
+        await until(lambda: gate.knocks == 2)
+        for ask in (repository.load, repository.unload, repository.load, repository.load):
+            asked.append(asyncio.ensure_future(ask("double")))
+            await asyncio.sleep(0)
+        gate.opening.set()
+        await asyncio.gather(*asked)
+        assert repository.get("double").version == "4"
+
+    run(scenario)
+
+
+def test_what_waits_when_the_server_ends_is_not_loaded(run, gate):
+    async def scenario(repository):
+        gate.opening.clear()
+        first = asyncio.ensure_future(repository.load("double"))
+        await until(lambda: gate.knocks == 2)
+        storm = [asyncio.ensure_future(repository.load("double")) for _ in range(3)]
+        await asyncio.sleep(0)
+        repository.draining = True
+        gate.opening.set()
+        await first
+        for each in storm:
+            with pytest.raises(Busy, match="the server is ending"):
+                await each
+
+    run(scenario)
+    assert len(gate.opened) == 2
+
+
+def test_a_load_that_fails_is_in_the_index_and_hurts_nobody(run, gate, tmp_path):
+    async def scenario(repository):
+        (tmp_path / "double.onnx").unlink()
+        asked = [asyncio.ensure_future(repository.load("double")) for _ in range(3)]
+        for each in asked:
+            with pytest.raises(BadRequest, match=r"failed to load 'double': .*No such file"):
+                await each
+        (entry,) = index_document(repository)
+        assert (entry["state"], entry["version"]) == ("READY", "1")
+        assert "No such file" in entry["reason"]
+        graphs.double(tmp_path)
+        await repository.load("double")
+        assert index_document(repository)[0]["reason"] == ""
+
+    run(scenario)
+
+
+def test_a_fault_of_ours_in_a_load_is_told_in_one_word_and_logged(run, gate, monkeypatch, caplog):
+    def fail(*arguments):
+        raise RuntimeError("at 0x7f00")
+
+    async def scenario(repository):
+        monkeypatch.setattr(model, "warm_up", fail)
+        asked = [asyncio.ensure_future(repository.load("double")) for _ in range(5)]
+        for each in asked:
+            with pytest.raises(ModelFailed, match="failed to load 'double': internal error"):
+                await each
+        assert "0x7f" not in index_document(repository)[0]["reason"]
+
+    run(scenario)
+    assert caplog.text.count("Traceback") == 1
 
 
 def test_an_unload_during_a_reload_has_the_last_word(run):
