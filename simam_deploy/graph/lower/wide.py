@@ -80,7 +80,7 @@ def _wide(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
 
 
 def _wide_of_any_size(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
-    """Emit SimAM of x, (N, C, H, W), of the tape's dtype; k is 1 for a plane that is long enough."""
+    """Emit SimAM of x, (N, C, H, W), of the tape's dtype; k is 1 where a plane is long enough."""
 
     def copies(rows: ir.Value) -> ir.Value:
         one, pixels = tape.constant((1,)), tape.op("Shape", rows, attributes={"start": 1})
