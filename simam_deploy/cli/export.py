@@ -34,7 +34,6 @@ _EPILOG = """examples:
   simam-export theirs.onnx -o ours.onnx
   simam-export model.pth --precision fp16 -o model.fp16.onnx
   simam-export model.pth --format engine --precision fp16
-  simam-export model.engine --format epcontext
   simam-export model.onnx --format triton -o models/
   simam-export model.pth --precision int8 --calibration-data pictures/ -o model.int8.onnx
   simam-export model.pth --preprocess resize=256,crop=224,mean=0.5,std=0.5 --labels names.txt
@@ -57,8 +56,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--format", choices=FORMATS, default="onnx",
         help="onnx; plugin: an onnx for TensorRT's SimAM plugin; engine: a TensorRT plan, by "
-        "simam-build's defaults; epcontext: a TensorRT-RTX plan, built or given, in an .onnx for "
-        "ONNX Runtime's provider; triton: a model in a Triton repository; kserve: an "
+        "simam-build's defaults; triton: a model in a Triton repository; kserve: an "
         "InferenceService for that repository (%(default)s)",
     )  # fmt: skip
     p.add_argument("-o", "--output", help="file or folder (default: beside the source)")
@@ -122,7 +120,7 @@ def _check(args: argparse.Namespace) -> None:
     """
     if args.source is None:
         raise UsageError("no source given; `simam-export --help` shows how")
-    if args.report and args.format in ("epcontext", "triton", "kserve"):
+    if args.report and args.format in ("triton", "kserve"):
         raise UsageError(f"--report is about an .onnx or a plan, --format {args.format} makes none")
     if args.report:
         check_page(args.report)

@@ -110,25 +110,6 @@ def write_kserve(args: argparse.Namespace, progress: Progress) -> Made:
     return _deployed(made)
 
 
-def write_epcontext(args: argparse.Namespace, progress: Progress) -> Made:
-    """Wrap a TensorRT-RTX plan for ONNX Runtime's provider; what is none is built first."""
-    given = {"--lowering": args.lowering != "auto", "--no-simplify": not args.simplify}
-    _refuse("epcontext", given)
-    from simam_deploy.pipeline.build import build
-    from simam_deploy.serve.deploy import epcontext_place
-    from simam_deploy.serve.deploy import write_epcontext as write
-
-    source = Path(args.source)
-    output = epcontext_place(source, args.output)
-    if source.suffix in PLANS:
-        return _deployed(write(source, output, progress=progress))
-    engine = replace(read_options(EngineOptions, args), backend="rtx", plugin="never")
-    with tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / f"{_stem(source)}.engine"
-        build(source, plan, engine, read_options(NetworkOptions, args), progress=progress)
-        return _deployed(write(plan, output, progress=progress))
-
-
 @contextlib.contextmanager
 def _artifact(args: argparse.Namespace, progress: Progress) -> Iterator[Path]:
     """Give the artifact to deploy: the source, or what is exported of it for the time being."""
@@ -178,7 +159,6 @@ FORMATS: Mapping[str, Callable[[argparse.Namespace, Progress], Made]] = {
     "onnx": write_onnx,
     "plugin": write_plugin,
     "engine": write_engine,
-    "epcontext": write_epcontext,
     "triton": write_triton,
     "kserve": write_kserve,
 }

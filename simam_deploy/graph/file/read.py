@@ -20,7 +20,7 @@ from simam_deploy.graph.file.embed import embed_external
 from simam_deploy.graph.file.external import check_external
 from simam_deploy.graph.file.interface import refuse_kinds
 from simam_deploy.graph.file.mend import mend
-from simam_deploy.graph.file.soundness import check_header, check_nodes, refuse_compiled
+from simam_deploy.graph.file.soundness import check_header, check_nodes
 from simam_deploy.graph.file.tensors import all_nodes, all_tensors, check_tensors
 from simam_deploy.graph.file.utf8 import check_text
 
@@ -68,7 +68,6 @@ def read_model(path: Path) -> ir.Model:
         files = check_external(tensors, path.parent)
         _rename_default_domain(proto)
         refuse_kinds(proto)
-        refuse_compiled(proto)
         stated, mended = proto.ir_version, mend(proto)
         check_nodes(proto)
         model = _converted(proto, path.parent.resolve())

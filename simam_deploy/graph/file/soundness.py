@@ -101,23 +101,6 @@ def check_nodes(model: onnx.ModelProto) -> None:
     _judge(_without_weights(model))
 
 
-def refuse_compiled(model: onnx.ModelProto) -> None:
-    """Refuse a file that wraps what a provider of ONNX Runtime compiled: its graph is not there.
-
-    Raises:
-        InputError: One of its nodes is com.microsoft::EPContext.
-    """
-    for node in all_nodes(model.graph.node):
-        if (node.domain, node.op_type) == ("com.microsoft", "EPContext"):
-            source = next(
-                (a.s.decode() for a in node.attribute if a.name == "source"), "a provider"
-            )
-            raise InputError(
-                f"it wraps an engine that {source} of ONNX Runtime opens, and no graph: take the "
-                ".onnx that it was made of"
-            )
-
-
 def _check_domains(nodes: Iterable[onnx.NodeProto], defined: Iterable[_Key]) -> None:
     for node in all_nodes(nodes):
         if node.domain not in _KNOWN_DOMAINS and _key(node) not in defined:
