@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from simam_deploy.cli.options import add_options, read_options
+from simam_deploy.cli.formats import BUILT
+from simam_deploy.cli.options import add_options
 from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_contradictions
 from simam_deploy.cli.report import add_report, check_page, typed, write_report
 from simam_deploy.engine.options import EngineOptions
+from simam_deploy.errors import UsageError
 from simam_deploy.source.options import NetworkOptions
 
 _EPILOG = """examples:
@@ -21,6 +23,7 @@ _EPILOG = """examples:
   simam-build model.onnx -o model.engine --precision fp16 --backend rtx --target sm80,sm86,sm89
   simam-build model.onnx --opt-shapes input:8x3x224x224 --max-shapes input:64x3x224x224
   simam-build model.pth --precision fp16
+  simam-build model.onnx --format epcontext --target sm89 -o model_ctx.onnx
 
 Beside model.engine stand its manifest, model.engine.json, and what TensorRT said, model.engine.log.
 TensorRT-RTX (--backend rtx) builds without a GPU. Nothing is installed by itself: `simam-doctor`
@@ -40,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("source", help=".onnx, or a checkpoint, which is exported first")
     p.add_argument("-o", "--output", help="file or folder (default: beside the source)")
+    p.add_argument(
+        "--format", choices=BUILT, default="plan",
+        help="epcontext: the plan in an .onnx for ONNX Runtime's TensorRT-RTX provider, "
+        "NvTensorRTRTXExecutionProvider; built without a GPU (%(default)s)",
+    )  # fmt: skip
     others = [f.name for f in fields(EngineOptions) if f.name not in _SHAPES]
     add_options(p.add_argument_group("the engine"), EngineOptions, *others)
     shapes = p.add_argument_group(
@@ -60,19 +68,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _build(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
+    if args.report and args.format == "epcontext":
+        raise UsageError("--report is about a plan or an .onnx whose graph can be read")
     if args.report:
         check_page(args.report)
     return_freed_memory()
-    from simam_deploy.pipeline.build import build
-    from simam_deploy.report.build_text import build_table
-
-    engine, network = read_options(EngineOptions, args), read_options(NetworkOptions, args)
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
-        artifact = build(args.source, args.output, engine, network, progress=Steps(args.quiet))
-    print(json.dumps(artifact.to_json(), indent=2) if args.json else build_table(artifact))
+        made = BUILT[args.format](args, Steps(args.quiet))
+    print(json.dumps(made.document, indent=2) if args.json else made.table)
     if args.report:
-        _report(args, artifact.path, typed("simam-build", argv))
-    warn_contradictions(artifact.to_json())
+        assert made.path is not None
+        _report(args, made.path, typed("simam-build", argv))
+    warn_contradictions(made.document)
 
 
 def _report(args: argparse.Namespace, plan: Path, command: str) -> None:

@@ -56,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--format", choices=FORMATS, default="onnx",
         help="onnx; plugin: an onnx for TensorRT's SimAM plugin; engine: a TensorRT plan, by "
-        "simam-build's defaults; triton: a model in a Triton repository; kserve: an "
+        "simam-build's defaults; epcontext: that of TensorRT-RTX in an .onnx for ONNX Runtime's "
+        "provider; triton: a model in a Triton repository; kserve: an "
         "InferenceService for that repository (%(default)s)",
     )  # fmt: skip
     p.add_argument("-o", "--output", help="file or folder (default: beside the source)")
@@ -120,8 +121,8 @@ def _check(args: argparse.Namespace) -> None:
     """
     if args.source is None:
         raise UsageError("no source given; `simam-export --help` shows how")
-    if args.report and args.format in ("triton", "kserve"):
-        raise UsageError(f"--report is about an .onnx or a plan, --format {args.format} makes none")
+    if args.report and args.format in ("epcontext", "triton", "kserve"):
+        raise UsageError(f"--report is about a graph or a plan, --format {args.format} shows none")
     if args.report:
         check_page(args.report)
 

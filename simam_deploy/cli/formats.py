@@ -75,14 +75,34 @@ def _export(
 
 def write_engine(args: argparse.Namespace, progress: Progress) -> Made:
     """Write a TensorRT plan and its manifest, by the defaults of `simam-build`."""
-    given = {"--lowering": args.lowering != "auto", "--no-simplify": not args.simplify}
-    _refuse("engine", given)
+    _refuse_graph("engine", args)
+    return build_plan(args, progress)
+
+
+def build_plan(args: argparse.Namespace, progress: Progress) -> Made:
+    """Write a TensorRT plan and its manifest."""
     from simam_deploy.pipeline.build import build
     from simam_deploy.report.build_text import build_table
 
     engine, network = read_options(EngineOptions, args), read_options(NetworkOptions, args)
     artifact = build(args.source, args.output, engine, network, progress=progress)
     return Made(artifact.to_json(), build_table(artifact), artifact.path)
+
+
+def write_epcontext(args: argparse.Namespace, progress: Progress) -> Made:
+    """Write an .onnx around a TensorRT-RTX plan, by the defaults of `simam-build`."""
+    _refuse_graph("epcontext", args)
+    return build_context(args, progress)
+
+
+def build_context(args: argparse.Namespace, progress: Progress) -> Made:
+    """Write an .onnx around a TensorRT-RTX plan and its manifest."""
+    from simam_deploy.pipeline.epcontext import build_epcontext
+    from simam_deploy.report.build_text import context_table
+
+    engine, network = read_options(EngineOptions, args), read_options(NetworkOptions, args)
+    artifact = build_epcontext(args.source, args.output, engine, network, progress=progress)
+    return Made(artifact.to_json(), context_table(artifact), artifact.path)
 
 
 def write_triton(args: argparse.Namespace, progress: Progress) -> Made:
@@ -144,6 +164,16 @@ def _deployed(made: Deployment) -> Made:
     return Made(made.to_json(), table)
 
 
+def _refuse_graph(wanted: str, args: argparse.Namespace) -> None:
+    """Refuse options of the graph, which a plan decides by itself.
+
+    Raises:
+        UsageError: One is given.
+    """
+    given = {"--lowering": args.lowering != "auto", "--no-simplify": not args.simplify}
+    _refuse(wanted, given)
+
+
 def _refuse(wanted: str, given: Mapping[str, bool]) -> None:
     """Refuse options that a format decides by itself.
 
@@ -159,6 +189,13 @@ FORMATS: Mapping[str, Callable[[argparse.Namespace, Progress], Made]] = {
     "onnx": write_onnx,
     "plugin": write_plugin,
     "engine": write_engine,
+    "epcontext": write_epcontext,
     "triton": write_triton,
     "kserve": write_kserve,
 }
+
+BUILT: Mapping[str, Callable[[argparse.Namespace, Progress], Made]] = {
+    "plan": build_plan,
+    "epcontext": build_context,
+}
+"""What `simam-build --format` writes."""

@@ -140,5 +140,23 @@ class EngineArtifact:
         }
 
 
+@dataclass(frozen=True)
+class ContextArtifact:
+    """An .onnx around a plan, for ONNX Runtime's `provider`.
+
+    `files` are the .onnx and, where it does not fit in, the plan; `plan` holds its facts.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    provider: str
+    plan: EngineArtifact
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document that `--format epcontext --json` prints."""
+        own = {"provider": self.provider, "files": [str(file) for file in self.files]}
+        return {**self.plan.to_json(), **own}
+
+
 Manifest = Mapping[str, Any]
 """The sidecar's document; `simam_deploy.core.manifest` writes it."""

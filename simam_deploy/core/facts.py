@@ -173,5 +173,9 @@ FACTS: Mapping[str, Kind] = {
     "exported_from": _either(_OBJECT, _NULL),
     "metadata": _OBJECT,
     "onnx_validation": _OBJECT,
+    # of an .onnx around a plan
+    "epcontext": _record(
+        "the provider and the plan's hash", {"provider": _TEXT, "plan": _TEXT}, {}
+    ),
 }
 """Every fact that code reads, and some that only people do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,8 @@ class InspectReport:
         near_misses: In the order of the graph.
         lint: What could be better.
         ranges: What each site would need of a half type; empty where none was asked about.
+        engine: Of an engine in an EPContext node, its attributes and what its plan shows; of a
+            graph, nothing.
     """
 
     path: Path
@@ -158,6 +160,7 @@ class InspectReport:
     near_misses: tuple[NearMissFacts, ...]
     lint: tuple[LintFinding, ...]
     ranges: tuple[RangeFinding, ...] = ()
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give the document that `simam inspect --json` prints."""

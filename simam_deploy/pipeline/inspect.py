@@ -40,13 +40,24 @@ def inspect_onnx(
         InputError: The file or the data cannot be used.
         UsageError: There are samples and no precision, or the recipe does not fit.
     """
+    from simam_deploy.graph.file.context import context_node
     from simam_deploy.graph.file.interface import interface
-    from simam_deploy.graph.file.read import external_files, read_model, stated_ir_version
+    from simam_deploy.graph.file.read import (
+        external_files,
+        read_message,
+        read_model,
+        stated_ir_version,
+    )
     from simam_deploy.graph.lint import lint
     from simam_deploy.graph.prepare import opened
     from simam_deploy.graph.recognise import recognise
+    from simam_deploy.pipeline.inspect_context import inspect_context
 
     path = Path(path)
+    message = read_message(path)
+    if context_node(message) is not None:
+        return inspect_context(path, message, precision)
+    del message
     model = read_model(path)
     findings = recognise(opened(read_model(path)) if model.functions else model)
     inputs, outputs = interface(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from simam_deploy.core.artifacts import EngineArtifact, PlanAudit
+from simam_deploy.core.artifacts import ContextArtifact, EngineArtifact, PlanAudit
 from simam_deploy.core.specs import Profile, shape_text
 from simam_deploy.report.columns import size_text
 from simam_deploy.report.terminal import one_line
@@ -19,6 +19,14 @@ def build_table(artifact: EngineArtifact) -> str:
     return f"{one_line(str(artifact.path))}\n" + rows(
         [*build_rows(artifact), ("time", _time(artifact))]
     )
+
+
+def context_table(artifact: ContextArtifact) -> str:
+    """Sum up a plan in an .onnx: its files, and the plan."""
+    plan, files = artifact.plan, ", ".join(one_line(file.name) for file in artifact.files)
+    own = [("provider", artifact.provider), ("files", files)]
+    found = [*own, *build_rows(plan), ("time", _time(plan))]
+    return f"{one_line(str(artifact.path))}\n" + rows(found)
 
 
 def build_rows(artifact: EngineArtifact) -> list[tuple[str, str]]:

@@ -23,6 +23,8 @@ _LEGEND = """  fp16 to std: on planes of a larger standard deviation a naive fp1
 
 def inspect_table(report: InspectReport) -> str:
     """Lay out a report: the file, its sites, near misses, and lint."""
+    if report.engine:
+        return _engine(report)
     misses = [(m.name, _shape(m.shape), m.reason) for m in report.near_misses]
     notes = _notes(report)
     sections = [
@@ -34,6 +36,20 @@ def inspect_table(report: InspectReport) -> str:
         _section("lint", len(report.lint), "\n".join(map(_lint, report.lint))),
     ]
     return "\n\n".join(sections)
+
+
+def _engine(report: InspectReport) -> str:
+    """Lay out an engine in an .onnx: what it is, and what the file says of its plan."""
+    facts = [("engine", "in an EPContext node: its graph cannot be read"), *_facts(report)]
+    plan = [(key.replace("_", " "), one_line(_plain(v))) for key, v in report.engine.items()]
+    notes = _notes(report)
+    return "\n\n".join(
+        [
+            f"{one_line(str(report.path))}\n{_rows(facts)}",
+            f"the engine\n{_rows(plan)}",
+            *([f"as built by simam-deploy\n{_rows(notes)}"] if notes else []),
+        ]
+    )
 
 
 def _facts(report: InspectReport) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from simam_deploy.errors import InputError
+from simam_deploy.graph.file.context import refuse_context
 from simam_deploy.graph.file.embed import embed_external
 from simam_deploy.graph.file.external import check_external
 from simam_deploy.graph.file.interface import refuse_kinds
@@ -63,6 +64,7 @@ def read_model(path: Path) -> ir.Model:
         proto = _parsed(_content(path))
         check_text(proto)
         check_header(proto)
+        refuse_context(proto)
         tensors = list(all_tensors(proto))
         check_tensors(tensors)
         files = check_external(tensors, path.parent)
@@ -75,6 +77,22 @@ def read_model(path: Path) -> ir.Model:
         return model
     except InputError as error:
         # In one line: the names in a file may hold anything.
+        line = " ".join(str(error).split())
+        raise error.reworded(f"cannot use {path}: {line}") from error
+
+
+def read_message(path: Path) -> onnx.ModelProto:
+    """Read a message whose graph need not be one that can be read: of an engine in an .onnx, say.
+
+    Raises:
+        InputError: The file is missing, damaged, or no ONNX model.
+    """
+    try:
+        proto = _parsed(_content(path))
+        check_text(proto)
+        check_header(proto)
+        return proto
+    except InputError as error:
         line = " ".join(str(error).split())
         raise error.reworded(f"cannot use {path}: {line}") from error
 
