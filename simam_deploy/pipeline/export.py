@@ -107,7 +107,10 @@ def export_onnx(
         else:
             given = Path(onnx.calibration_data), subject.facts.get("preprocessing")
             written = make_int8(
-                subject, Calibration(*given, onnx.calibration_samples), step, target
+                subject,
+                Calibration(*given, onnx.calibration_samples, onnx.quantize),
+                step,
+                target,
             )
         if not (onnx.keep_failed and step.file.exists()):  # int8 of a wrong float32 is not made
             _reject_failed(written.report, target)

@@ -8,7 +8,7 @@ What eight bits do not do for stays float32 (`int8_left`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from simam_deploy.pipeline.int8_left import Trials, settle
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
 from simam_deploy.precision.int8 import Quantised, measure
 from simam_deploy.precision.int8 import judge as judge_tensors
+from simam_deploy.precision.int8.asked import ALL, UNASKED, unasked
 from simam_deploy.precision.int8.compare import SCALED
 from simam_deploy.precision.int8.runs import whole_batches
 from simam_deploy.precision.original import keep_original
@@ -56,11 +57,13 @@ class Calibration:
         path: A folder of pictures, .npz or .npy.
         preprocessing: The manifest's facts of that name, for pictures.
         samples: The most to take.
+        quantize: Which layers, as `precision.int8.asked` reads it.
     """
 
     path: Path
     preprocessing: Mapping[str, Any] | None
     samples: int
+    quantize: str = ALL
 
     def given(self) -> SampleOptions:
         """Give the samples to whoever compares outputs."""
@@ -91,6 +94,9 @@ def make_int8(
         step: How it is to be written.
         target: Where the file will stand.
         given: A bound on the float32 file's outputs that a user gave.
+
+    Raises:
+        UsageError: The layers that are asked for are not there.
     """
     step.progress("computing reference outputs")
     reference = record_source(subject, "fp32", calibration.given())
@@ -104,6 +110,7 @@ def make_int8(
         graph = for_runtime(original.graph(), subject.opset, step.simplify, step.lowering)
         inputs, outputs = interface(graph)
         write_model(graph, float32)
+        left = unasked(graph, calibration.quantize)
         dataset = calibration.open(inputs)
         pair = Pair(original, sites, open_candidate(float32), reference.inputs, reference.outputs)
         report = judge(pair, reference.recording, "fp32", step.progress, given)
@@ -113,10 +120,15 @@ def make_int8(
         batch = batch_of(inputs)
         judged = calibration.open(inputs, judged_samples(batch))
         trials = Trials(measure(float32, dataset, step.progress), judged, step.file)
-        quantised, verdict = settle(trials, step.progress)
+        quantised, verdict = settle(trials, step.progress, left)
         gates = _gates(float32, step.file, judged) if sites else ()
     return Written(
-        _told(facts, quantised, verdict, whole_batches(len(judged), batch)),
+        _told(
+            {**facts, "quantize": calibration.quantize},
+            quantised,
+            verdict,
+            whole_batches(len(judged), batch),
+        ),
         sites,
         inputs,
         outputs,
@@ -203,14 +215,25 @@ def _told(
     notes = (
         *quantised.notes,
         f"int8 calibrated on {samples} samples, judged on {judged}",
-        f"{quantised.layers} of {layers} layers in int8; in float32 {', '.join(quantised.kept)}",
+        f"{quantised.layers} of {layers} layers in int8; in float32 {_said(quantised.kept)}",
         *_blunt(verdict),
     )
     return {
         **facts,
         "notes": [*facts["notes"], *notes],
-        "calibration": {**quantised.calibration, "judged": judged},
+        "calibration": {
+            **quantised.calibration,
+            "quantised": list(quantised.names),
+            "judged": judged,
+        },
     }
+
+
+def _said(kept: Sequence[str]) -> str:
+    """List what stays float32; of what was not asked for, how much."""
+    told = [layer for layer in kept if not layer.endswith(f"({UNASKED})")]
+    others = len(kept) - len(told)
+    return ", ".join((*told, *([f"{others} that were {UNASKED}"] if others else [])))
 
 
 def _blunt(verdict: ValidationReport) -> Iterator[str]:

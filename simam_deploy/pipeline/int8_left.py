@@ -51,13 +51,20 @@ class Trials:
         return quantised, report
 
 
-def settle(trials: Trials, progress: Progress) -> tuple[Quantised, ValidationReport]:
+def settle(
+    trials: Trials, progress: Progress, unasked: Mapping[str, str] | None = None
+) -> tuple[Quantised, ValidationReport]:
     """Convert as much as can be; the last conversion lies in the file, right or not.
+
+    Args:
+        trials: Of the network.
+        progress: Told each step.
+        unasked: Layers that nobody wants in int8, each with the reason.
 
     Raises:
         InputError: Nothing is left to be int8.
     """
-    left: dict[str, str] = {}
+    left = dict(unasked or {})
     while True:
         progress("judging every quantised tensor and output")
         quantised, report = trials.of(left)

@@ -54,6 +54,7 @@ OTHER = {
     "keep_io": False,
     "calibration_data": Path("-pictures"),
     "calibration_samples": 9,
+    "quantize": "layer1.*,conv?",
     "labels": Path("names of classes.txt"),
     "opset": 20,
     "lowering": "flat",

@@ -134,6 +134,7 @@ def test_digits_in_int8(digits, float32, labelled, tmp_path):
     [
         ({"precision": "int8"}, "wants samples"),
         ({"precision": "fp16", "calibration_data": "x"}, "for int8 alone"),
+        ({"precision": "fp16", "quantize": "layer1.*"}, "for int8 alone"),
     ],
 )
 def test_calibration_goes_with_int8(options, says, digits, tmp_path):

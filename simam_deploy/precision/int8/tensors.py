@@ -53,6 +53,7 @@ def check_tensors(
     names = [tensor.name or "" for tensor in placement.tensors]
     checks = (
         *_check_layers(placement, candidate),
+        *_check_others(placement, candidate),
         *(_check_scale(name, scales.get(name, ()), spreads, ranges) for name in names),
         *_check_weights(original, candidate),
     )
@@ -96,6 +97,18 @@ def _check_layers(placement: Placement, candidate: ir.Model) -> Iterator[LayerCh
         if _behind_pair(nodes.get(name), index) != wanted.name:
             reason = f"does not read {wanted.name} through a Q/DQ pair"
             yield _wrong(name, reason)
+
+
+def _check_others(placement: Placement, candidate: ir.Model) -> Iterator[LayerCheck]:
+    """Nothing else is read quantised: of many layers, one too many hardly shows in the outputs."""
+    wanted = {(name_of(node), index) for node, index in placement.reads}
+    wanted |= {(name_of(layer), 1) for layer in placement.layers}
+    for node in candidate.graph:
+        for index, value in enumerate(node.inputs):
+            producer = value.producer() if value is not None else None
+            quantised = producer is not None and producer.op_type == "DequantizeLinear"
+            if value is not None and quantised and (name_of(node), index) not in wanted:
+                yield _wrong(name_of(node), f"reads {value.name}, and should stay float32")
 
 
 def _behind_pair(node: ir.Node | None, index: int) -> str | None:

@@ -1,0 +1,63 @@
+"""Which layers a user wants in int8: all that can be, or those named.
+
+A quantised layer can cost more than it saves: TensorRT-RTX puts a kernel that requantises behind
+each int8 convolution that feeds another. Whoever has measured their network names its layers.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+import onnx_ir as ir
+
+from simam_deploy.errors import UsageError
+from simam_deploy.precision.int8.placement import name_of, place
+
+ALL = "all"
+"""Every layer that the rules of `placement` give to int8."""
+UNASKED = "not asked for"
+"""The reason why a layer that could be int8 is not."""
+
+
+def unasked(model: ir.Model, asked: str) -> dict[str, str]:
+    """Name the layers that could be int8 and are not asked for.
+
+    Args:
+        model: Float32.
+        asked: `ALL`, or patterns with commas between them, of names of layers or of their weights;
+            `*`, `?` and `[...]` as in file names, a capital letter for itself alone.
+
+    Returns:
+        As `placement.place` takes what is to be left: the reason, by layer.
+
+    Raises:
+        UsageError: A pattern names no layer that could be int8.
+    """
+    if asked == ALL:
+        return {}
+    names = {name_of(layer): _names(layer) for layer in place(model).layers}
+    wanted: set[str] = set()
+    for pattern in asked.split(","):
+        found = {layer for layer, own in names.items() if _matches(own, pattern.strip())}
+        if not found:
+            raise UsageError(_none(pattern.strip(), names), options=("quantize",))
+        wanted |= found
+    return {layer: UNASKED for layer in names if layer not in wanted}
+
+
+def _names(layer: ir.Node) -> tuple[str, ...]:
+    weight = layer.inputs[1]
+    return name_of(layer), (weight.name or "") if weight is not None else ""
+
+
+def _matches(names: tuple[str, ...], pattern: str) -> bool:
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names)
+
+
+def _none(pattern: str, names: dict[str, tuple[str, ...]]) -> str:
+    """Say that a pattern names nothing, and what there is of about its name."""
+    known = [name for own in names.values() for name in own if name]
+    near = get_close_matches(pattern, known, n=3, cutoff=0.5) or known[:3]
+    said = f"; there is {', '.join(map(repr, near))}" if near else "; there is none"
+    return f"no layer that could be int8 has a name or a weight like {pattern!r}{said}"
