@@ -4,9 +4,6 @@ Plans are built without a GPU, with the batch fixed and free, for four generatio
 is the network without SimAM, its batch norms left as they are; "sites" is how many SimAMs there
 are, so that `wide` less `none` is a kernel a site at most. Lowerings are written as for an engine.
 
-With free height and width, `wide` knows no plane's size. `by shape` computes there how often a row
-is written behind itself, from Shape.
-
     python scripts/bench/wide.py [--csv FILE]
 
 A combination that is in the table is not built again: a run that is stopped goes on where it was.
@@ -30,14 +27,10 @@ from rtx_plan import BATCH, build_plan, count_launches
 from tables import FACTS, facts, grown
 
 from simam_deploy.bench.operator_graphs import WAYS
-from simam_deploy.graph.lower import flat
-from simam_deploy.graph.lower.expand import expand
 from simam_deploy.graph.lower.flat import lower_flat_for_engine
-from simam_deploy.graph.lower.gate import by_mul, gate_of_square
-from simam_deploy.graph.lower.wide import SHORTEST_ROW, lower_wide_for_engine
+from simam_deploy.graph.lower.wide import lower_wide_for_engine
 from simam_deploy.graph.recognise import to_nodes
 from simam_deploy.graph.sites import simam_nodes
-from simam_deploy.graph.tape import Scalar, Tape
 from simam_deploy.precision.half.half import to_half
 
 RESULTS = Path(__file__).parent / "results" / "wide.csv"
@@ -67,35 +60,12 @@ class Wanted(NamedTuple):
     lowering: str
 
 
-def by_shape(tape: Tape, x: ir.Value, e_lambda: Scalar, ratio: Scalar) -> ir.Value:
-    """Emit `wide` of a plane of unknown size."""
-    planes = tape.op("Flatten", x, attributes={"axis": 2})
-    half = tape.op("Mul", planes, 0.5)
-    row = _copies(tape, half)
-    mean = flat.of_rows(tape, row)
-    row = tape.op("Sub", row, mean)
-    variance = flat.of_rows(tape, by_mul(tape, row))
-    d2 = by_mul(tape, tape.op("Sub", half, mean))
-    gate = gate_of_square(tape, d2, variance, tape.product(e_lambda, 0.25), ratio)
-    return tape.reshape_like(tape.op("Mul", planes, gate), x)
-
-
-def _copies(tape: Tape, rows: ir.Value) -> ir.Value:
-    pixels = tape.op("Shape", rows, attributes={"start": 1})
-    least = tape.op("Add", pixels, tape.constant((SHORTEST_ROW - 1,)))
-    one = tape.constant((1,))
-    times = tape.op("Concat", one, tape.op("Div", least, pixels), one, attributes={"axis": 0})
-    apart = tape.op("Unsqueeze", rows, one)
-    return tape.op("Flatten", tape.op("Expand", apart, times), attributes={"axis": 1})
-
-
 LOWERINGS = {
     "none": left_out,
     "wide": lower_wide_for_engine,
     "portable": WAYS["portable"],
     "flat": lower_flat_for_engine,
     "published": WAYS["published"],
-    "by shape": lambda model: expand(model, by_shape, flat.RANK),
 }
 
 
@@ -107,7 +77,7 @@ def wanted() -> Iterator[Wanted]:
     for precision in ("fp32", "fp16"):
         for lowering in ("none", "wide", "portable", "flat"):
             yield from (Wanted(*each, precision, "SM89", lowering) for each in fixed)
-    for lowering in ("none", "portable", "flat", "by shape"):
+    for lowering in ("none", "wide", "portable", "flat"):
         yield from (Wanted(*each, "fp32", "SM89", lowering) for each in free)
     for target in TARGETS[1:]:
         for precision in ("fp32", "fp16"):
