@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.artifacts import EngineArtifact
 from simam_deploy.core.conversion import ConversionOptions
-from simam_deploy.core.files import parts, sha256_of
+from simam_deploy.core.files import parts
 from simam_deploy.core.labels import check_number
-from simam_deploy.core.manifest import tool_versions, write_manifest
-from simam_deploy.core.options import words
+from simam_deploy.core.manifest import tool_versions
 from simam_deploy.core.progress import Progress
 from simam_deploy.core.specs import Shapes
 from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.engine.build.build import build_engine
-from simam_deploy.engine.build.prepare import prepare_graph
-from simam_deploy.engine.flavours.choose import load_library
+from simam_deploy.engine.build.prepare import Recognised, recognise_graph, write_graph
 from simam_deploy.engine.options import EngineOptions
-from simam_deploy.engine.plan.cache import (
-    cache_folder,
-    cache_key,
-    check_kept,
-    entry_lock,
-    fetch,
-    store,
-)
-from simam_deploy.engine.plan.cache_guard import UntrustedError
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
 from simam_deploy.engine.profiles import Pictures, default_profile, given_profiles
 from simam_deploy.engine.request import BuildRequest
 from simam_deploy.graph.file.interface import interface
-from simam_deploy.graph.file.read import external_files, read_model
-from simam_deploy.graph.prepare import with_sites
-from simam_deploy.graph.sites import simam_nodes
+from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.types import precision_of
 from simam_deploy.pipeline.candidates import PLUGIN, WITHOUT_PLUGIN, build_best
 from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
 from simam_deploy.pipeline.options import OnnxOptions
-from simam_deploy.runtime.gpu import find_gpus
+from simam_deploy.pipeline.through_cache import through_cache
 from simam_deploy.source.asked import asked_preprocessing, overruled
 from simam_deploy.source.onnx_file import baked_batch, baked_note
 from simam_deploy.source.options import NetworkOptions
@@ -88,7 +74,7 @@ def build(
     with staging_folder(job.target) as stage:
         plan = stage / "plan" / job.target.name
         plan.parent.mkdir()
-        kept, notes = _through_cache(job, plan, lambda: _build(job, stage, plan))
+        kept, notes = through_cache(job, plan, lambda: _build(job, stage, plan))
         document = read_manifest(plan)
         with explained(job.target):
             publish(plan.parent, job.target)
@@ -96,98 +82,38 @@ def build(
     return replace(artifact, notes=(*artifact.notes, *notes))
 
 
-def _through_cache(job: Job, plan: Path, make: Callable[[], None]) -> tuple[bool, tuple[str, ...]]:
-    """Put the plan of a job at `plan`: the one that was kept, or a new one.
-
-    Returns:
-        Whether it was kept, and a line on what is wrong with the cache.
-    """
-    key, folder = _key(job), cache_folder()
-    if key is None:
-        make()
-        return False, ()
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(entry_lock(folder, key))
-        except OSError as error:
-            make()
-            return False, (f"built without the cache {folder}: {error.strerror}",)
-        said: tuple[str, ...] = ()
-        try:
-            if _from_cache(job, folder, key, plan):
-                return True, ()
-        except UntrustedError as error:
-            said = (f"built anew, for what the cache held was not taken: {error.strerror}",)
-        make()
-        try:
-            store(folder, key, plan)
-        except OSError as error:
-            return False, (*said, f"not kept in the cache {folder}: {error.strerror}")
-    return False, said
-
-
-def _from_cache(job: Job, folder: Path, key: str, plan: Path) -> bool:
-    """Put the plan that was kept at `plan`, if there is one.
-
-    Raises:
-        UntrustedError: There is one that may be somebody else's.
-    """
-    check_kept(folder, key)
-    with explained(job.target):
-        if not fetch(folder, key, plan):
-            return False
-        # What was kept may have been built under another name.
-        document = read_manifest(plan)
-        write_manifest(plan, (plan,), {**document, "command": rebuild_command(job)})
-        return True
-
-
-def _key(job: Job) -> str | None:
-    """Hash what the plan depends on; None where code of the user's or samples take part."""
-    if not job.engine.cache or job.network.model or job.network.trust_pickle:
-        return None
-    if job.engine.calibration_data is not None:
-        return None
-    gpus = find_gpus()
-    ahead = job.flavour.target_names(job.engine.targets) != ("current",)
-    return cache_key(
-        {
-            "source": [sha256_of(part) for part in _source_files(job.source)],
-            "place": str(job.source.resolve()),  # a folder's name may state lambda
-            "asked": [*words(job.engine), *words(job.network)],
-            "classes": job.classes,
-            "flavour": [job.flavour.name, load_library(job.flavour).__version__],
-            "gpu": None if ahead else [gpus.cuda, *(asdict(d) for d in gpus.devices[:1])],
-            "plugin": job.plugin and sha256_of(job.plugin),
-            "tools": tool_versions(),
-        }
-    )
-
-
-def _source_files(source: Path) -> tuple[Path, ...]:
-    """List the source and, of an .onnx, its external data, whatever they are called."""
-    if source.suffix.lower() != ".onnx":
-        return (source,)
-    return (source, *external_files(read_model(source)))
-
-
 def _build(job: Job, stage: Path, plan: Path) -> None:
     """Build the plan: as asked for, or as whatever is best of what can be built."""
     onnx = _checked(job) if _is_ready(job) else _exported(job, stage)
-    forms = _forms(job, onnx)
+    job.progress("preparing the graph")
+    recognised = _recognised(job, onnx)
+
+    def one(form: str, target: Path) -> EngineArtifact:
+        return _build_one(job, onnx, recognised, target, form)
+
+    forms = _forms(job, recognised)
     if len(forms) == 1:
-        _build_one(job, onnx, plan, forms[0])
+        one(forms[0], plan)
     else:
-        build_best(forms, stage, plan, lambda form, target: _build_one(job, onnx, target, form))
+        build_best(forms, stage, plan, one)
 
 
-def _forms(job: Job, onnx: Path) -> tuple[str, ...]:
+def _recognised(job: Job, onnx: Path) -> Recognised:
+    """Recognise the graph; a batch that is free by name alone is fixed, and that is said."""
+    batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
+    found = recognise_graph(onnx, batch)
+    if batch is None:
+        return found
+    notes = [*found.facts["notes"], baked_note(batch)]
+    return replace(found, facts={**found.facts, "notes": notes})
+
+
+def _forms(job: Job, recognised: Recognised) -> tuple[str, ...]:
     """Name the lowerings to choose from: one where a plugin was asked for, or no SimAM is there."""
     if job.plugin is not None and job.engine.plugin != "auto":
         return (PLUGIN,)
     with_plugin = (PLUGIN,) if job.plugin is not None else ()
-    model, _ = with_sites(read_model(onnx))
-    if simam_nodes(model):
+    if recognised.has_simam:
         return (*WITHOUT_PLUGIN, *with_plugin)
     return (WITHOUT_PLUGIN[0], *with_plugin)  # a detector's operators may have one
 
@@ -222,17 +148,15 @@ def _exported(job: Job, stage: Path) -> Path:
     return file
 
 
-def _build_one(job: Job, onnx: Path, plan: Path, form: str) -> EngineArtifact:
-    """Prepare the graph, build it, and hold the plan against the ONNX file where a GPU is."""
+def _build_one(
+    job: Job, onnx: Path, recognised: Recognised, plan: Path, form: str
+) -> EngineArtifact:
+    """Write the graph in a form, build it, and hold it against the ONNX file where a GPU is."""
     graph = plan.with_name(f"{job.target.stem}.onnx")  # the name that TensorRT's words hold
-    job.progress("preparing the graph")
-    batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
     with explained(job.target):
-        facts = prepare_graph(onnx, graph, form, batch, job.flavour.detection)
+        facts = write_graph(recognised, graph, form, job.flavour.detection)
         source = read_model(onnx)
         facts = add_metadata(facts, source.metadata_props, *interface(source))
-    if batch is not None:
-        facts["notes"].append(baked_note(batch))
     request = _request(job, graph, plan, job.plugin if form == PLUGIN else None, facts)
     artifact = build_engine(
         request,

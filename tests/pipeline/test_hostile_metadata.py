@@ -10,7 +10,7 @@ from simam_deploy import export_onnx
 from simam_deploy.cli.export import main
 from simam_deploy.cli.inspect import main as inspect
 from simam_deploy.core.facts import FACTS
-from simam_deploy.engine.build.prepare import prepare_graph
+from simam_deploy.engine.build.prepare import recognise_graph, write_graph
 from simam_deploy.engine.profiles import default_profile
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
@@ -40,7 +40,7 @@ def test_inspecting_and_preparing(keys, tmp_path, capsys):
     for text in texts():
         path = small(tmp_path)
         append_metadata(path, {f"simam.{key}": text for key in keys})
-        facts = prepare_graph(path, tmp_path / "graph.onnx", lowering="wide")
+        facts = write_graph(recognise_graph(path), tmp_path / "graph.onnx", "wide")
         json.dumps(facts, indent=2, allow_nan=False)
         default_profile(interface(read_model(tmp_path / "graph.onnx"))[0], facts)
         assert inspect([str(path)]) == 0

@@ -12,7 +12,7 @@ from torch import nn
 from simam_deploy import NetworkOptions, OnnxOptions, UsageError, export_onnx, validate_models
 from simam_deploy.cli.export import main
 from simam_deploy.core.caveats import caveats
-from simam_deploy.engine.build.prepare import prepare_graph
+from simam_deploy.engine.build.prepare import recognise_graph, write_graph
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.models.create import create
@@ -111,7 +111,8 @@ def test_a_user_who_says_otherwise_hears_of_it(detector, capsys):
     assert set(lines) <= set(facts["notes"])
     assert printed.err == "".join(f"simam: CONTRADICTION: {line}\n" for line in lines)
     assert json.loads(printed.out)["contradictions"] == lines
-    made = prepare_graph(detector.with_suffix(".onnx"), detector.with_name("g.onnx"), "wide")
+    recognised = recognise_graph(detector.with_suffix(".onnx"))
+    made = write_graph(recognised, detector.with_name("g.onnx"), "wide")
     assert made["contradictions"] == lines
     assert set(lines) <= set(made["notes"])
 
@@ -256,7 +257,7 @@ def test_another_exporters_file_that_is_built_as_it_is(tmp_path):
     """Its plan's manifest knows what the metadata say, in the words of an export of ours."""
     path = theirs(tmp_path, 40, ULTRALYTICS)
     model = read_model(path)
-    facts = prepare_graph(path, tmp_path / "g.onnx", "wide")
+    facts = write_graph(recognise_graph(path), tmp_path / "g.onnx", "wide")
     facts = add_metadata(facts, model.metadata_props, *interface(model))
     assert facts["classes"] == ["cat", "dog"]
     assert facts["preprocessing"]["resize"] == 48
@@ -264,7 +265,8 @@ def test_another_exporters_file_that_is_built_as_it_is(tmp_path):
     assert line.startswith("the input is 40x40, and file (metadata imgsz) says 48x48")
     assert line in facts["notes"]
     ours = export_onnx(path, tmp_path / "ours.onnx").path
-    model, told = read_model(ours), prepare_graph(ours, tmp_path / "g.onnx", "wide")
+    told = write_graph(recognise_graph(ours), tmp_path / "g.onnx", "wide")
+    model = read_model(ours)
     again = add_metadata(told, model.metadata_props, *interface(model))
     assert again == told
     assert again["classes"] == facts["classes"]

@@ -7,7 +7,7 @@ graph has, to the plain ops or to the plugin's nodes that were asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +44,33 @@ _MOST_METADATA = 2**20
 """Characters: the names of 1000 classes are 20 thousand."""
 
 
-def prepare_graph(
-    source: Path, file: Path, lowering: str, batch: int | None = None, form: str = STANDARD
-) -> dict[str, Any]:
-    """Write `file`, the graph to build, from the .onnx `source`.
+@dataclass(frozen=True)
+class Recognised:
+    """An .onnx file's graph with one node per SimAM, and what is known of it in every form.
+
+    Attributes:
+        model: The graph, which forms are written from and which stays as it is.
+        facts: What a manifest says of it: precision, simam_sites, e_lambda, notes and others.
+    """
+
+    model: ir.Model
+    facts: Mapping[str, Any]
+
+    @property
+    def has_simam(self) -> bool:
+        """Tell whether there is a site whose form can be chosen."""
+        return bool(simam_nodes(self.model))
+
+
+def recognise_graph(source: Path, batch: int | None = None) -> Recognised:
+    """Read the .onnx `source` and find what it has of SimAM: once, whatever is built of it.
 
     Args:
         source: Any .onnx, ours or not.
-        file: Where the graph goes.
-        lowering: What SimAM becomes; with "plugin" a detector's operators are its nodes too.
         batch: What a batch that is free by name alone is fixed at.
-        form: How a detector's operators are written otherwise.
-
-    Returns:
-        What a manifest says of it: precision, lowering, simam_sites, e_lambda, notes and others.
 
     Raises:
         InputError: The file cannot be used.
-        UsageError: Its opset is too old for the plugin.
-        OSError: The disk is full.
     """
     model = read_model(source)
     check_interface(model, source.name)
@@ -73,7 +81,29 @@ def prepare_graph(
     model, _ = with_sites(model)
     facts |= _site_facts(model, facts)
     facts["notes"] = [*mends, *caveats(facts), *([] if facts["simam_sites"] else [_NO_SIMAM])]
-    plugin = lowering == "plugin"
+    return Recognised(model, facts)
+
+
+def write_graph(
+    recognised: Recognised, file: Path, lowering: str, form: str = STANDARD
+) -> dict[str, Any]:
+    """Write `file`, the graph to build, in one form.
+
+    Args:
+        recognised: Several forms may be written of it, also at a time.
+        file: Where the graph goes.
+        lowering: What SimAM becomes; with "plugin" a detector's operators are its nodes too.
+        form: How a detector's operators are written otherwise.
+
+    Returns:
+        The facts, the lowering among them.
+
+    Raises:
+        UsageError: Its opset is too old for the plugin.
+        OSError: The disk is full.
+    """
+    model, plugin = recognised.model.clone(), lowering == "plugin"
+    facts = {**recognised.facts, "notes": [*recognised.facts["notes"]]}
     if simam_nodes(model):
         _check_opset(model, plugin)
         facts["lowering"] = lowering

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simam_deploy.engine.build.prepare import prepare_graph
+from simam_deploy.engine.build.prepare import recognise_graph, write_graph
 from simam_deploy.engine.flavours.choose import FLAVOURS
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.detect.nodes import detection_nodes
@@ -24,8 +24,8 @@ def file(tmp_path):
 
 def built(file, flavour, plugin):
     graph = file.with_name("g.onnx")
-    facts = prepare_graph(
-        file, graph, "plugin" if plugin else "wide", form=FLAVOURS[flavour].detection
+    facts = write_graph(
+        recognise_graph(file), graph, "plugin" if plugin else "wide", FLAVOURS[flavour].detection
     )
     assert facts["lowering"] == ("plugin" if plugin else "wide")
     return read_model(graph)
@@ -50,4 +50,4 @@ def test_an_old_file_with_nodes_is_refused_in_one_line(tmp_path):
     graph = small(opset=17)
     write_model(graph, tmp_path / "a.onnx")
     with pytest.raises(UsageError, match=r"a detector \(BatchedNMS\) wants opset 18 or newer"):
-        prepare_graph(tmp_path / "a.onnx", tmp_path / "g.onnx", "wide")
+        write_graph(recognise_graph(tmp_path / "a.onnx"), tmp_path / "g.onnx", "wide")
