@@ -24,10 +24,20 @@ def facts(*packages: str) -> dict[str, str]:
 def recorded(
     path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any]]:
-    """Pass on rows, each written into a file before the next is measured."""
-    with path.open("w", newline="") as table:
+    """Pass on rows, each written into a new file before the next is measured."""
+    path.unlink(missing_ok=True)
+    yield from appended(path, columns, rows)
+
+
+def appended(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """Pass on rows as `recorded` does, each added to what a file holds already."""
+    begun = path.exists()
+    with path.open("a", newline="") as table:
         writer = csv.DictWriter(table, columns, lineterminator="\n")
-        writer.writeheader()
+        if not begun:
+            writer.writeheader()
         for row in rows:
             writer.writerow(row)
             table.flush()
