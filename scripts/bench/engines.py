@@ -6,6 +6,7 @@ What is counted is said in `rtx_plan`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -16,37 +17,53 @@ from torch import nn
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.graph.passes.fold_bn import fold_bn
 from simam_deploy.graph.passes.tidy import tidy
+from simam_deploy.graph.prepare import with_sites
 from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
+from simam_deploy.source.factory import call_factory
 from simam_deploy.source.forward import Forward
 from simam_deploy.source.trace import trace
 
 _INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
 _CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")
 
+YOLO_SHAPE = (3, 320, 320)
+_YOLO = Path(__file__).parents[2] / "examples" / "yolo" / "yolo.py"
 
-def traced(
-    network: str, batch: int | str, sides: tuple[int | str, ...] = (), opset: int = 18
-) -> ir.Model:
+
+def traced(network: str, batch: int | str) -> ir.Model:
     """Trace a network of drawn weights, a node a SimAM, and fold its batch norms.
 
-    A batch given as a name is dynamic, and so is a side; `sides` are the published ones if empty.
+    A batch given as a name is dynamic.
     """
+    return traced_of(network, (batch, *NETWORKS[network].family.input_shape))
+
+
+def traced_of(network: str, shape: tuple[int | str, ...]) -> ir.Model:
+    """Trace a network as `traced` does, for an input of any shape; names are dynamic."""
     torch.manual_seed(0)
     family = NETWORKS[network].family
-    shape = family.input_shape
-    shape = (*shape[: len(shape) - len(sides)], *sides)
-    model = create(NETWORKS[network]).eval()
-    return folded(model, (batch, *shape), family.output_names, opset)
+    return _graph(create(NETWORKS[network]).eval(), shape, family.input_shape, family.output_names)
 
 
-def folded(
-    model: nn.Module, shape: tuple[int | str, ...], outputs: tuple[str, ...], opset: int = 18
+def traced_yolo(shape: tuple[int | str, ...]) -> ir.Model:
+    """Trace the example's detector, of one output, as `traced_of` does any other network."""
+    torch.manual_seed(0)
+    model = call_factory(f"{_YOLO}:YOLO").eval()
+    model.model[-1].export = True
+    graph, _ = with_sites(_graph(model, shape, YOLO_SHAPE, ("output",)))
+    return graph
+
+
+def _graph(
+    model: nn.Module,
+    shape: tuple[int | str, ...],
+    usual: Sequence[int],
+    outputs: tuple[str, ...],
 ) -> ir.Model:
-    """Trace a network of one input, a node a SimAM, and fold its batch norms."""
     spec = TensorSpec("input", "float32", shape)
-    free = {str(d): 2 if i == 0 else 64 * (i + 1) for i, d in enumerate(shape)}
-    graph = trace(Forward(model), (spec,), outputs, free, opset)
+    sizes = {d: own for d, own in zip(shape, (2, *usual), strict=True) if isinstance(d, str)}
+    graph = trace(Forward(model), (spec,), outputs, sizes, opset=18)
     fold_bn(graph)
     tidy(graph)
     return graph

@@ -1,15 +1,12 @@
 """How the lowerings compare with the published eleven nodes of SimAM, in one run.
 
-    speed      on ONNX Runtime's CPU provider, one thread: times as fast as the published nodes,
-               in that thread's processor time, which is not that of others who wait beside it.
-               Of single feature maps, four SimAMs in a row, since what reads a graph's input or
-               writes its output is copied where inside a graph it is not; and of a whole network
-               at batch 1. Lowerings take turns in every round, the order moves by one each time,
-               and the figure is the median over rounds of the ratio within a round. A turn is
-               two runs, of which the second counts: a process that serves one network finds
-               its weights in the cache.
-    launches   kernels in a TensorRT-RTX plan of a whole network, built without a GPU; "none" is
-               the network without SimAM, its batch norms left as they are.
+Measured is on ONNX Runtime's CPU provider, one thread, how many times as fast they are: in that
+thread's processor time, which is not that of others who wait beside it. Of single feature maps,
+four SimAMs in a row, since what reads a graph's input or writes its output is copied where inside a
+graph it is not; and of a whole network at batch 1. Lowerings take turns in every round, the order
+moves by one each time, and the figure is the median over rounds of the ratio within a round. A turn
+is two runs, of which the second counts: a process that serves one network finds its weights in the
+cache. What their kernels number in an engine, `launches.py` counts.
 
 What was expected before it was measured stands in predictions.md.
 
@@ -30,24 +27,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx_ir as ir
-from engines import launches, traced
+from engines import traced
 
 from simam_deploy.bench.operator import SHAPES
 from simam_deploy.bench.operator_graphs import WAYS, lowered, row_of_sites, session
-from simam_deploy.graph.lower.expand import expand
-from simam_deploy.precision.half.half import to_half
 
 WHOLE = ("mobilenet_v2", "resnet50")
-ENGINES = ("resnet18", "resnet50", "mobilenet_v2")
 COLUMNS = (
     "date", "machine", "with", "of", "precision", "lowering", "milliseconds", "times_as_fast",
-    "launches",
 )  # fmt: skip
 Row = dict[str, str]
-
-
-def left_out(model: ir.Model) -> int:
-    return expand(model, lambda tape, x, e_lambda, ratio: tape.op("Identity", x), rank=0)
 
 
 def speeds(model: ir.Model, rounds: int) -> dict[str, tuple[float, float]]:
@@ -82,32 +71,16 @@ def speed_rows(rounds: int) -> Iterator[Row]:
             yield {"of": subject, "precision": "fp32", "lowering": lowering, **figures}
 
 
-def launch_rows() -> Iterator[Row]:
-    """Count the launches in plans of whole networks."""
-    for network, batch in itertools.product(ENGINES, (1, 8, "dynamic")):
-        subject = traced(network, batch)
-        for precision, name in itertools.product(("fp32", "fp16"), ("none", *WAYS)):
-            model = subject.clone()
-            if precision == "fp16":
-                to_half(model, ir.DataType.FLOAT16)
-            (WAYS | {"none": left_out})[name](model)
-            of = f"{network}, {batch} batch"
-            count = str(launches(model))
-            yield {"of": of, "precision": precision, "lowering": name, "launches": count}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--csv", type=Path, help="where to put the figures")
     args = parser.parse_args()
-    measures = {"onnxruntime": speed_rows(args.rounds), "tensorrt_rtx_cu13": launch_rows()}
+    tool = f"onnxruntime {importlib.metadata.version('onnxruntime')}"
     rows = []
-    for package, measured in measures.items():
-        for row in measured:
-            print(*row.values(), sep="  ", flush=True)
-            tool = f"{package} {importlib.metadata.version(package)}"
-            rows.append({**stamp(), "with": tool, **row})
+    for row in speed_rows(args.rounds):
+        print(*row.values(), sep="  ", flush=True)
+        rows.append({**stamp(), "with": tool, **row})
     if args.csv:
         with args.csv.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

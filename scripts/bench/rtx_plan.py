@@ -17,7 +17,6 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from simam_deploy.engine.plan.plan_facts import read_listing
 
 BATCH = 8
 """What a dynamic batch is optimised for."""
+SIDES = (64, 224)
+"""Least and most of every other dimension that is free; it is optimised for the most."""
 COMPUTE_CAPABILITY = "SM89"
 _PLUGIN = re.compile(r"\n\s+custom_layer=\{[^\n]*? output=\{([^}]*)\} input=\{([^}]*)\}")
 _TENSOR = re.compile(r'\n\s+tensor=\{[^\n]* name="([^"\n]+)"[^\n]* strides=\{ ([\d ]+) \}')
@@ -58,20 +59,13 @@ def plugin_strides(plan: bytes) -> list[list[tuple[int, ...]]]:
     return [[strides[n] for n in each if len(strides.get(n, ())) == 4] for each in names]
 
 
-def build_plan(
-    model: bytes,
-    plugin: Path | None = None,
-    target: str = COMPUTE_CAPABILITY,
-    largest: Sequence[int] = (BATCH,),
-) -> bytes:
+def build_plan(model: bytes, plugin: Path | None = None, target: str = COMPUTE_CAPABILITY) -> bytes:
     """Build a plan in this process.
 
     Args:
-        model: An ONNX file.
+        model: An ONNX file; a free first dimension of an input is a batch, any other a side.
         plugin: Library of a plugin to load before.
-        target: A member of TensorRT-RTX's ComputeCapability.
-        largest: Of every input's first dimensions, what they reach to where they are free: from 1
-            in the batch, from half of it in the others.
+        target: What GPUs it is for, as TensorRT-RTX names them.
 
     Raises:
         ImportError: There is no tensorrt_rtx.
@@ -90,22 +84,23 @@ def build_plan(
     config = builder.create_builder_config()
     config.num_compute_capabilities = 1
     config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
-    _add_profile(builder, network, config, largest)
+    _add_profile(builder, network, config)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ValueError("TensorRT-RTX could not build the engine")
     return bytes(plan)
 
 
-def _add_profile(builder: Any, network: Any, config: Any, largest: Sequence[int]) -> None:
-    """Let free dimensions reach to `largest`."""
+def _add_profile(builder: Any, network: Any, config: Any) -> None:
+    """Let a dynamic batch be 1 to BATCH, and what else is free one of SIDES."""
     profile = builder.create_optimization_profile()
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
-        most = [largest[i] if d == -1 else d for i, d in enumerate(tensor.shape)]
-        least = [
-            (1 if i == 0 else most[i] // 2) if d == -1 else d for i, d in enumerate(tensor.shape)
-        ]
+        free = zip((1, BATCH), SIDES, strict=True)
+        least, most = (
+            [(side if axis else batch) if d == -1 else d for axis, d in enumerate(tensor.shape)]
+            for batch, side in free
+        )
         profile.set_shape(tensor.name, least, most, most)
     config.add_optimization_profile(profile)
 

@@ -26,16 +26,17 @@ def recorded(
 ) -> Iterator[Mapping[str, Any]]:
     """Pass on rows, each written into a new file before the next is measured."""
     path.unlink(missing_ok=True)
-    return grown(path, columns, rows)
+    yield from appended(path, columns, rows)
 
 
-def grown(
+def appended(
     path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any]]:
-    """Pass on rows, each added to a file before the next is measured."""
+    """Pass on rows as `recorded` does, each added to what a file holds already."""
+    begun = path.exists()
     with path.open("a", newline="") as table:
         writer = csv.DictWriter(table, columns, lineterminator="\n")
-        if not table.tell():
+        if not begun:
             writer.writeheader()
         for row in rows:
             writer.writerow(row)

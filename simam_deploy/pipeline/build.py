@@ -26,7 +26,7 @@ from simam_deploy.engine.request import BuildRequest
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.types import precision_of
-from simam_deploy.pipeline.candidates import PLUGIN, WITHOUT_PLUGIN, build_best
+from simam_deploy.pipeline.candidates import OF_FREE_SIDES, PLUGIN, WITHOUT_PLUGIN, build_best
 from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
 from simam_deploy.pipeline.kept import through_cache
@@ -110,7 +110,8 @@ def _forms(job: Job, recognised: Recognised) -> tuple[str, ...]:
         return (PLUGIN,)
     with_plugin = (PLUGIN,) if job.plugin is not None else ()
     if recognised.has_simam:
-        return (*WITHOUT_PLUGIN, *with_plugin)
+        forms = OF_FREE_SIDES if recognised.has_free_planes else WITHOUT_PLUGIN
+        return (*forms, *with_plugin)
     return (WITHOUT_PLUGIN[0], *with_plugin)  # a detector's operators may have one
 
 

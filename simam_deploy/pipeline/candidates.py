@@ -1,7 +1,7 @@
 """One network in each form that an engine can have of SimAM, and the one that is kept.
 
-Which form is best no rule tells: a ResNet-50 plan of TensorRT-RTX has 74 launches as `wide` and 135
-in the portable ops, and a YOLO with three sites has fewer in these. So all are built and measured.
+Which form is best no rule tells: it depends on the library, the network, and with free sides on the
+profile (`OF_FREE_SIDES`). So all are built and measured.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ from simam_deploy.runtime.gpu import find_gpus
 PLUGIN = "plugin"
 WITHOUT_PLUGIN = ("wide", "portable")
 """Keys of `LOWERINGS`; the first is taken where neither times nor launches tell."""
+OF_FREE_SIDES = ("wide", "flat", "portable")
+"""Those of a network whose planes' sizes are not known: the profile decides between the first two.
+
+Of 64 to 224 pixels a side a ResNet-18 has 36 launches as `wide` and 35 as `flat`, of 112 to 224 34
+and 35, a mobilenet_v2 79 and 85, 76 and 85 (`scripts/bench/launches.py`).
+"""
 _MEMORY = 3 * 2**30
 """Bytes that a build may need: of a ResNet-50 it took 1.2e9."""
 

@@ -10,11 +10,15 @@ from simam_deploy.cli.build import main
 from simam_deploy.cli.doctor import main as doctor
 from simam_deploy.core.files import sha256_of
 from simam_deploy.core.manifest import manifest_path, write_manifest
+from simam_deploy.engine.build.prepare import recognise_file
 from simam_deploy.engine.options import EngineOptions
 from simam_deploy.engine.plan.preflight import check_plan
 from simam_deploy.errors import EngineError, InputError, UsageError
+from simam_deploy.graph.file.write import write_model
+from simam_deploy.pipeline import build as steps
 from simam_deploy.pipeline.build import build
 from tests.engine.conftest import write_onnx
+from tests.graph.onnx_text import simam_model
 
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
@@ -83,6 +87,43 @@ def test_the_manifest_states_what_was_built(digits_onnx, tmp_path):
     assert plan.read_bytes()[:4] == b"vtrt"  # nothing before what the library wrote
 
 
+def test_a_graph_is_recognised_once_for_all_its_candidates(digits_onnx, tmp_path, monkeypatch):
+    read = []
+
+    def recognise(*given):
+        read.append(given)
+        return recognise_file(*given)
+
+    monkeypatch.setattr(steps, "recognise_file", recognise)
+    artifact = rtx(digits_onnx, tmp_path / "d.engine", targets=("sm89",), cache=False)
+    assert len(json.loads(artifact.manifest_path.read_text())["candidates"]) == 2
+    assert len(read) == 1
+
+
+def test_of_free_sides_flat_is_tried_beside_wide(tmp_path):
+    onnx = tmp_path / "m.onnx"
+    write_model(simam_model("n,4,h,w"), onnx)
+    shapes = {f"{end}_shapes": ({"x": (1, 4, side, 16)},) for end, side in SIDES.items()}
+    artifact = rtx(onnx, tmp_path / "m.engine", targets=("sm89",), **shapes)
+    told = [each["lowering"] for each in artifact.candidates]
+    assert told == ["wide", "flat", "portable"]
+
+
+SIDES = {"min": 8, "opt": 16, "max": 16}
+
+
+def test_a_form_is_written_alike_whatever_was_written_before(digits_onnx, tmp_path):
+    recognised = recognise_file(digits_onnx)
+    files = [tmp_path / f"{n}.onnx" for n in range(3)]
+    told = [
+        recognised.write(file, form)
+        for file, form in zip(files, ("wide", "portable", "wide"), strict=True)
+    ]
+    wide, portable, again = (file.read_bytes() for file in files)
+    assert wide == again != portable
+    assert told[0] == told[2] == {**told[1], "lowering": "wide"}
+
+
 def test_static_builds_are_the_same_bytes(tmp_path):
     onnx = write_onnx(tmp_path / "m.onnx", inputs="float[2,4,8,8] x")
     first, second = (
@@ -98,6 +139,9 @@ def test_a_second_identical_build_comes_from_the_cache(digits_onnx, tmp_path):
     second = rtx(digits_onnx, tmp_path / "b.engine", targets=("sm89",))
     assert (first.cached, second.cached) == (False, True)
     assert first.path.read_bytes() == second.path.read_bytes()
+    told = [json.loads(made.manifest_path.read_text())["candidates"] for made in (first, second)]
+    assert told[0] == told[1]
+    assert [each["lowering"] for each in told[1]] == ["wide", "portable"]
     assert check_plan(second.path, None, lambda flavour: None)["files"][0]["name"] == "b.engine"
 
 

@@ -23,7 +23,7 @@ from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower import FUNCTIONS_SINCE
 from simam_deploy.graph.passes.fix_batch import fix_batch
 from simam_deploy.graph.prepare import for_engine, with_sites
-from simam_deploy.graph.sites import check_sites, simam_nodes
+from simam_deploy.graph.sites import check_sites, dims, simam_nodes
 from simam_deploy.graph.types import precision_of
 
 _KEPT = {
@@ -60,6 +60,12 @@ class Recognised:
     def has_simam(self) -> bool:
         """Whether there is a SimAM that can be written in one form or another."""
         return bool(simam_nodes(self.model))
+
+    @property
+    def has_free_planes(self) -> bool:
+        """Whether the size of some SimAM's planes is not known before it runs."""
+        shapes = (dims(node.inputs[0])[2:] for node in simam_nodes(self.model))
+        return any(not isinstance(size, int) for shape in shapes for size in shape)
 
     def write(self, file: Path, lowering: str, form: str = STANDARD) -> dict[str, Any]:
         """Write the graph to build; the model stays as it is.

@@ -6,14 +6,17 @@ import functools
 import onnx_ir as ir
 import pytest
 
+from simam_deploy.graph.detect import STANDARD
 from simam_deploy.graph.lower import LOWERINGS
+from simam_deploy.graph.lower.expand import expand
+from simam_deploy.graph.prepare import for_engine
 from simam_deploy.precision.half.half import to_half
 
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
 )
 
-from bench.engines import launches, traced
+from bench.engines import YOLO_SHAPE, launches, traced, traced_yolo
 
 # A network of drawn weights by batch, one node a SimAM; each test lowers a clone.
 network = functools.cache(traced)
@@ -55,6 +58,34 @@ def test_wide_has_one_kernel_a_site(name, precision, most):
         to_half(model, ir.DataType.FLOAT16)
     LOWERINGS["wide"](model)
     assert launches(model) <= most
+
+
+def without_simam(model):
+    expand(model, lambda tape, x, e_lambda, ratio: tape.op("Identity", x), rank=0)
+    return launches(model)
+
+
+def test_what_wide_adds_is_a_kernel_a_site():
+    model = network("resnet18", "batch")
+    wide = model.clone()
+    sites = LOWERINGS["wide"](wide)
+    assert launches(wide) - without_simam(model.clone()) == sites == 8
+
+
+def test_a_yolo_has_no_more_launches_as_wide_than_in_portable_ops():
+    model = traced_yolo(("batch", *YOLO_SHAPE))
+    forms = {name: model.clone() for name in ("wide", "portable")}
+    for name, form in forms.items():
+        assert LOWERINGS[name](form) == 2
+    wide, portable = map(launches, forms.values())
+    assert wide <= portable
+
+
+@pytest.mark.parametrize(("form", "most"), [("wide", 10), ("flat", 9), ("portable", 23)])
+def test_free_sides_of_a_yolo(form, most):
+    model = traced_yolo((1, 3, "height", "width"))
+    for_engine(model, form, STANDARD, plugin=False)
+    assert launches(model) == most
 
 
 def test_a_static_batch_of_one_transposes_nothing():
