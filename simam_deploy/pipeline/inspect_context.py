@@ -53,7 +53,7 @@ def inspect_context(path: Path, model: onnx.ModelProto, precision: str | None) -
         outputs=_specs(model.graph.output),
         functions=(),
         metadata={entry.key: entry.value for entry in model.metadata_props},
-        ops=Counter(f"{n.domain}::{n.op_type}" for n in model.graph.node),
+        ops=dict(Counter(f"{n.domain}::{n.op_type}" for n in model.graph.node)),
         sites=(),
         near_misses=(),
         lint=(),
