@@ -193,6 +193,7 @@ def test_no_flag_is_named_that_the_command_lacks():
 
 SAID_BY_OTHERS = {
     "core/options.py": "makes the flags",
+    "pipeline/epcontext.py": "the command that makes the file anew, kept in its manifest",
     "serve/deploy/kserve.py": "a command for whoever reads the file later",
     "serve/deploy/readme.py": "commands of Triton, for whoever reads the file later",
 }

@@ -48,8 +48,8 @@ class Senders:
         name = (found[1] or found[2]).lower().removesuffix(".")
         if not (self._open or name in self._names or is_loopback(name)):
             raise Forbidden(
-                f"the host {name!r:.80} is not served here: name it with --allow-host, or ask "
-                "by an address"
+                f"the host {name!r:.80} is not served here: ask by an address, or the server's "
+                "operator lets it in by name"
             )
 
 

@@ -162,7 +162,7 @@ def _store(entry: Path, graph: Path, keeps_rows_apart: bool) -> None:
     """
     part = graph.parent / entry.name
     part.mkdir(mode=0o700)
-    moved = graph.rename(part / _GRAPH)
+    moved = graph.replace(part / _GRAPH)
     facts = {
         "sha256": hashlib.sha256(moved.read_bytes()).hexdigest(),
         "keeps_rows_apart": keeps_rows_apart,

@@ -43,7 +43,7 @@ def check(name, **settings):
 
 @pytest.mark.parametrize("host", OTHERS)
 def test_on_loopback_no_other_name(host):
-    with pytest.raises(Forbidden, match="--allow-host"):
+    with pytest.raises(Forbidden, match="is not served here: ask by an address"):
         check(host)
 
 
