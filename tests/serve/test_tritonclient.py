@@ -275,6 +275,14 @@ def test_an_output_that_the_model_has_not(client):
         )
 
 
+def test_an_output_asked_for_twice(client):
+    """Each copy would be made: 181 KB of one name were an answer of 822 MB."""
+    outputs = [client.output(name) for name in ("y", "total", "y")]
+    with pytest.raises(InferenceServerException, match="'y' is requested more than once") as raised:
+        client.call("infer", "double", [client.input("x", x(), "FP32")], outputs=outputs)
+    assert raised.value.status() == BAD["grpc" in client.kind]
+
+
 def test_rows_of_a_model_that_mixes_them_are_never_put_together(client):
     array = np.array([[1, 2], [3, 6]], np.float32)
     result = client.call("infer", "mixes", [client.input("x", array, "FP32")])
