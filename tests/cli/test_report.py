@@ -132,7 +132,7 @@ def test_export_shows_what_it_made(net, capsys):
     ("command", "words", "says"),
     [
         (export, ["net.onnx", "--report", "o.txt"], "must be named .html"),
-        (export, ["net.onnx", "--format", "triton", "--report", "o.html"], "makes none"),
+        (export, ["net.onnx", "--format", "triton", "--report", "o.html"], "shows none"),
         (validate, ["net.onnx", "net.onnx", "--report", "o.txt"], "must be named .html"),
         (bench, ["m.pth", "--report", "o.html"], "about an .onnx or a plan"),
     ],

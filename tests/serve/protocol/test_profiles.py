@@ -44,7 +44,7 @@ class Engine(OnnxRunner):
 
 @pytest.fixture
 def engine(monkeypatch, tmp_path):
-    monkeypatch.setattr(model, "open_runners", lambda path, settings: [Engine(path)])
+    monkeypatch.setattr(model, "open_runners", lambda path, settings, read: [Engine(path)])
     Engine.shapes.clear()
     with serving({"free": graphs.free_size(tmp_path)}, max_batch_size=8) as running:
         yield running
