@@ -39,19 +39,20 @@ def traced(network: str, batch: int | str) -> ir.Model:
     return traced_of(network, (batch, *NETWORKS[network].family.input_shape))
 
 
-def traced_of(network: str, shape: tuple[int | str, ...]) -> ir.Model:
+def traced_of(network: str, shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
     """Trace a network as `traced` does, for an input of any shape; names are dynamic."""
     torch.manual_seed(0)
     family = NETWORKS[network].family
-    return _graph(create(NETWORKS[network]).eval(), shape, family.input_shape, family.output_names)
+    model, usual = create(NETWORKS[network]).eval(), family.input_shape
+    return _graph(model, shape, usual, family.output_names, opset)
 
 
-def traced_yolo(shape: tuple[int | str, ...]) -> ir.Model:
+def traced_yolo(shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
     """Trace the example's detector, of one output, as `traced_of` does any other network."""
     torch.manual_seed(0)
     model = call_factory(f"{_YOLO}:YOLO").eval()
     model.model[-1].export = True
-    graph, _ = with_sites(_graph(model, shape, YOLO_SHAPE, ("output",)))
+    graph, _ = with_sites(_graph(model, shape, YOLO_SHAPE, ("output",), opset))
     return graph
 
 
@@ -60,10 +61,11 @@ def _graph(
     shape: tuple[int | str, ...],
     usual: Sequence[int],
     outputs: tuple[str, ...],
+    opset: int,
 ) -> ir.Model:
     spec = TensorSpec("input", "float32", shape)
     sizes = {d: own for d, own in zip(shape, (2, *usual), strict=True) if isinstance(d, str)}
-    graph = trace(Forward(model), (spec,), outputs, sizes, opset=18)
+    graph = trace(Forward(model), (spec,), outputs, sizes, opset)
     fold_bn(graph)
     tidy(graph)
     return graph

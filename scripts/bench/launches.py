@@ -50,7 +50,7 @@ LEAST = ("none", "wide")
 FORMS = (*LEAST, "portable", "flat", "published")
 FREE_FORMS = ("none", "wide", "flat", "portable")
 """Those of free sides, whose size the published nodes hold."""
-FREE = ("resnet18", "mobilenet_v2", "yolo", "wespeaker_simam_resnet34_asp")
+FREE = ("resnet18", "mobilenet_v2", "yolo", "wespeaker_simam_resnet34_asp", "resnet50")
 TYPES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 TARGET = "SM89"
 OTHERS = ("SM80", "SM86", "SM120")
@@ -74,7 +74,7 @@ def plans() -> Iterator[Asked]:
 
 
 @functools.lru_cache(maxsize=2)
-def graph(network: str, shapes: str) -> ir.Model:
+def graph(network: str, shapes: str, opset: int) -> ir.Model:
     """Trace a network, a node a SimAM; it is shared."""
     usual = YOLO_SHAPE if network == "yolo" else NETWORKS[network].family.input_shape
     shape: list[int | str] = [1, *usual]
@@ -86,12 +86,15 @@ def graph(network: str, shapes: str) -> ir.Model:
         for axis in axes:
             if axis:
                 shape[axis] = f"side{axis}"
-    return traced_yolo(tuple(shape)) if network == "yolo" else traced_of(network, tuple(shape))
+    if network == "yolo":
+        return traced_yolo(tuple(shape), opset)
+    return traced_of(network, tuple(shape), opset)
 
 
 def prepared(network: str, shapes: str, precision: str, form: str) -> tuple[ir.Model, int]:
     """Give the graph that is built, and how many SimAMs it had."""
-    model = graph(network, shapes).clone()
+    opset = 22 if precision == "bf16" else 18  # the first that defines Conv for it
+    model = graph(network, shapes, opset).clone()
     if precision in TYPES:
         to_half(model, TYPES[precision])
     sites = len(list(simam_nodes(model)))

@@ -25,8 +25,8 @@ WITHOUT_PLUGIN = ("wide", "portable")
 OF_FREE_SIDES = ("wide", "flat", "portable")
 """Those of a network whose planes' sizes are not known: the profile decides between the first two.
 
-Of 64 to 224 pixels a side a ResNet-18 has 36 launches as `wide` and 35 as `flat`, of 112 to 224 34
-and 35, a mobilenet_v2 79 and 85, 76 and 85 (`scripts/bench/launches.py`).
+Of 64 to 224 pixels a side a ResNet-18 has 36 launches as `wide` and 35 as `flat`, a mobilenet_v2 79
+and 85 (`scripts/bench/launches.py`).
 """
 _MEMORY = 3 * 2**30
 """Bytes that a build may need: of a ResNet-50 it took 1.2e9."""

@@ -9,7 +9,8 @@ without a plugin as many as with it.
 Rules:
     1. A plane of at least `SHORTEST_ROW` pixels is written as `flat` does.
     2. Of a plane of unknown size k is computed, in an engine alone: of free height and width a
-       ResNet-50 has 77 launches then, and 83 as `flat` (`scripts/bench/wide.py`). In a file it is
+       ResNet-50 has 81 launches then, and 83 as `flat`, a mobilenet_v2 79 and 85, a ResNet-18 36
+       and 35 (`scripts/bench/launches.py`; so both are candidates there). In a file it is
        `flat`'s, since ONNX Runtime sums a large plane wrongly in one run.
     3. One Expand, between two Reshapes that leave the batch open, and whatever is reduced is
        computed of the copies: each mean of copies of its own costs a launch (39 of a ResNet-18
