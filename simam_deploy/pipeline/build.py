@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from simam_deploy.core.artifacts import EngineArtifact
 from simam_deploy.core.conversion import ConversionOptions
@@ -88,20 +88,22 @@ def _build(job: Job, stage: Path, plan: Path) -> None:
     job.progress("preparing the graph")
     batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
     with explained(job.target):
-        source = _Source(onnx, recognise_file(onnx, batch), batch)
-    forms = _forms(job, source.recognised)
+        given = _recognised(onnx, batch)
+    forms = _forms(job, given)
     if len(forms) == 1:
-        _build_one(job, source, plan, forms[0])
+        _build_one(job, onnx, given, plan, forms[0])
     else:
-        build_best(forms, stage, plan, lambda form, target: _build_one(job, source, target, form))
+        build_best(
+            forms, stage, plan, lambda form, target: _build_one(job, onnx, given, target, form)
+        )
 
 
-class _Source(NamedTuple):
-    """What every form of a plan is built from; `batch` is that of a graph that takes no other."""
-
-    onnx: Path
-    recognised: Recognised
-    batch: int | None
+def _recognised(onnx: Path, batch: int | None) -> Recognised:
+    """Read what every form of a plan is made of; `batch` is that of a graph that takes no other."""
+    found, source = recognise_file(onnx, batch), read_model(onnx)
+    facts = add_metadata(found.facts, source.metadata_props, *interface(source))
+    baked = [] if batch is None else [baked_note(batch)]
+    return replace(found, facts={**facts, "notes": [*facts["notes"], *baked]})
 
 
 def _forms(job: Job, recognised: Recognised) -> tuple[str, ...]:
@@ -145,16 +147,11 @@ def _exported(job: Job, stage: Path) -> Path:
     return file
 
 
-def _build_one(job: Job, given: _Source, plan: Path, form: str) -> EngineArtifact:
+def _build_one(job: Job, onnx: Path, given: Recognised, plan: Path, form: str) -> EngineArtifact:
     """Write the graph in a form, build it, and hold the plan against the .onnx where a GPU is."""
     graph = plan.with_name(f"{job.target.stem}.onnx")  # the name that TensorRT's words hold
-    onnx = given.onnx
     with explained(job.target):
-        facts = given.recognised.write(graph, form, job.flavour.detection)
-        source = read_model(onnx)
-        facts = add_metadata(facts, source.metadata_props, *interface(source))
-    if given.batch is not None:
-        facts["notes"] = [*facts["notes"], baked_note(given.batch)]
+        facts = given.write(graph, form, job.flavour.detection)
     request = _request(job, graph, plan, job.plugin if form == PLUGIN else None, facts)
     artifact = build_engine(
         request,

@@ -28,9 +28,9 @@ class _Side(NamedTuple):
 class _Window(NamedTuple):
     """What of a map one RoI, the row-th of its image, is read from."""
 
+    row: int
     across: _Side
     down: _Side
-    row: int = 0
 
     @property
     def place(self) -> tuple[slice, slice, slice]:
@@ -51,8 +51,8 @@ def align(
         roi = rois[image, row]
         chosen = int(level_of(roi, finest_scale))
         corners = (roi.to(exact) / STRIDES[chosen] - 0.5).tolist()
-        window = _window(corners, size, sampling_ratio, read[chosen][image])
-        windows.setdefault((chosen, image), []).append(window._replace(row=row))
+        window = _window(row, corners, size, sampling_ratio, read[chosen][image])
+        windows.setdefault((chosen, image), []).append(window)
     # A list, not a tensor that is written into: differentiating copies that once a RoI, 50 GB of
     # copies for 1000 of them.
     out = [nothing] * (rois.shape[0] * rois.shape[1])
@@ -88,11 +88,13 @@ def _cut(plane: Tensor, windows: Sequence[_Window]) -> tuple[Tensor, ...]:
     return cuts
 
 
-def _window(corners: Sequence[float], size: int, sampling_ratio: int, plane: Tensor) -> _Window:
+def _window(
+    row: int, corners: Sequence[float], size: int, sampling_ratio: int, plane: Tensor
+) -> _Window:
     x1, y1, x2, y2 = corners
     across = _side(x1, x2, size, sampling_ratio, plane[0, 0])
     down = _side(y1, y2, size, sampling_ratio, plane[0, :, 0])
-    return _Window(across, down)
+    return _Window(row, across, down)
 
 
 def level_of(rois: Tensor, finest_scale: float) -> Tensor:
