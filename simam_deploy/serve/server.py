@@ -17,7 +17,7 @@ import uvicorn
 from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
 from simam_deploy.serve.allocator import return_large_blocks
-from simam_deploy.serve.grpc.service import start_grpc
+from simam_deploy.serve.grpc.listener import start_grpc
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
 from simam_deploy.serve.http.routes import make_routes

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.errors import SimamError
+from simam_deploy.serve.aside.helper import Helper
 from simam_deploy.serve.models.decoders import Decoders
 from simam_deploy.serve.models.model import Model, load_model
 from simam_deploy.serve.models.shared import Shared
@@ -44,6 +45,7 @@ class Repository:
         self.settings = settings
         self.room = Room(settings.max_buffered)
         self.decoders = Decoders()
+        self.helper = Helper()
         self.models: dict[str, Model] = {}
         self.reasons: dict[str, str] = {}
         self.loaded = False
@@ -179,3 +181,4 @@ class Repository:
         for name in self.sources:  # each waits for the change of its model that is under way
             await self.unload(name)
         await self.decoders.close()
+        await self.helper.close()
