@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,9 @@ from simam_deploy.serve.allocator import return_large_blocks
 from simam_deploy.serve.grpc.listener import start_grpc
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
+from simam_deploy.serve.http.encryption import encryption_of
+from simam_deploy.serve.http.ending import end_connections
+from simam_deploy.serve.http.listening import BACKLOG, Listener
 from simam_deploy.serve.http.routes import make_routes
 from simam_deploy.serve.http.senders import Senders
 from simam_deploy.serve.models.repository import Repository
@@ -29,11 +31,6 @@ from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
 
 Say = Callable[[str], None]
-BACKLOG = 2048
-"""Connections that the system holds until they are accepted."""
-KEEP_ALIVE = 75
-"""Seconds that an idle connection stays: longer than the 60 of the usual load balancers, so that
-it is they who close."""
 
 
 class Server:
@@ -55,34 +52,26 @@ class Server:
         self._settings = settings
         self._say = say
         self._stop = asyncio.Event()
+        self._encryption = encryption_of(settings.certificate, settings.private_key)
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
         self._reloads = Shared(asyncio.Lock(), self._reload)
 
     def _http_config(self) -> uvicorn.Config:
         s = self._settings
-        _check_key(s.certificate, s.private_key)
-        try:
-            config = uvicorn.Config(
-                self.app,
-                http=guarded(s),
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                log_level="error",  # its warnings are clients' faults
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=max(1, round(s.drain_timeout)),
-                backlog=BACKLOG,
-                ssl_certfile=s.certificate,
-                ssl_keyfile=s.private_key,
-            )
-            config.load()
-        except (OSError, ssl.SSLError) as error:
-            raise InputError(f"cannot use {s.certificate} and {s.private_key}: {error}") from error
+        config = uvicorn.Config(
+            self.app,
+            http=guarded(s),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="error",  # its warnings are clients' faults
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        config.load()
         return config
 
     async def run(self) -> None:
@@ -134,10 +123,10 @@ class Server:
         """Listen before the models are loaded: probes are answered "alive, not ready"."""
         s = self._settings
         loop = asyncio.get_running_loop()
-        self._http.lifespan = self._http.config.lifespan_class(self._http.config)
         sock = await asyncio.to_thread(_bound_socket, s.host, s.http_port)
         self.http_port = sock.getsockname()[1]
-        await self._http.startup(sockets=[sock])
+        self._listener = Listener(self._http, sock, s, self._encryption)
+        await self._listener.start()
         self._ticks = loop.create_task(self._http.main_loop())
         scheme = "http" if s.certificate is None else "https"
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
@@ -156,30 +145,12 @@ class Server:
         if self._http.started:
             self._http.should_exit = True
             await self._ticks
-            await self._http.shutdown()
+            self._listener.close()
+            await end_connections(self._http, self._settings.drain_timeout)
         if self._grpc is not None:
             await grpc_done
         await self._reloads.close()
         await self.repository.close()
-
-
-def _check_key(certificate: Path | None, key: Path | None) -> None:
-    """Refuse a key that is encrypted: OpenSSL would ask the terminal, or wait for ever without one.
-
-    Raises:
-        InputError: It is.
-    """
-    if certificate is None or key is None:
-        return
-
-    def ask() -> str:
-        raise InputError(
-            f"the key in {key} is encrypted: decrypt it with `openssl pkey` into a file that only "
-            "the server can read"
-        )
-
-    with contextlib.suppress(OSError, ssl.SSLError):  # what else is wrong uvicorn's loading says
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, ask)
 
 
 def _bound_socket(host: str, port: int) -> socket.socket:

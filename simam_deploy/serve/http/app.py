@@ -81,6 +81,9 @@ class App:
                 await self._infer(names, headers, scope, receive, send, share)
         except ClientGone:
             pass
+        except asyncio.CancelledError:
+            if "connection" not in scope:  # ours are cancelled at the end, when they are cut off
+                raise
         except Refusal as refusal:
             await send_refusal(refusal, scope, send)
         except Exception:  # a bug of ours: logged whole, told as 500, and no other request's end

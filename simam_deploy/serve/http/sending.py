@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import orjson
 
 from simam_deploy.serve.http.asgi import Scope, Send
-from simam_deploy.serve.http.connection import RETRY_AFTER, GuardedProtocol
+from simam_deploy.serve.http.connection import GuardedProtocol
+from simam_deploy.serve.http.plain import RETRY_AFTER
 from simam_deploy.serve.protocol.refusals import Busy, Refusal, Unauthorized
 
 JSON = (b"content-type", b"application/json")
