@@ -10,7 +10,7 @@
       warm_up               the first runs: does it work, does it keep rows apart
       batcher, batch        the queue, its bounds and threads; requests put together and apart
       pictures, attention   classify a JPEG or PNG; SimAM's gates as heatmaps
-      detect                boxes and masks in one
+      detect, segment       boxes and masks in one; the class of each of its pixels
     describe   what the server and its models say of themselves
     http       connection (caps, time-outs), app (every request, /infer), codec, metrics
       routes, shown         every other route; those that take a picture
