@@ -85,7 +85,7 @@ def _limit_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("limits")
     group.add_argument(
         "--max-queue", type=positive, default=64,
-        help="requests that wait for a model; more are answered 503 (%(default)s)",
+        help="requests that wait for a model or a decoder; more are answered 503 (%(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--max-connections", type=positive, default=512, help="HTTP connections (%(default)s)"
@@ -93,6 +93,10 @@ def _limit_options(p: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-body-mb", type=positive, default=64, metavar="MB", help="of a request (%(default)s)"
     )
+    group.add_argument(
+        "--max-buffered-mb", type=positive, default=128, metavar="MB",
+        help="that all requests hold, bodies and answers; more are answered 503 (%(default)s)",
+    )  # fmt: skip
     group.add_argument(
         "--timeout", type=seconds, default=60.0, metavar="S",
         help="for a request, from its arrival; then 504 (%(default)s)",
@@ -206,6 +210,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         trust_engine=args.trust_engine,
         timeout=args.timeout,
         max_body=args.max_body_mb * MIB,
+        max_buffered=args.max_buffered_mb * MIB,
         max_connections=args.max_connections,
         drain_delay=args.drain_delay,
         drain_timeout=args.drain_timeout,

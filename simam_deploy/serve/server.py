@@ -16,6 +16,7 @@ import uvicorn
 
 from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
+from simam_deploy.serve.allocator import return_large_blocks
 from simam_deploy.serve.grpc.service import start_grpc
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
@@ -235,6 +236,7 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
         InputError: A model cannot be used or a port is taken.
         UsageError: The provider asked for is not there.
     """
+    return_large_blocks()
     server = _run_server(sources, settings, say)
     try:
         import uvloop

@@ -18,14 +18,16 @@ class Settings:
         grpc_port: TCP port, 0 for any, None for no gRPC.
         max_batch_size: Rows (images) in a batch.
         max_delay_us: Microseconds that a request may wait for others to share its batch.
-        max_queue: Requests that may wait for a model; one more is refused.
+        max_queue: Requests that may wait for a model, or for their pictures to be decoded; one more
+            is refused.
         instances: Copies of each model, each with a thread of its own.
         threads: Threads that one copy computes with.
         provider: "auto" (CUDA where there is, else the CPU), "cpu", "cuda" or "tensorrt".
         trust_engine: Whether plans are loaded without their manifests' word.
         timeout: Seconds that a request may take before it is answered 504.
         max_body: Bytes of a request's body.
-        max_buffered: Bytes of all bodies that are being received at one time.
+        max_buffered: Bytes that all requests may hold together: bodies until they are read or
+            answered, and answers until they are sent.
         max_connections: HTTP connections.
         header_timeout: Seconds for a request's header to arrive whole.
         body_timeout: Seconds for its body; one more for every 64 KiB that did arrive.
@@ -50,7 +52,7 @@ class Settings:
     trust_engine: bool = False
     timeout: float = 60.0
     max_body: int = 64 * MIB
-    max_buffered: int = 512 * MIB
+    max_buffered: int = 128 * MIB
     max_connections: int = 512
     header_timeout: float = 10.0
     body_timeout: float = 20.0

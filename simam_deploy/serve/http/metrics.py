@@ -48,7 +48,7 @@ class _Models(Collector):
             "nv_inference_pending_request_count", "Requests waiting", labels=_LABELS
         )
         for model in models:
-            pending.add_metric((model.name, model.version), model.batcher.queued)
+            pending.add_metric((model.name, model.version), model.batcher.waiting)
         yield pending
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from importlib import resources
 from typing import Any
@@ -32,7 +31,6 @@ _PAGE_MAY = (
 def make_routes(repository: Repository) -> Starlette:
     """Make the application of all routes but /infer."""
     models = "/v2/models/{model}"
-    decoding = asyncio.Semaphore(1)
     shown = {"/classify": classify, "/detect": detect, "/segment": segment}
     table: list[tuple[str, str, Any]] = [
         ("GET", "/v2/health/live", live),
@@ -49,7 +47,7 @@ def make_routes(repository: Repository) -> Starlette:
           for tail, endpoint in (
               ("", model_metadata), ("/ready", model_ready),
               ("/config", model_config), ("/stats", model_statistics))),
-        *(("POST", prefix + tail, functools.partial(endpoint, decoding))
+        *(("POST", prefix + tail, endpoint)
           for prefix in (models, models + "/versions/{version}")
           for tail, endpoint in shown.items()),
     ]  # fmt: skip

@@ -67,8 +67,12 @@ class Model:
         self.batcher.close()
         self.attention.close()
 
-    async def infer(self, query: Query) -> Outputs:
+    async def infer(self, query: Query, spent: float = 0.0) -> Outputs:
         """Compute a request.
+
+        Args:
+            query: It.
+            spent: Seconds since it arrived.
 
         Raises:
             Refusal: As `Batcher.run`; BadRequest for an output that the model has not, or a
@@ -81,7 +85,7 @@ class Model:
                     f"it has {', '.join(self.outputs)}"
                 )
         check_profiles(self.profiles, query.feeds)
-        return await self.batcher.run(query.feeds, query.timeout)
+        return await self.batcher.run(query.feeds, query.timeout, spent)
 
 
 def load_model(name: str, path: Path, version: str, settings: Settings) -> Model:
