@@ -29,6 +29,7 @@ from simam_deploy.serve.models.shared import Shared
 from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
+from simam_deploy.serve.watch.watch import Watch, WatchedGrpc, WatchedHttp
 
 Say = Callable[[str], None]
 
@@ -52,6 +53,8 @@ class Server:
         self._settings = settings
         self._say = say
         self._stop = asyncio.Event()
+        looking = settings.access_log or settings.traces is not None
+        self._watch = Watch(settings) if looking else None
         self._encryption = encryption_of(settings.certificate, settings.private_key)
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
@@ -60,7 +63,7 @@ class Server:
     def _http_config(self) -> uvicorn.Config:
         s = self._settings
         config = uvicorn.Config(
-            self.app,
+            self.app if self._watch is None else WatchedHttp(self.app, self._watch),
             http=guarded(s),
             ws="none",
             lifespan="off",
@@ -131,7 +134,8 @@ class Server:
         scheme = "http" if s.certificate is None else "https"
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
         if s.grpc_port is not None:
-            self._grpc, self.grpc_port = await start_grpc(self.repository)
+            watched = [] if self._watch is None else [WatchedGrpc(self._watch)]
+            self._grpc, self.grpc_port = await start_grpc(self.repository, watched)
             self._say(f"gRPC on {netloc(s.host, self.grpc_port)}")
 
     async def _drain(self) -> None:
@@ -151,6 +155,8 @@ class Server:
             await grpc_done
         await self._reloads.close()
         await self.repository.close()
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.close)
 
 
 def _bound_socket(host: str, port: int) -> socket.socket:

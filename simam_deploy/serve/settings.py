@@ -35,6 +35,11 @@ class Settings:
         drain_timeout: Seconds that requests in flight may take after that.
         allow_hosts: Names, without a port, that HTTP requests may call the server by, beside its
             own address and loopback's.
+        access_log: File that gets a line of JSON for each request, "-" for stdout, "" for none.
+        traces: Base address of a collector that takes OpenTelemetry's traces over HTTP; "" for the
+            one that OTEL_EXPORTER_OTLP_ENDPOINT names, None for no traces.
+        gate_interval: Seconds between two requests whose gates are looked at, for each model; 0
+            for none.
         token: Bearer token that requests must bring, if any.
         certificate: TLS certificate chain, PEM.
         private_key: Its key, PEM.
@@ -59,6 +64,9 @@ class Settings:
     drain_delay: float = 0.0
     drain_timeout: float = 30.0
     allow_hosts: tuple[str, ...] = ()
+    access_log: str = ""
+    traces: str | None = None
+    gate_interval: float = 0.0
     token: str | None = None
     certificate: Path | None = None
     private_key: Path | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from simam_deploy.serve.grpc.health import HEALTH, health_answer
 from simam_deploy.serve.grpc.reading import LEAST, Reading
 from simam_deploy.serve.grpc.service import METHODS, answered
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.models.seen import looked_at
 from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import INTERNAL, Refusal
 from simam_deploy.serve.protocol.room import Share
@@ -65,6 +66,8 @@ def _service_handlers(repository: Repository, reading: Reading) -> dict[str, Any
             if name not in OPEN:
                 check_token(token, dict(context.invocation_metadata()).get("authorization"))
             content = b"" if name in EMPTY else await reading.read(context)
+            if (seen := looked_at.get()) is not None:
+                seen.received = len(content)
             share.take(len(content), "a message")
             return await answered(repository, name, content, share)
 
@@ -85,8 +88,12 @@ def _health_handlers(repository: Repository, reading: Reading) -> dict[str, Any]
     return {"Check": _handler(repository, "Check", check)}
 
 
-async def start_grpc(repository: Repository) -> tuple[Any, int]:
+async def start_grpc(repository: Repository, interceptors: Sequence[Any] = ()) -> tuple[Any, int]:
     """Start listening.
+
+    Args:
+        repository: The models.
+        interceptors: What every call passes first.
 
     Returns:
         The server and its port.
@@ -97,7 +104,9 @@ async def start_grpc(repository: Repository) -> tuple[Any, int]:
     settings = repository.settings
     largest = settings.max_body + _FRAMING
     server = grpc.aio.server(
-        options=_options(settings, largest), maximum_concurrent_rpcs=settings.max_connections
+        interceptors=list(interceptors),
+        options=_options(settings, largest),
+        maximum_concurrent_rpcs=settings.max_connections,
     )
     reading = Reading(max(LEAST, settings.max_buffered // largest), settings.timeout)
     services = {

@@ -18,7 +18,7 @@ from simam_deploy.serve import describe
 from simam_deploy.serve.http.answer import json_response, model_of
 from simam_deploy.serve.http.codec import MOST_HERE
 from simam_deploy.serve.http.sending import refusal_headers
-from simam_deploy.serve.http.shown import classify, detect
+from simam_deploy.serve.http.shown import classify, detect, segment
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, TooLarge, Unsupported
 
@@ -32,7 +32,7 @@ _PAGE_MAY = (
 def make_routes(repository: Repository) -> Starlette:
     """Make the application of all routes but /infer."""
     models = "/v2/models/{model}"
-    shown = {"/classify": classify, "/detect": detect}
+    shown = {"/classify": classify, "/detect": detect, "/segment": segment}
     table: list[tuple[str, str, Any]] = [
         ("GET", "/v2/health/live", live),
         ("GET", "/v2/health/ready", ready),
@@ -197,7 +197,7 @@ async def openapi(repository: Repository, request: Request) -> Response:
 def _page() -> bytes:
     """Put the page's style and scripts into it, so that it is one answer and asks for no more."""
     whole = _asset("page.html")
-    for part in ("page.css", "page_boxes.js", "page.js"):
+    for part in ("page.css", "page_boxes.js", "page_attention.js", "page.js"):
         whole = whole.replace(f"/* {part} */\n".encode(), _asset(part))
     return whole
 

@@ -19,6 +19,7 @@ from typing import Any
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.serve.models.batch import Job, Outputs, run_batch
+from simam_deploy.serve.models.seen import join, looked_at
 from simam_deploy.serve.models.statistics import Statistics, Timing
 from simam_deploy.serve.protocol.refusals import BadRequest, Busy, ModelFailed, Refusal, TimedOut
 
@@ -136,7 +137,10 @@ class Batcher:
         self.check_room()
         done = asyncio.get_running_loop().create_future()
         line = tuple(feeds[name].shape[1:] for name in sorted(feeds))
-        job = Job(feeds, rows, line, time.perf_counter_ns(), done)
+        seen = looked_at.get()
+        job = Job(feeds, rows, line, time.perf_counter_ns(), done, seen)
+        if seen is not None:
+            seen.rows, seen.queued_at = rows, job.queued_at
         self._enqueue(job)
         return job
 
@@ -255,7 +259,9 @@ class Batcher:
 
     def _settle(self, jobs: list[Job], results: list[Outputs], timing: Timing) -> None:
         """Count a batch and hand its results out, in the event loop."""
-        self._statistics.count_batch(sum(job.rows for job in jobs), timing)
+        rows = sum(job.rows for job in jobs)
+        join([job.seen for job in jobs], rows, timing)
+        self._statistics.count_batch(rows, timing)
         self._statistics.last_ms = time.time_ns() // 1_000_000
         for job, outputs in zip(jobs, results, strict=True):
             if not job.done.done():
