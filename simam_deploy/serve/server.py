@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from simam_deploy.serve.settings import Settings
 from simam_deploy.serve.watch.watch import Watch, WatchedGrpc, WatchedHttp
 
 Say = Callable[[str], None]
+_LEAST = 1.0
+"""Seconds that models have to be freed in, however long the requests took."""
 
 
 class Server:
@@ -53,6 +56,7 @@ class Server:
         self._settings = settings
         self._say = say
         self._stop = asyncio.Event()
+        self.ended = False
         looking = settings.access_log or settings.traces is not None
         self._watch = Watch(settings) if looking else None
         self._encryption = encryption_of(settings.certificate, settings.private_key)
@@ -143,6 +147,7 @@ class Server:
         self.repository.draining = True
         if self._stop.is_set():
             await asyncio.sleep(self._settings.drain_delay)
+        end = time.monotonic() + self._settings.drain_timeout
         if self._grpc is not None:
             grpc_done = asyncio.ensure_future(self._grpc.stop(self._settings.drain_timeout))
             await asyncio.sleep(0)
@@ -153,10 +158,18 @@ class Server:
             await end_connections(self._http, self._settings.drain_timeout)
         if self._grpc is not None:
             await grpc_done
-        await self._reloads.close()
-        await self.repository.close()
+        await self._free(max(_LEAST, end - time.monotonic()))
         if self._watch is not None:
             await asyncio.to_thread(self._watch.close)
+
+    async def _free(self, seconds: float) -> None:
+        """Free the models, but do not wait for ever for one that computes what nobody waits for."""
+        await self._reloads.close()
+        freeing = asyncio.ensure_future(self.repository.close())
+        await asyncio.wait({freeing}, timeout=seconds)
+        self.ended = freeing.done()
+        if not self.ended:
+            self._say("a model still computes, for nobody: it is cut off")
 
 
 def _bound_socket(host: str, port: int) -> socket.socket:
@@ -201,13 +214,17 @@ def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[N
             loop.remove_signal_handler(number)
 
 
-def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
+def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
     """Serve until a signal ends it; blocks.
 
     Args:
         sources: The file of every model's name.
         settings: The server's limits.
         say: Told what happens, in a few words.
+
+    Returns:
+        Whether all threads have ended. Where a model still computes, the process is to end without
+        the interpreter's own end, which ONNX Runtime's thread would abort.
 
     Raises:
         InputError: A model cannot be used or a port is taken.
@@ -218,10 +235,11 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
     try:
         import uvloop
     except ImportError:  # not on every platform
-        asyncio.run(server)
-    else:
-        uvloop.run(server)
+        return asyncio.run(server)
+    return bool(uvloop.run(server))
 
 
-async def _run_server(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
-    await Server(sources, settings, say).run()
+async def _run_server(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
+    server = Server(sources, settings, say)
+    await server.run()
+    return server.ended
