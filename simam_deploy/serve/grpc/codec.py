@@ -50,13 +50,13 @@ def read_aside(content: bytearray, told: dict[str, Any]) -> list[bytes | memoryv
 
 
 def read_query(
-    message: Any, raw: Sequence[memoryview], ports: Mapping[str, Port], model: str
+    message: Any, raw: Sequence[bytes | memoryview], ports: Mapping[str, Port], model: str
 ) -> Query:
     """Read a ModelInferRequest.
 
     Args:
-        message: It, without its raw tensors.
-        raw: Those.
+        message: It.
+        raw: Its raw tensors, which may have been taken out of it.
         ports: The model's inputs by name.
         model: Its name, for messages.
 
@@ -91,7 +91,7 @@ def _query(message: Any, feeds: Feeds) -> Query:
     return Query(feeds, wanted or None, True, message.id, read_timeout(timeout))
 
 
-def _from_raw(port: Port, content: memoryview, count: int) -> Array:
+def _from_raw(port: Port, content: bytes | memoryview, count: int) -> Array:
     wanted = count * port.dtype.itemsize
     if len(content) != wanted:
         raise BadRequest(

@@ -137,20 +137,37 @@ async def model_infer(repository: Repository, content: bytes, share: Share) -> b
     """Compute a request."""
     repository.check_loaded()
     deadline = Deadline(repository.settings.timeout)
-    parts = take_apart(content)
-    model = repository.get(parts.model, parts.version)
-    model.batcher.check_room()
-    if len(parts.rest) > MOST_HERE:
-        query = await _read_aside(repository, model, parts, deadline)
-        model = repository.get(parts.model, parts.version)  # it may have been replaced meanwhile
-    else:
-        message = _parsed(parts.rest, pb.ModelInferRequest)
-        query = codec.read_query(message, parts.raw, model.inputs, model.name)
+    read = _read_long if len(content) > MOST_HERE else _read_short
+    model, query = await read(repository, content, deadline)
     outputs = await model.infer(query, deadline.spent)
     share.take(codec.answer_size(query, outputs), "an answer")
     answer = pb.ModelInferResponse()
     codec.fill_answer(answer, model.name, model.version, query, outputs, model.outputs)
     return bytes(answer.SerializeToString())
+
+
+async def _read_short(
+    repository: Repository, content: bytes, deadline: Deadline
+) -> tuple[Model, Query]:
+    """Read a request as it is: protobuf takes a tenth of the time of taking it apart."""
+    message = _parsed(content, pb.ModelInferRequest)
+    model = repository.get(message.model_name, message.model_version)
+    model.batcher.check_room()
+    return model, codec.read_query(message, message.raw_input_contents, model.inputs, model.name)
+
+
+async def _read_long(
+    repository: Repository, content: bytes, deadline: Deadline
+) -> tuple[Model, Query]:
+    """Read a request that may hold much that is raw, or much that is not."""
+    parts = take_apart(content)
+    model = repository.get(parts.model, parts.version)
+    model.batcher.check_room()
+    if len(parts.rest) <= MOST_HERE:
+        message = _parsed(parts.rest, pb.ModelInferRequest)
+        return model, codec.read_query(message, parts.raw, model.inputs, model.name)
+    query = await _read_aside(repository, model, parts, deadline)
+    return repository.get(parts.model, parts.version), query  # it may have been replaced meanwhile
 
 
 async def _read_aside(

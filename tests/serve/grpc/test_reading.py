@@ -210,5 +210,7 @@ def test_messages_and_answers_have_a_bound_together(tmp_path):
     ids=["no length", "cut off", "no more", "endless number", "too many fields"],
 )
 def test_what_is_no_request(served, spoilt):
-    code, said = refusal(served, "ModelInfer", spoilt)
+    """Behind a raw tensor, which makes it one that is taken apart first."""
+    raw = pb.ModelInferRequest(raw_input_contents=[bytes(MOST_HERE)]).SerializeToString()
+    code, said = refusal(served, "ModelInfer", raw + spoilt)
     assert (code, "is no ModelInferRequest" in said) == ("INVALID_ARGUMENT", True)
