@@ -62,6 +62,7 @@ BENCHES = (
     Bench("candidate_cost", 4, ("rtx",)),
     Bench("detector_cost", 4, ("ultralytics",)),
     Bench("serving", 5),
+    Bench("endurance", 8),
     Bench("detector_plans", 8, ("rtx", "plugin"), ("{faster_rcnn}", "{mask_rcnn}")),
     Bench("detector_cpu", 10, (), ("{mask_rcnn}",)),
     Bench("plugin_launches", 10, ("rtx", "plugin")),

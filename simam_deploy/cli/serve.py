@@ -179,7 +179,9 @@ def _serve(args: argparse.Namespace) -> None:
     sources = find_sources(args.models)
     with tempfile.TemporaryDirectory(prefix="simam-serve-") as folder:
         runnable = export_checkpoints(sources, Path(folder), Steps(args.quiet))
-        serve(runnable, settings, _silent if args.quiet else _say)
+        ended = serve(runnable, settings, _silent if args.quiet else _say)
+    if not ended:
+        os._exit(0)
 
 
 def _serve_on_ray(args: argparse.Namespace, settings: Settings) -> None:

@@ -9,38 +9,35 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable
 from typing import Any
 
-import orjson
-
-from simam_deploy.serve.http.codec import read_query, write_answer
-from simam_deploy.serve.http.connection import RETRY_AFTER, GuardedProtocol
+from simam_deploy.serve.http import codec, writing
+from simam_deploy.serve.http.asgi import Asgi, Receive, Scope, Send
+from simam_deploy.serve.http.codec import MOST_HERE, is_long, read_query
+from simam_deploy.serve.http.connection import GuardedProtocol
 from simam_deploy.serve.http.senders import Senders, check_page
+from simam_deploy.serve.http.sending import BINARY, JSON, send_pieces, send_refusal
+from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.deadline import Deadline
+from simam_deploy.serve.protocol.exchange import Query
+from simam_deploy.serve.protocol.packed import told_ports, unpacked
 from simam_deploy.serve.protocol.refusals import (
     INTERNAL,
     BadRequest,
-    Busy,
     Refusal,
     TooLarge,
-    Unauthorized,
     Unsupported,
 )
 from simam_deploy.serve.protocol.room import Share
 from simam_deploy.serve.protocol.token import check_token
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 OPEN_PATHS = frozenset(("/", "/v2/health/live", "/v2/health/ready"))
 """Asked without a token: by probes, and by a browser before its user typed one."""
 
-_JSON = (b"content-type", b"application/json")
-_BINARY = (b"content-type", b"application/octet-stream")
 _log = logging.getLogger(__name__)
 
 
@@ -84,6 +81,9 @@ class App:
                 await self._infer(names, headers, scope, receive, send, share)
         except ClientGone:
             pass
+        except asyncio.CancelledError:
+            if "connection" not in scope:  # ours are cancelled at the end, when they are cut off
+                raise
         except Refusal as refusal:
             await send_refusal(refusal, scope, send)
         except Exception:  # a bug of ours: logged whole, told as 500, and no other request's end
@@ -120,15 +120,35 @@ class App:
         body = await self._read(headers, receive, share)
         # Looked up anew: a reload may have replaced it while the body came in.
         model = self._repository.get(*names)
-        query = read_query(body, length, model.inputs, model.name)
-        outputs = await watched(scope, model.infer(query))
-        answer, json_length = write_answer(model.name, model.version, query, outputs, model.outputs)
+        deadline = Deadline(self._settings.timeout)
+        if is_long(body, length):
+            query = await watched(scope, self._read_aside(model, body, length, deadline))
+            model = self._repository.get(*names)
+        else:
+            query = read_query(body, length, model.inputs, model.name)
+        outputs = await watched(scope, model.infer(query, deadline.spent))
+        json_size = writing.json_size(query, outputs)
+        share.take(json_size + writing.binary_size(query, outputs), "an answer")
+        writes = model.name, model.version, query, outputs, model.outputs
+        if json_size > MOST_HERE:
+            answer, json_length = await asyncio.to_thread(writing.write_answer, *writes)
+        else:
+            answer, json_length = writing.write_answer(*writes)
         extra: list[tuple[bytes, bytes]] = []
         if json_length is not None:
             extra.append((b"inference-header-content-length", b"%d" % json_length))
         if self._repository.draining:  # the client's next request shall find another server
             extra.append((b"connection", b"close"))
-        await send_bytes(send, 200, answer, _JSON if json_length is None else _BINARY, *extra)
+        await send_pieces(send, 200, answer, JSON if json_length is None else BINARY, *extra)
+
+    async def _read_aside(
+        self, model: Model, body: bytes, length: int | None, deadline: Deadline
+    ) -> Query:
+        """Have much JSON read by another process; the request has its place in the queue."""
+        told = {"header_length": length, "model": model.name, "ports": told_ports(model.inputs)}
+        with model.batcher.place():
+            reading = self._repository.helper.run(codec.read_aside, body, told)
+            return unpacked(await deadline.within(reading), model.inputs)
 
     async def _read(self, headers: Headers, receive: Receive, share: Share) -> bytes:
         """Receive a body within the limits: of one, and of what all requests hold.
@@ -208,29 +228,3 @@ async def watched(scope: Scope, work: Awaitable[Any]) -> Any:
         raise ClientGone from None
     finally:
         connection.watch(None)
-
-
-async def send_bytes(
-    send: Send, status: int, body: bytes, kind: tuple[bytes, bytes], *extra: tuple[bytes, bytes]
-) -> None:
-    """Send a whole answer."""
-    headers = [kind, (b"content-length", b"%d" % len(body)), *extra]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def refusal_headers(refusal: Refusal) -> dict[str, str]:
-    """Give the headers that go with a refusal."""
-    if isinstance(refusal, Busy):
-        return {"retry-after": RETRY_AFTER}
-    return {"www-authenticate": "Bearer"} if isinstance(refusal, Unauthorized) else {}
-
-
-async def send_refusal(refusal: Refusal, scope: Scope, send: Send) -> None:
-    """Send a refusal in the protocol's form; after a 503 the connection rests."""
-    extra = [(k.encode(), v.encode()) for k, v in refusal_headers(refusal).items()]
-    body = orjson.dumps({"error": str(refusal)})
-    await send_bytes(send, refusal.status, body, _JSON, *extra)
-    connection: GuardedProtocol | None = scope.get("connection")
-    if connection is not None and isinstance(refusal, Busy):
-        connection.hold()

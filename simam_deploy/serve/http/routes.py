@@ -16,10 +16,11 @@ from starlette.routing import Route
 
 from simam_deploy.serve import describe
 from simam_deploy.serve.http.answer import json_response, model_of
-from simam_deploy.serve.http.app import refusal_headers
+from simam_deploy.serve.http.codec import MOST_HERE
+from simam_deploy.serve.http.sending import refusal_headers
 from simam_deploy.serve.http.shown import classify, detect, segment
 from simam_deploy.serve.models.repository import Repository
-from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, Unsupported
+from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, TooLarge, Unsupported
 
 _PAGE_MAY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -160,8 +161,11 @@ async def _document(request: Request) -> dict[str, Any]:
 
     Raises:
         BadRequest: It is none.
+        TooLarge: It is far more than what is asked for here.
     """
     body = await request.scope["read_body"]()
+    if len(body) > MOST_HERE:
+        raise TooLarge(f"{len(body)} bytes of JSON, {MOST_HERE} is the limit here")
     try:
         document = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:

@@ -40,7 +40,7 @@ class Seen:
         method: HTTP's, or gRPC's with its service.
         path: HTTP's path without the query; "" over gRPC.
         client: Address of the other end.
-        received: Bytes of its body, as announced.
+        received: Bytes of its body, as announced; of a message, once it is there.
         began: When, on the clock of `time.perf_counter_ns`.
         status: HTTP's number or gRPC's name; None where no answer was sent.
         sent: Bytes of the answer's body.

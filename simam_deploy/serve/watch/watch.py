@@ -104,22 +104,22 @@ class WatchedGrpc(grpc.aio.ServerInterceptor):  # type: ignore[misc]
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         """Give the handler of a call, looked at; None where there is none."""
         handler = await continuation(details)
-        if handler is None or handler.unary_unary is None:
+        if handler is None or handler.stream_unary is None:
             return handler
         method, headers = details.method.lstrip("/"), _texts(details.invocation_metadata)
 
-        async def answer(content: bytes, context: Any) -> bytes:
-            seen = Seen("grpc", method, "", context.peer(), len(content))
+        async def answer(messages: Any, context: Any) -> bytes:
+            seen = Seen("grpc", method, "", context.peer(), 0)  # who takes the message in says more
             with self._watch.request(seen, headers):
                 try:
-                    result: bytes = await handler.unary_unary(content, context)
+                    result: bytes = await handler.stream_unary(messages, context)
                 except BaseException:
                     seen.status = _failure(context)
                     raise
                 seen.status, seen.sent = "OK", len(result)
             return result
 
-        return grpc.unary_unary_rpc_method_handler(answer)
+        return grpc.stream_unary_rpc_method_handler(answer)
 
 
 def _failure(context: Any) -> str:
