@@ -24,8 +24,9 @@ class ConversionOptions:
         keep_io: Whether inputs and outputs stay float32 when a float32 source becomes half.
         calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
         calibration_samples: The most to take of them, spread evenly.
-        quantize: For "int8", which layers: "all" that can be, or patterns of names of layers or
-            weights with commas between them.
+        quantize: For "int8", which layers: "all" that can be, "pays" for those that cost
+            TensorRT-RTX no launch, or patterns of names of layers or weights with commas between
+            them.
         labels: File of the classes' names, a line each in the order of the scores and as many as
             these, for the manifest.
         opset: 13 to 23; None for 18 (22 for "bf16"), or an .onnx file's own.
@@ -54,9 +55,10 @@ class ConversionOptions:
     )
     quantize: str = option(
         "all",
-        "which layers int8 is for: all that it can do for, or names of layers or weights with "
-        "commas, * and ? as in file names (%(default)s)",
-        metavar="all|LAYERS",
+        "which layers int8 is for: all that it can do for; pays, those of them that cost "
+        "TensorRT-RTX no launch; or names of layers or weights with commas, * and ? as in file "
+        "names (%(default)s)",
+        metavar="all|pays|LAYERS",
     )
     labels: str | os.PathLike[str] | None = option(
         None,

@@ -27,8 +27,9 @@ from simam_deploy.pipeline.int8_left import Trials, settle
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
 from simam_deploy.precision.int8 import Quantised, measure
 from simam_deploy.precision.int8 import judge as judge_tensors
-from simam_deploy.precision.int8.asked import ALL, UNASKED, unasked
+from simam_deploy.precision.int8.asked import ALL, REASONS, choose
 from simam_deploy.precision.int8.compare import SCALED
+from simam_deploy.precision.int8.placement import Choice
 from simam_deploy.precision.int8.runs import whole_batches
 from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.taps import record_sites
@@ -110,7 +111,7 @@ def make_int8(
         graph = for_runtime(original.graph(), subject.opset, step.simplify, step.lowering)
         inputs, outputs = interface(graph)
         write_model(graph, float32)
-        left = unasked(graph, calibration.quantize)
+        choice = choose(graph, calibration.quantize)
         dataset = calibration.open(inputs)
         pair = Pair(original, sites, open_candidate(float32), reference.inputs, reference.outputs)
         report = judge(pair, reference.recording, "fp32", step.progress, given)
@@ -120,7 +121,7 @@ def make_int8(
         batch = batch_of(inputs)
         judged = calibration.open(inputs, judged_samples(batch))
         trials = Trials(measure(float32, dataset, step.progress), judged, step.file)
-        quantised, verdict = settle(trials, step.progress, left)
+        quantised, verdict = settle(trials, step.progress, choice)
         gates = _gates(float32, step.file, judged) if sites else ()
     return Written(
         _told(
@@ -153,18 +154,14 @@ def judge_again(
     """
     facts = pair.candidate.facts
     told = facts.get("calibration", {})
-    ranges, left = told.get("ranges"), told.get("left_in_float32", {})
-    if (
-        not _are_ranges(ranges)
-        or not isinstance(left, dict)
-        or facts.get("lowering") not in LOWERINGS
-    ):
+    ranges, choice = told.get("ranges"), _choice_in(told)
+    if not _are_ranges(ranges) or choice is None or facts.get("lowering") not in LOWERINGS:
         return report
     float32 = folder / "float32.onnx"
     write_model(
         for_runtime(pair.original.graph(), facts["opset"], True, facts["lowering"]), float32
     )
-    verdict = judge_tensors(float32, pair.candidate.path, dataset, ranges=ranges, left=left)
+    verdict = judge_tensors(float32, pair.candidate.path, dataset, ranges=ranges, choice=choice)
     power = float32_power(pair, recording)
     return _joined(replace(report, power=power), verdict, report.gates)
 
@@ -172,6 +169,14 @@ def judge_again(
 def _are_ranges(said: Any) -> bool:
     numbers = isinstance(said, dict) and all(isinstance(n, float) for n in said.values())
     return numbers and bool(said)
+
+
+def _choice_in(told: Mapping[str, Any]) -> Choice | None:
+    """Read a manifest's choice; None where it states none that can be."""
+    left, by_tensor = told.get("left_in_float32", {}), told.get("weights_by_tensor", [])
+    if not isinstance(left, dict) or not isinstance(by_tensor, list):
+        return None
+    return Choice(left, frozenset(map(str, by_tensor)))
 
 
 def judged_samples(batch: int | None) -> int:
@@ -230,10 +235,11 @@ def _told(
 
 
 def _said(kept: Sequence[str]) -> str:
-    """List what stays float32; of what was not asked for, how much."""
-    told = [layer for layer in kept if not layer.endswith(f"({UNASKED})")]
-    others = len(kept) - len(told)
-    return ", ".join((*told, *([f"{others} that were {UNASKED}"] if others else [])))
+    """List what stays float32; of what was not asked for or does not pay, how much."""
+    told = {reason: [k for k in kept if k.endswith(f"({reason})")] for reason in REASONS}
+    summed = [f"{len(found)} ({reason})" for reason, found in told.items() if found]
+    alone = [layer for layer in kept if not layer.endswith(tuple(f"({r})" for r in REASONS))]
+    return ", ".join((*alone, *summed))
 
 
 def _blunt(verdict: ValidationReport) -> Iterator[str]:

@@ -20,7 +20,7 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.precision.int8.calibrate import calibrate
 from simam_deploy.precision.int8.outputs import Expected
-from simam_deploy.precision.int8.placement import place
+from simam_deploy.precision.int8.placement import Choice, place
 from simam_deploy.precision.int8.spread import ENOUGH
 from simam_deploy.precision.int8.tensors import check_tensors
 from simam_deploy.source.samples import Dataset
@@ -37,7 +37,7 @@ def judge(
     dataset: Dataset,
     *,
     ranges: Mapping[str, float] | None = None,
-    left: Mapping[str, str] | None = None,
+    choice: Choice | None = None,
 ) -> ValidationReport:
     """Hold an int8 file against the float32 file that it was made of.
 
@@ -47,7 +47,7 @@ def judge(
         dataset: Samples as the network will see them.
         ranges: What the manifest's calibration states, by tensor: the scales must be these. What
             they lose on the samples is then judged only where those are `ENOUGH`.
-        left: What `Quantised.left` says.
+        choice: What `Quantised.choice` says.
 
     Returns:
         The verdict: the outputs as results, the tensors as layers.
@@ -58,7 +58,7 @@ def judge(
     original, quantised = read_model(reference), read_model(candidate)
     if not any(node.op_type == "QuantizeLinear" for node in quantised.graph):
         raise InputError(f"{candidate.name} has no Q/DQ pair: it is not quantised")
-    chosen = partial(place, left=left)
+    chosen = partial(place, choice=choice)
     placement = chosen(original)
     names = tuple(tensor.name or "" for tensor in placement.tensors)
     spreads, runs = calibrate(reference, names, dataset)

@@ -42,21 +42,23 @@ def disturb(model: ir.Model, placement: Placement, ranges: Mapping[str, float], 
         for node, index in placement.reads:
             if node.inputs[index] is tensor:
                 node.replace_input_with(index, rounded)
-    weights = dict.fromkeys(layer.inputs[1] for layer in placement.layers)
-    for number, weight in enumerate(weights):
-        assert weight is not None and weight.const_value is not None
+    for number, (weight, by_tensor) in enumerate(placement.weights.items()):
+        assert weight.const_value is not None
+        rng = np.random.default_rng([seed, 1, number])
         weight.const_value = ir.LazyTensor(
-            partial(_drawn, weight.const_value, np.random.default_rng([seed, 1, number])),
+            partial(_drawn, weight.const_value, rng, by_tensor),
             dtype=ir.DataType.FLOAT,
             shape=ir.Shape(weight.const_value.shape.numpy()),
             name=weight.name,
         )
 
 
-def _drawn(tensor: ir.TensorProtocol, rng: np.random.Generator) -> ir.TensorProtocol:
-    """Round each weight to steps of its channel's own."""
+def _drawn(
+    tensor: ir.TensorProtocol, rng: np.random.Generator, by_tensor: bool
+) -> ir.TensorProtocol:
+    """Round each weight to steps of its channel's own, or of the tensor's."""
     weight = tensor.numpy()
-    channels = weight.reshape(len(weight), -1)
+    channels = weight.reshape(1 if by_tensor else len(weight), -1)
     largest = np.abs(channels).max(axis=1, keepdims=True)
     step = np.where(largest > 0, largest, 1) / _levels(rng, largest.shape)
     rounded = np.rint(channels / step) * step

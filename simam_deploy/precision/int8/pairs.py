@@ -2,7 +2,7 @@
 
 Both are symmetric (zero points 0, which TensorRT insists on). An activation has one scale and one
 pair, which all its quantised readers share; weights are stored in int8 with a scale for each
-output channel, and only dequantised.
+output channel or for all, and only dequantised.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ def insert_pairs(graph: ir.Graph, placement: Placement, ranges: Mapping[str, flo
         value = node.inputs[index]
         assert value is not None
         node.replace_input_with(index, pairs[value])
+    by_tensor = placement.weights
     weights: dict[ir.Value, ir.Value] = {}
     for layer in placement.layers:
         weight = layer.inputs[1]
         assert weight is not None
         if weight not in weights:
-            weights[weight] = _dequantised(graph, weight, layer)
+            weights[weight] = _dequantised(graph, weight, layer, by_tensor[weight])
         layer.replace_input_with(1, weights[weight])
 
 
@@ -60,11 +61,11 @@ def _pair(graph: ir.Graph, tensor: ir.Value, limit: float, zero: ir.Value) -> ir
     return up.outputs[0]
 
 
-def _dequantised(graph: ir.Graph, weight: ir.Value, layer: ir.Node) -> ir.Value:
+def _dequantised(graph: ir.Graph, weight: ir.Value, layer: ir.Node, by_tensor: bool) -> ir.Value:
     """Store a weight in int8, the old one goes with the next tidying; give it dequantised."""
     tensor = weight.const_value
     assert tensor is not None
-    scale = channel_scales(tensor.numpy())
+    scale = weight_scales(tensor.numpy(), by_tensor)
     small = ir.LazyTensor(
         partial(_quantised, tensor, scale),
         dtype=ir.DataType.INT8,
@@ -76,23 +77,26 @@ def _dequantised(graph: ir.Graph, weight: ir.Value, layer: ir.Node) -> ir.Value:
     inputs = [
         stored,
         _constant(graph, f"{weight.name}{SCALE_SUFFIX}", scale),
-        _constant(graph, f"{weight.name}/zero", np.zeros(len(scale), np.int8)),
+        _constant(graph, f"{weight.name}/zero", np.zeros(scale.shape, np.int8)),
     ]
-    node = ir.node(
-        "DequantizeLinear", inputs, attributes={"axis": 0}, name=f"{weight.name}/dequantise"
-    )
+    axis = {} if by_tensor else {"axis": 0}
+    node = ir.node("DequantizeLinear", inputs, attributes=axis, name=f"{weight.name}/dequantise")
     _describe(node.outputs[0], f"{weight.name}/dequantised", weight, ir.DataType.FLOAT)
     graph.insert_before(layer, node)
     return node.outputs[0]
 
 
-def channel_scales(weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Give the step of each output channel (axis 0): its largest magnitude over 127.
+def weight_scales(weight: npt.NDArray[np.float32], by_tensor: bool) -> npt.NDArray[np.float32]:
+    """Give the step of each output channel (axis 0), or of all: the largest magnitude over 127.
 
-    A channel of zeros, which pruning leaves, has the step 1: TensorRT takes none that is 0.
+    What is zero throughout, as pruning leaves channels, has the step 1: TensorRT takes none of 0.
+
+    Returns:
+        float32 (channels,), or () for one step.
     """
-    largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    return np.where(largest > 0, largest / LEVELS, 1).astype(np.float32)
+    magnitudes = np.abs(weight).reshape(len(weight), -1)
+    largest = magnitudes.max() if by_tensor else magnitudes.max(axis=1)
+    return np.asarray(np.where(largest > 0, largest / LEVELS, 1), np.float32)
 
 
 def _quantised(tensor: ir.TensorProtocol, scale: npt.NDArray[np.float32]) -> ir.TensorProtocol:

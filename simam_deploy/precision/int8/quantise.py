@@ -24,7 +24,7 @@ from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.types import HALVES, is_quantised
 from simam_deploy.precision.int8.calibrate import calibrate
 from simam_deploy.precision.int8.pairs import insert_pairs
-from simam_deploy.precision.int8.placement import Placement, name_of, place, readers
+from simam_deploy.precision.int8.placement import Choice, Placement, name_of, place, readers
 from simam_deploy.precision.int8.spread import ENOUGH, Spread
 from simam_deploy.source.samples import Dataset
 
@@ -41,7 +41,8 @@ class Quantised:
         model: To be written with `graph.write.write_model` and nothing run over it.
         names: The convolutions that compute in int8.
         kept: The layers that stay float32, each with the reason.
-        left: Those of them, and Adds, that stay so because of the samples: reasons by name.
+        choice: Which of them, and of Adds, stay so because somebody or the samples say so, and
+            whose weights have one scale for all.
         notes: What a user should know, a line each.
         calibration: JSON-able facts for the manifest, the ranges by tensor among them.
     """
@@ -49,9 +50,14 @@ class Quantised:
     model: ir.Model
     names: tuple[str, ...]
     kept: tuple[str, ...]
-    left: Mapping[str, str]
+    choice: Choice
     notes: tuple[str, ...]
     calibration: dict[str, Any]
+
+    @property
+    def left(self) -> Mapping[str, str]:
+        """What stays float32 because of the choice: reasons by name."""
+        return self.choice.left
 
     @property
     def layers(self) -> int:
@@ -63,7 +69,7 @@ def quantise(
     file: Path,
     dataset: Dataset,
     *,
-    left: Mapping[str, str] | None = None,
+    choice: Choice | None = None,
     progress: Progress = lambda step: None,
 ) -> Quantised:
     """Calibrate a float32 model and write Q/DQ pairs into it.
@@ -74,7 +80,7 @@ def quantise(
         file: A float32 .onnx file, opset 13 or newer, SimAM in any lowering.
         dataset: Samples as the network will see them; some `CALIBRATION_SAMPLES` are
             enough.
-        left: Layers and Adds to leave in float32, by name, each with the reason.
+        choice: What is asked for beside the rules of `placement`, or against them.
         progress: Told each step.
 
     Returns:
@@ -87,7 +93,7 @@ def quantise(
     """
     measured = measure(file, dataset, progress)
     progress("writing Q/DQ pairs")
-    return measured.quantised(left or {})
+    return measured.quantised(choice or Choice())
 
 
 @dataclass(frozen=True)
@@ -100,17 +106,17 @@ class Measured:
     samples: int
     notes: tuple[str, ...]
 
-    def quantised(self, left: Mapping[str, str]) -> Quantised:
-        """Write Q/DQ pairs into a copy, but for what is to be left and what cannot be settled.
+    def quantised(self, choice: Choice) -> Quantised:
+        """Write Q/DQ pairs into a copy as is chosen, but for what cannot be settled.
 
         Raises:
             InputError: There is no layer to quantise.
         """
         model = read_model(self.file)
-        left = {**self._unsettled(place(model)), **left}
-        placement = place(model, left)
+        choice = choice.leaving(self._unsettled(place(model)))
+        placement = place(model, choice)
         if not placement.layers:
-            raise InputError(_nothing(self.file.name, [*left.values()] or placement.kept))
+            raise InputError(_nothing(self.file.name, [*choice.left.values()] or placement.kept))
         ranges = {name: self.spreads[name].best_range() for name in _names(placement)}
         names = tuple(name_of(layer) for layer in placement.layers)
         insert_pairs(model.graph, placement, ranges)
@@ -120,10 +126,11 @@ class Measured:
             "data": self.data,
             "samples": self.samples,
             "layers": len(names),
-            "left_in_float32": left,
+            "left_in_float32": choice.left,
+            "weights_by_tensor": sorted(name_of(layer) for layer in placement.by_tensor),
             "ranges": ranges,
         }
-        return Quantised(model, names, placement.kept, left, self.notes, facts)
+        return Quantised(model, names, placement.kept, choice, self.notes, facts)
 
     def leaving(self, losses: Mapping[str, float]) -> dict[str, str]:
         """Name what reads tensors whose scale loses more than it may, each with the reason."""

@@ -1,7 +1,8 @@
 """Tensor by tensor: is each one quantised, and as well as its samples let one expect?
 
 An activation's scale may lose what `spread` says. A weight is off by half of 1/127 of its channel's
-largest at most. Every other weight is the same, bit by bit.
+largest at most, or of its tensor's where that has one scale. Every other weight is the same, bit by
+bit.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import onnx_ir as ir
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.validation import LayerCheck
 from simam_deploy.precision.int8.histogram import LEVELS
-from simam_deploy.precision.int8.pairs import channel_scales
+from simam_deploy.precision.int8.pairs import weight_scales
 from simam_deploy.precision.int8.placement import Placement, name_of
 from simam_deploy.precision.int8.spread import Spread
 
@@ -55,7 +56,7 @@ def check_tensors(
         *_check_layers(placement, candidate),
         *_check_others(placement, candidate),
         *(_check_scale(name, scales.get(name, ()), spreads, ranges) for name in names),
-        *_check_weights(original, candidate),
+        *_check_weights(original, candidate, placement),
     )
     return checks or (_wrong("the graph", "has nothing that is to be quantised"),)
 
@@ -148,22 +149,26 @@ def _check_loss(name: str, spread: Spread, scale: float) -> LayerCheck:
     return replace(lost, kind=RANGE, error_ulps=error)
 
 
-def _check_weights(reference: ir.Model, candidate: ir.Model) -> Iterator[LayerCheck]:
+def _check_weights(
+    reference: ir.Model, candidate: ir.Model, placement: Placement
+) -> Iterator[LayerCheck]:
     """Compare every float weight, as it is or dequantised."""
     stored = candidate.graph.initializers
     dequantised = dict(_dequantised(candidate))
+    by_tensor = {weight.name: alone for weight, alone in placement.weights.items()}
     for name, value in reference.graph.initializers.items():
         tensor = value.const_value
         if tensor is None or tensor.dtype != ir.DataType.FLOAT:
             continue
         if name in dequantised:
-            yield _check_weight(name, tensor.numpy(), dequantised[name])
+            alone = by_tensor.get(name, False)
+            yield _check_weight(name, tensor.numpy(), *dequantised[name], alone)
         elif name not in stored or not _same(tensor, stored[name].const_value):
             yield _wrong(name, "is missing or not what it was")
 
 
-def _dequantised(model: ir.Model) -> Iterator[tuple[str, Array]]:
-    """Give the weights that are stored in int8, by their float32 names, as floats."""
+def _dequantised(model: ir.Model) -> Iterator[tuple[str, tuple[Array, int]]]:
+    """Give the weights that are stored in int8, by their float32 names: as floats, and scales."""
     for node in model.graph:
         stored = node.inputs[0] if node.op_type == "DequantizeLinear" else None
         if stored is None or stored.const_value is None:
@@ -173,14 +178,18 @@ def _dequantised(model: ir.Model) -> Iterator[tuple[str, Array]]:
             continue
         steps = stored.const_value.numpy().astype(np.float32)
         name = (stored.name or "").rpartition("/")[0]
-        yield name, steps * scale.numpy().reshape(-1, *[1] * (steps.ndim - 1))
+        floats = steps * scale.numpy().reshape(-1, *[1] * (steps.ndim - 1))
+        yield name, (floats, scale.size)
 
 
-def _check_weight(name: str, weight: Array, got: Array) -> LayerCheck:
-    """Bound the change by half a step, the step being 1/127 of a channel's largest."""
+def _check_weight(name: str, weight: Array, got: Array, scales: int, by_tensor: bool) -> LayerCheck:
+    """Bound the change by half a step, 1/127 of the largest of a channel, or of all."""
     if got.shape != weight.shape:
         return _wrong(name, f"has shape {got.shape}, wanted {weight.shape}")
-    half = channel_scales(weight).reshape(-1, *[1] * (weight.ndim - 1)) / 2
+    steps = weight_scales(weight, by_tensor)
+    if scales != steps.size:
+        return _wrong(name, f"has {scales} scales, wanted {steps.size}")
+    half = steps.reshape(-1, *[1] * (weight.ndim - 1)) / 2
     return _held(name, float(np.max(np.abs(got - weight) / half)), _SLACK)
 
 

@@ -64,7 +64,7 @@ class Network:
         return folder / "faulty.onnx"
 
     def verdict(self, candidate: Path | None = None, **options) -> ValidationReport:
-        options = {"left": self.quantised.left, **options}
+        options = {"choice": self.quantised.choice, **options}
         return judge(self.file, candidate or self.int8, self.judged, **options)
 
 
