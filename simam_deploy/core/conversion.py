@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 from simam_deploy.core.options import FILE, POSITIVE, option
-from simam_deploy.core.specs import PRECISIONS
+from simam_deploy.core.specs import PRECISIONS, QUANTISED
 from simam_deploy.errors import UsageError
 
 CALIBRATION_SAMPLES = 256
@@ -22,14 +22,14 @@ class ConversionOptions:
         precision: One of `PRECISIONS`; None for the source's own. Weights and activations are in
             it; SimAM, and sums as fragile, compute in float32.
         keep_io: Whether inputs and outputs stay float32 when a float32 source becomes half.
-        calibration_data: Samples for "int8": a folder of pictures, .npz or .npy.
+        calibration_data: Samples for "int8" and "fp8": a folder of pictures, .npz or .npy.
         calibration_samples: The most to take of them, spread evenly.
-        quantize: For "int8", which layers: "all" that can be, "pays" for those that cost
+        quantize: For "int8" and "fp8", which layers: "all" that can be, "pays" for those that cost
             TensorRT-RTX no launch, or patterns of names of layers or weights with commas between
             them.
         labels: File of the classes' names, a line each in the order of the scores and as many as
             these, for the manifest.
-        opset: 13 to 23; None for 18 (22 for "bf16"), or an .onnx file's own.
+        opset: 13 to 23; None for 18 (19 for "fp8", 22 for "bf16"), or an .onnx file's own.
     """
 
     precision: str | None = option(
@@ -42,8 +42,8 @@ class ConversionOptions:
     )
     calibration_data: str | os.PathLike[str] | None = option(
         None,
-        "samples for int8: a folder of pictures, .npz or .npy; for several inputs an .npz with an "
-        "array for each, named as they are",
+        "samples for int8 and fp8: a folder of pictures, .npz or .npy; for several inputs an .npz "
+        "with an array for each, named as they are",
         FILE,
         metavar="D",
     )
@@ -55,7 +55,7 @@ class ConversionOptions:
     )
     quantize: str = option(
         "all",
-        "which layers int8 is for: all that it can do for; pays, those of them that cost "
+        "which layers int8 or fp8 is for: all that it can do for; pays, those of them that cost "
         "TensorRT-RTX no launch; or names of layers or weights with commas, * and ? as in file "
         "names (%(default)s)",
         metavar="all|pays|LAYERS",
@@ -80,9 +80,13 @@ def check_precision(asked: ConversionOptions) -> None:
             f"the precision must be {', '.join(PRECISIONS)}; got {asked.precision!r}",
             options=("precision",),
         )
-    if asked.calibration_data is not None and asked.precision != "int8":
+    quantised = " and ".join(QUANTISED)
+    if asked.calibration_data is not None and asked.precision not in QUANTISED:
         raise UsageError(
-            "calibration data are for int8 alone", options=("calibration_data", "precision")
+            f"calibration data are for {quantised} alone",
+            options=("calibration_data", "precision"),
         )
-    if asked.quantize != "all" and asked.precision != "int8":
-        raise UsageError("a choice of layers is for int8 alone", options=("quantize", "precision"))
+    if asked.quantize != "all" and asked.precision not in QUANTISED:
+        raise UsageError(
+            f"a choice of layers is for {quantised} alone", options=("quantize", "precision")
+        )

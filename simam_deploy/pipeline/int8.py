@@ -1,6 +1,6 @@
-"""From a float32 network to an int8 file, calibrated on samples, and the proof that it is right.
+"""From a float32 network to an int8 or fp8 file, calibrated on samples, and the proof of it.
 
-The float32 file, in the lowering that was asked for, is held against the source; then the int8
+The float32 file, in the lowering that was asked for, is held against the source; then the quantised
 file against the float32 one (`precision.int8.judge`), and its SimAM gates against the formula.
 What eight bits do not do for stays float32 (`int8_left`).
 """
@@ -29,6 +29,7 @@ from simam_deploy.precision.int8 import Quantised, measure
 from simam_deploy.precision.int8 import judge as judge_tensors
 from simam_deploy.precision.int8.asked import ALL, REASONS, choose
 from simam_deploy.precision.int8.compare import SCALED
+from simam_deploy.precision.int8.formats import FORMATS
 from simam_deploy.precision.int8.placement import Choice
 from simam_deploy.precision.int8.runs import whole_batches
 from simam_deploy.precision.original import keep_original
@@ -80,7 +81,7 @@ class Calibration:
         return open_dataset(self.path, inputs, self.preprocessing, limit=most or self.samples)
 
 
-def make_int8(
+def make_quantised(
     subject: Subject,
     calibration: Calibration,
     step: Step,
@@ -111,7 +112,7 @@ def make_int8(
         graph = for_runtime(original.graph(), subject.opset, step.simplify, step.lowering)
         inputs, outputs = interface(graph)
         write_model(graph, float32)
-        choice = choose(graph, calibration.quantize)
+        choice = choose(graph, calibration.quantize, FORMATS[step.precision])
         dataset = calibration.open(inputs)
         pair = Pair(original, sites, open_candidate(float32), reference.inputs, reference.outputs)
         report = judge(pair, reference.recording, "fp32", step.progress, given)
@@ -120,7 +121,7 @@ def make_int8(
             return Written(facts, sites, inputs, outputs, report)
         batch = batch_of(inputs)
         judged = calibration.open(inputs, judged_samples(batch))
-        trials = Trials(measure(float32, dataset, step.progress), judged, step.file)
+        trials = Trials(measure(float32, dataset, step.progress, choice.numbers), judged, step.file)
         quantised, verdict = settle(trials, step.progress, choice)
         gates = _gates(float32, step.file, judged) if sites else ()
     return Written(
@@ -140,7 +141,7 @@ def make_int8(
 def judge_again(
     pair: Pair, recording: Recording, report: ValidationReport, dataset: Dataset, folder: Path
 ) -> ValidationReport:
-    """Hold an int8 file of ours against its float32 self on samples, as its export did.
+    """Hold an int8 or fp8 file of ours against its float32 self on samples, as its export did.
 
     Args:
         pair: A float32 reference and the file.
@@ -154,7 +155,7 @@ def judge_again(
     """
     facts = pair.candidate.facts
     told = facts.get("calibration", {})
-    ranges, choice = told.get("ranges"), _choice_in(told)
+    ranges, choice = told.get("ranges"), _choice_in(told, pair.candidate.precision)
     if not _are_ranges(ranges) or choice is None or facts.get("lowering") not in LOWERINGS:
         return report
     float32 = folder / "float32.onnx"
@@ -171,12 +172,12 @@ def _are_ranges(said: Any) -> bool:
     return numbers and bool(said)
 
 
-def _choice_in(told: Mapping[str, Any]) -> Choice | None:
+def _choice_in(told: Mapping[str, Any], precision: str) -> Choice | None:
     """Read a manifest's choice; None where it states none that can be."""
     left, by_tensor = told.get("left_in_float32", {}), told.get("weights_by_tensor", [])
     if not isinstance(left, dict) or not isinstance(by_tensor, list):
         return None
-    return Choice(left, frozenset(map(str, by_tensor)))
+    return Choice(left, frozenset(map(str, by_tensor)), FORMATS[precision])
 
 
 def judged_samples(batch: int | None) -> int:
@@ -217,11 +218,12 @@ def _told(
     """Add to the facts how the file was calibrated, what stays float32, and what is not seen."""
     samples = quantised.calibration["samples"]
     layers = quantised.layers + len(quantised.kept)
+    name = quantised.choice.numbers.name
     notes = (
         *quantised.notes,
-        f"int8 calibrated on {samples} samples, judged on {judged}",
-        f"{quantised.layers} of {layers} layers in int8; in float32 {_said(quantised.kept)}",
-        *_blunt(verdict),
+        f"{name} calibrated on {samples} samples, judged on {judged}",
+        f"{quantised.layers} of {layers} layers in {name}; in float32 {_said(quantised.kept)}",
+        *_blunt(verdict, name),
     )
     return {
         **facts,
@@ -242,7 +244,7 @@ def _said(kept: Sequence[str]) -> str:
     return ", ".join((*alone, *summed))
 
 
-def _blunt(verdict: ValidationReport) -> Iterator[str]:
+def _blunt(verdict: ValidationReport, name: str) -> Iterator[str]:
     """Say what the judge cannot: of the slice that shows least when it is off by a factor."""
     told = [result for result in verdict.results if math.isfinite(result.allowed)]
     scaled = [result for result in told if result.output.endswith(SCALED)]
@@ -250,5 +252,5 @@ def _blunt(verdict: ValidationReport) -> Iterator[str]:
         worst = max(scaled, key=lambda result: result.allowed)
         yield (
             f"of {worst.output.removesuffix(SCALED)} a factor of less than {worst.allowed:.1%} "
-            "is not told from what int8 does itself"
+            f"is not told from what {name} does itself"
         )

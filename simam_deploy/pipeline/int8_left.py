@@ -1,7 +1,7 @@
-"""What an int8 file leaves in float32 beside the first and last layers, and why.
+"""What an int8 or fp8 file leaves in float32 beside the first and last layers, and why.
 
 A tensor may have no scale that does for all samples: that shows in the tensor itself, and its
-readers are left. An output may cost more than int8 must though every tensor is right: then layers
+readers are left. An output may cost more than it must though every tensor is right: then layers
 are left by divide and conquer (`verify.bisect`) until it does not. What is wrong otherwise, such as
 a scale that is not what was measured, is a fault of the conversion, and no file comes of it.
 """
@@ -24,7 +24,7 @@ from simam_deploy.verify.bisect import Search, TrialsSpentError
 
 TRIALS = 32
 """Each judges all outputs; one layer of 64 takes some 14, two some 24."""
-_REASON = "with it an output costs more than int8 must"
+_REASON = "with it an output costs more than eight bits must"
 
 
 @dataclass(frozen=True)

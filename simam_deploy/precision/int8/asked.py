@@ -1,7 +1,7 @@
-"""Which layers a user wants in int8: all that can be, those that pay, or those named.
+"""Which layers a user wants in eight bits: all that can be, those that pay, or those named.
 
 A quantised layer can cost more than it saves: TensorRT-RTX puts a kernel that requantises behind
-each int8 convolution that feeds another. `paying` knows those that cost no kernel; whoever has
+each quantised convolution that feeds another. `paying` knows those that cost no kernel; whoever has
 measured their network names its layers.
 """
 
@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from simam_deploy.errors import UsageError
+from simam_deploy.precision.int8.formats import INT8, Format
 from simam_deploy.precision.int8.paying import paying
 from simam_deploy.precision.int8.placement import Choice, name_of, place
 
@@ -26,13 +27,14 @@ REASONS = (UNASKED, UNPAID)
 """Why a layer that could be int8 is not wanted to be."""
 
 
-def choose(model: ir.Model, asked: str) -> Choice:
-    """Say what of a network is wanted in int8.
+def choose(model: ir.Model, asked: str, numbers: Format = INT8) -> Choice:
+    """Say what of a network is wanted in eight bits.
 
     Args:
         model: Float32.
         asked: `ALL`, `PAYS`, or patterns with commas between them, of names of layers or of their
             weights; `*`, `?` and `[...]` as in file names, a capital letter for itself alone.
+        numbers: What is quantised to.
 
     Returns:
         What `placement.place` takes.
@@ -41,27 +43,26 @@ def choose(model: ir.Model, asked: str) -> Choice:
         UsageError: A pattern names no layer that could be int8, or none pays.
     """
     if asked == ALL:
-        return Choice()
+        return Choice(numbers=numbers)
     if asked == PAYS:
-        return _paying(model)
-    return Choice(_unasked(model, asked))
+        return _paying(model, numbers)
+    return Choice(_unasked(model, asked), numbers=numbers)
 
 
-def _paying(model: ir.Model) -> Choice:
+def _paying(model: ir.Model, numbers: Format) -> Choice:
     """Leave what does not pay, and every Add's own reads: a quantisation of a sum is a launch."""
     layers = place(model).layers
-    found = paying(model.graph, layers)
+    found = paying(model.graph, layers, numbers.folds_add)
     if not found:
         raise UsageError(
-            f"none of the {len(layers)} layers that could be int8 reads what a SimAM's kernel "
-            "writes: each would cost a launch",
+            f"none of the {len(layers)} layers that could be {numbers.name} reads what a SimAM's "
+            "kernel writes: each would cost a launch",
             options=("quantize",),
         )
     unpaid = Choice({name_of(layer): UNPAID for layer in layers if layer not in found})
     adds = {name_of(n): UNPAID for n, _ in place(model, unpaid).reads if n not in found}
-    return Choice(
-        {**unpaid.left, **adds}, frozenset(name_of(n) for n, alone in found.items() if alone)
-    )
+    by_tensor = frozenset(name_of(layer) for layer, alone in found.items() if alone)
+    return Choice({**unpaid.left, **adds}, by_tensor, numbers)
 
 
 def _unasked(model: ir.Model, asked: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Is an int8 graph its float32 original, but for what eight bits must cost in this network?
+"""Is an int8 or fp8 graph its float32 original, but for what eight bits must cost in this network?
 
 Two questions, each with a bound that follows from the float32 graph: `tensors` asks of every
 tensor, `outputs` of the whole. Both want samples as the network will see them: on others,
@@ -26,7 +26,7 @@ from simam_deploy.precision.int8.tensors import check_tensors
 from simam_deploy.source.samples import Dataset
 
 RULE = (
-    "int8: twice what rounding every quantised tensor to int8's steps costs, as the float32 graph "
+    "{0}: twice what rounding every quantised tensor to {0}'s steps costs, as the float32 graph "
     "tells; slices of an output too, and more where chance may make it more"
 )
 
@@ -61,11 +61,13 @@ def judge(
     chosen = partial(place, choice=choice)
     placement = chosen(original)
     names = tuple(tensor.name or "" for tensor in placement.tensors)
-    spreads, runs = calibrate(reference, names, dataset)
+    spreads, runs = calibrate(reference, names, dataset, numbers=placement.numbers)
     believed = ranges is not None and runs.samples < ENOUGH
     tensors = check_tensors(original, quantised, placement, None if believed else spreads, ranges)
     best = {name: spread.best_range() for name, spread in spreads.items()}
     expected = ranges if believed and ranges is not None else best
     with Expected(partial(read_model, reference), chosen, expected, runs) as outputs:
         results = outputs.judge(quantised)
-    return ValidationReport(reference.name, candidate.name, "int8", RULE, results, layers=tensors)
+    name = placement.numbers.name
+    rule = RULE.format(name)
+    return ValidationReport(reference.name, candidate.name, name, rule, results, layers=tensors)

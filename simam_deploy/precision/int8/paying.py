@@ -40,17 +40,20 @@ _READERS = PRODUCTS | {"Concat", "MaxPool", "Resize"}
 is an Add where the tensor has other readers too."""
 
 
-def paying(graph: ir.Graph, layers: Collection[ir.Node]) -> dict[ir.Node, bool]:
+def paying(
+    graph: ir.Graph, layers: Collection[ir.Node], folds_add: bool = True
+) -> dict[ir.Node, bool]:
     """Choose among the layers that can be quantised.
 
     Args:
         graph: Float32, SimAM in any lowering.
         layers: Convolutions of it.
+        folds_add: Whether a quantised convolution's kernel takes in an Add.
 
     Returns:
         Those that cost no launch, each with whether its weights must have one scale for all.
     """
-    search = _Search(graph)
+    search = _Search(graph, folds_add)
     wanted = set(layers)
     for node in graph:
         search.visit(node, node in wanted)
@@ -60,7 +63,8 @@ def paying(graph: ir.Graph, layers: Collection[ir.Node]) -> dict[ir.Node, bool]:
 class _Search:
     """Goes through a graph once, in its order."""
 
-    def __init__(self, graph: ir.Graph) -> None:
+    def __init__(self, graph: ir.Graph, folds_add: bool) -> None:
+        self._folds_add = folds_add
         self.found: dict[ir.Node, bool] = {}
         self._apart = _behind_reductions(graph)
         """Tensors that a SimAM's kernel writes, or one of another reduction: of nodes to come, what
@@ -114,6 +118,8 @@ class _Search:
         """Tell whether a quantised convolution's kernel takes in what is pointwise behind it."""
         use = only_use(value)
         if use is not None and is_op(use[0], "Add"):
+            if not self._folds_add:
+                return False
             value = use[0].outputs[0]
             use = only_use(value)
         if use is not None and use[0].op_type in _ACTIVATIONS:

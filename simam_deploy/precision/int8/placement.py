@@ -22,13 +22,14 @@ Rules, after what TensorRT fuses:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
 from simam_deploy.graph.passes.links import is_op, only_use
 from simam_deploy.graph.selection.around import around_selections
 from simam_deploy.graph.types import PRODUCTS
+from simam_deploy.precision.int8.formats import INT8, Format
 
 _CONV_RANK = 4
 
@@ -41,14 +42,16 @@ class Choice:
         left: Layers and Adds to leave in float32, by name, each with the reason. No tensor is read
             through a pair that would not be with fewer of them left.
         by_tensor: Names of layers whose weights have one scale for all.
+        numbers: What is quantised to.
     """
 
     left: Mapping[str, str] = field(default_factory=dict)
     by_tensor: frozenset[str] = frozenset()
+    numbers: Format = INT8
 
     def leaving(self, more: Mapping[str, str]) -> Choice:
         """Leave more; the reason that is there already stays."""
-        return Choice({**more, **self.left}, self.by_tensor)
+        return replace(self, left={**more, **self.left})
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ class Placement:
         kept: Names of the layers that stay float32, each with the reason.
         reads: Every read of an activation that goes through a pair: node and input index.
         by_tensor: Those of the layers whose weights have one scale for all.
+        numbers: What is quantised to.
     """
 
     layers: tuple[ir.Node, ...]
     kept: tuple[str, ...]
     reads: tuple[tuple[ir.Node, int], ...]
     by_tensor: frozenset[ir.Node] = frozenset()
+    numbers: Format = INT8
 
     @property
     def weights(self) -> dict[ir.Value, bool]:
@@ -105,7 +110,7 @@ def place(model: ir.Model, choice: Choice | None = None) -> Placement:
     summands = [read for read in found if read is not None and name_of(read[0]) not in left]
     reads = [(node, 0) for node in layers] + summands
     by_tensor = frozenset(node for node in layers if name_of(node) in choice.by_tensor)
-    return Placement(tuple(layers), tuple(kept), tuple(reads), by_tensor)
+    return Placement(tuple(layers), tuple(kept), tuple(reads), by_tensor, choice.numbers)
 
 
 def readers(placement: Placement, tensors: Collection[str]) -> list[str]:
