@@ -148,7 +148,7 @@ def test_a_network_in_which_nothing_pays():
 def test_in_a_plan_they_cost_nothing(name, layers):
     from rtx_plan import count_launches
 
-    from bench.engines import int8_convolutions, launches, plan
+    from bench.engines import eight_bit_convolutions, launches, plan
 
     graph = network(name, "wide")
     choice = choose(graph, "pays")
@@ -158,7 +158,7 @@ def test_in_a_plan_they_cost_nothing(name, layers):
     insert_pairs(graph.graph, placement, {t.name: 4.0 for t in placement.tensors})
     built = plan(graph)
     assert count_launches(built) <= before
-    assert int8_convolutions(built) == layers
+    assert eight_bit_convolutions(built) == layers
 
 
 @pytest.mark.skipif(
