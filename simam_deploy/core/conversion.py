@@ -14,13 +14,18 @@ CALIBRATION_SAMPLES = 256
 with 256, and 0.0083 with all 1,437."""
 
 
+AUTO = "auto"
+"""In a precision's place: what is best, told by plans."""
+
+
 @dataclass(frozen=True)
 class ConversionOptions:
     """What is asked of the model.
 
     Attributes:
         precision: One of `PRECISIONS`; None for the source's own. Weights and activations are in
-            it; SimAM, and sums as fragile, compute in float32.
+            it; SimAM, and sums as fragile, compute in float32. Of an engine "auto": int8 or fp8
+            where it is better than fp16 and as accurate as is stated, else fp16.
         keep_io: Whether inputs and outputs stay float32 when a float32 source becomes half.
         calibration_data: Samples for "int8" and "fp8": a folder of pictures, .npz or .npy.
         calibration_samples: The most to take of them, spread evenly.
@@ -34,8 +39,10 @@ class ConversionOptions:
 
     precision: str | None = option(
         None,
-        "of weights and activations; SimAM itself computes in float32 (default: the source's)",
-        choices=tuple(PRECISIONS),
+        "of weights and activations; SimAM itself computes in float32; of an engine also auto: "
+        "int8 or fp8 where it is better than fp16, by time or launches, and as accurate as stated "
+        "(default: the source's)",
+        choices=(*PRECISIONS, AUTO),
     )
     keep_io: bool = option(
         True, "float32 inputs and outputs whatever the precision (default: yes)", both=True
@@ -75,13 +82,17 @@ def check_precision(asked: ConversionOptions) -> None:
     Raises:
         UsageError: It does not.
     """
-    if asked.precision not in (None, *PRECISIONS):
+    if asked.precision not in (None, *PRECISIONS, AUTO):
         raise UsageError(
             f"the precision must be {', '.join(PRECISIONS)}; got {asked.precision!r}",
             options=("precision",),
         )
     quantised = " and ".join(QUANTISED)
-    if asked.calibration_data is not None and asked.precision not in QUANTISED:
+    if asked.precision == AUTO and asked.calibration_data is None:
+        raise UsageError(
+            "auto wants samples, on which int8 and fp8 are tried", options=("calibration_data",)
+        )
+    if asked.calibration_data is not None and asked.precision not in (*QUANTISED, AUTO):
         raise UsageError(
             f"calibration data are for {quantised} alone",
             options=("calibration_data", "precision"),

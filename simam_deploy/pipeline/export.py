@@ -11,7 +11,7 @@ from typing import Any
 
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.caveats import caveats
-from simam_deploy.core.conversion import check_precision
+from simam_deploy.core.conversion import AUTO, check_precision
 from simam_deploy.core.files import parts
 from simam_deploy.core.labels import read_labels
 from simam_deploy.core.manifest import manifest_path, write_json
@@ -160,6 +160,11 @@ def _check(onnx: OnnxOptions) -> None:
             f"the opset must be {OPSETS[0]} to {OPSETS[-1]}, got {onnx.opset}", options=("opset",)
         )
     check_precision(onnx)
+    if onnx.precision == AUTO:
+        raise UsageError(
+            "auto is for engines, whose plans tell what is best: name a precision",
+            options=("precision",),
+        )
     if onnx.precision in QUANTISED and onnx.calibration_data is None:
         raise UsageError(
             f"{onnx.precision} wants samples to measure ranges on", options=("calibration_data",)

@@ -9,8 +9,9 @@ quantisation behind it and a dequantisation before it too. So a layer pays where
        taken in there; and
     2. its result is dequantised for nothing, in one of two ways. A SimAM's kernel that reads it
        does that, by a scale for each channel. Else the convolution's own kernel does, if it is by
-       one scale of the whole tensor, and only bias, Relu or Clip, and in INT8 an Add, follow: by
-       a scale for each channel it is a kernel more, and so is SiLU behind a quantised convolution.
+       one scale of the whole tensor, and only bias, Relu or Clip, and in INT8 an Add, follow (in
+       FP8 an Add must be another convolution's): by a scale for each channel it is a kernel more,
+       and so is SiLU behind a quantised convolution.
     3. An Add of a convolution and of what a SimAM's kernel wrote is the convolution's, so that what
        reads the sum is behind a convolution; where that layer has a scale for each channel the Add
        is the SimAM's, and the reader may pay as well.
@@ -101,6 +102,11 @@ class _Search:
             if self.found.get(layer, True):
                 yield layer
 
+    def _is_anothers(self, add: ir.Node, value: ir.Value) -> bool:
+        """Tell whether a float convolution, of the other summand, takes this Add in."""
+        others = [layer for layer in self._summed_by(add) if layer is not value.producer()]
+        return any(layer.inputs[0] not in self._apart for layer in others)
+
     def _is_taken_in(self, value: ir.Value) -> bool:
         """Tell whether all that reads a value is computed in a SimAM's kernel."""
         uses = [use.node for use in value.uses()]
@@ -118,7 +124,7 @@ class _Search:
         """Tell whether a quantised convolution's kernel takes in what is pointwise behind it."""
         use = only_use(value)
         if use is not None and is_op(use[0], "Add"):
-            if not self._folds_add:
+            if not (self._folds_add or self._is_anothers(use[0], value)):
                 return False
             value = use[0].outputs[0]
             use = only_use(value)

@@ -26,17 +26,17 @@ def site(value, into):
     )
 
 
-def found(body, opset=13):
+def found(body, folds_add=True):
     """Name what pays behind a first layer and a SimAM of it, s, and before a last one of z."""
     graph = model(
-        f"""<ir_version: 8, opset_import: ["" : {opset}]>
+        f"""<ir_version: 8, opset_import: ["" : 13]>
         g (float[n,4,9,9] x) => (float[n,4,9,9] y) {{
             [first] a = {CONV}(x, w1, b) {site("a", "s")}
             {body}
             [last] y = {CONV}(z, w5) }}""",
         **weights(),
     )
-    chosen = paying(graph.graph, place(graph).layers)
+    chosen = paying(graph.graph, place(graph).layers, folds_add)
     return {name_of(node): "tensor" if alone else "channel" for node, alone in chosen.items()}
 
 
@@ -96,6 +96,24 @@ def test_an_add_is_the_simams_where_its_convolution_has_a_scale_a_channel():
     pays = found(f"{inner} [side] e = {CONV}(s, w3) {read}")
     assert pays == {"side": "channel", "next": "tensor"}
     assert found(f"{inner} [side] e = {CONV}(a, w3) {read}") == {}, "a float one takes the Add in"
+
+
+@pytest.mark.parametrize(
+    ("body", "pays"),
+    [
+        pytest.param(f"[two] c = {CONV}(s, w2) z = Add(c, x)", [], id="an Add behind"),
+        pytest.param(
+            f"[two] c = {CONV}(s, w2) [side] e = {CONV}(a, w3) t = Add(c, e) z = Relu(t)",
+            ["two"],
+            id="an Add that a float convolution takes in",
+        ),
+        pytest.param(
+            f"[two] c = {CONV}(s, w2) [side] e = {CONV}(s, w3) z = Add(c, e)", [], id="both in fp8"
+        ),
+    ],
+)
+def test_without_an_add_in_its_kernel_as_in_fp8(body, pays):
+    assert list(found(body, folds_add=False)) == pays
 
 
 @functools.cache
