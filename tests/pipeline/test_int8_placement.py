@@ -194,3 +194,27 @@ def test_a_layer_too_many_leaves_no_file(digits_onnx, samples, tmp_path, monkeyp
     with pytest.raises(ValidationError, match="should stay float32"):
         export(digits_onnx, samples, tmp_path / "m.onnx", LAYERS)
     assert [p.name for p in tmp_path.iterdir()] == ["m.failed.json"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", ["pays", "all"])
+def test_fp8_by_the_same_way(asked, digits_onnx, samples, tmp_path):
+    """As ONNX Runtime runs it for everybody, which leaves out a Relu where it stands as one."""
+    onnx_options = OnnxOptions(precision="fp8", calibration_data=samples, quantize=asked)
+    artifact = export_onnx(digits_onnx, tmp_path / "fp8.onnx", onnx_options)
+    document = manifest_of(artifact)
+    layers = {"pays": 10, "all": 20}[asked]
+    assert (artifact.precision, artifact.opset, document["quantize"]) == ("fp8", 19, asked)
+    assert any(n.startswith(f"{layers} of 22 layers in fp8") for n in document["notes"])
+    assert artifact.validation.passed
+    assert len(artifact.validation.gates) == 9
+    _, images, *_ = split()
+    logits = []
+    for file in (digits_onnx, artifact.path):
+        with OnnxRunner(file) as runner:
+            logits.append(runner.run({"input": images.numpy()})["logits"])
+    assert np.mean(logits[0].argmax(1) == logits[1].argmax(1)) > 0.98
+    assert np.linalg.norm(logits[1] - logits[0]) < 0.06 * np.linalg.norm(logits[0])
+    again = validate_models(digits_onnx, artifact.path, samples=SampleOptions(samples))
+    assert again.passed
+    assert any(check.kind == "range" for check in again.validation.layers)
