@@ -22,13 +22,15 @@ from gpu.part import AGAIN, FAILED, PARTS_TABLE, SKIPPED, Journal, Part, Run, wo
 from gpu.table import Table
 
 SHOWN, WRONG, FAILING, CUT, SKIP = STATES = ("shown", "wrong", "failed", "cut", "skipped")
+LOOK = 0.5
+"""Seconds after which the clock is looked at again."""
 AT_LIMIT = "it was cut at its limit"
 COLUMNS = ("state", "seconds", "cells")
 LEAST = 5.0
 """Seconds under which no part is begun: its imports take as long."""
 PRELOADED = ("torch", "onnxruntime", "gpu.plans", "simam_deploy.pipeline.build")
-"""Imported once, by the server that processes are forked from: 3 of a process's first 4 seconds.
-None of them asks the GPU for anything before it is used."""
+"""Imported once in a dry run, by the server that its processes are forked from: 3 of a process's
+first 4 seconds. On a GPU each starts anew, for CUDA does not survive a fork."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def conduct(parts: Sequence[Part], run: Run, minutes: float) -> Iterator[Outcome
 
 def shown_before(part: Part, notes: Table) -> Outcome | None:
     """Give what came of a part before, where all of it was measured."""
-    for row in notes.of_this_run():
+    for row in notes.alike():
         if row["of"] == part.name and row["state"] in (SHOWN, WRONG):
             why = row["why"] or f"on {row['date']}"
             return Outcome(part.name, row["state"], why, float(row["seconds"]), int(row["cells"]))
@@ -116,15 +118,23 @@ def _processes(part: Part, run: Run, journal: Journal, end: float) -> tuple[str,
 
 def _process(part: Part, run: Run, journal: Journal, end: float) -> int | None:
     """Run one process of a part; give its exit code, None where it had to be killed."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
-    process = context.Process(target=work, args=(part, run, journal), name=part.name)
+    process = _starting(part, run, journal)
     process.start()
     try:
-        process.join(max(0.0, end - time.monotonic()))
+        while process.exitcode is None and time.monotonic() < end:
+            process.join(LOOK)
         return process.exitcode
     finally:
         _kill(process)
+
+
+def _starting(part: Part, run: Run, journal: Journal) -> BaseProcess:
+    words = {"target": work, "args": (part, run, journal), "name": part.name}
+    if not run.setting.dry:
+        return multiprocessing.get_context("spawn").Process(**words)
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(list(PRELOADED))
+    return server.Process(**words)
 
 
 def _kill(process: BaseProcess) -> None:
@@ -153,7 +163,7 @@ def _ended(code: int) -> str:
 
 def _judged(part: Part, run: Run, state: str, why: str, seconds: float) -> Outcome:
     """Hold a state against the rows: what is wrong or has no figures is not shown."""
-    rows = run.table(part).of_this_run() if state not in (SKIP, FAILING) else []
+    rows = run.table(part).alike() if state not in (SKIP, FAILING) else []
     cells = {tuple(row[column] for column in part.asked) for row in rows}
     failures = [row["why"] for row in rows if row["why"]]
     wrong = Counter(row["right"] for row in rows)["no"]

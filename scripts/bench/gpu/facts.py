@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
-import shutil
 import subprocess
 
 from gpu.setting import ROOT, WORK
@@ -21,15 +20,20 @@ DRY = "dry run"
 
 def find_gpu() -> tuple[str, str]:
     """Give the first GPU's name and its driver's version; ("", "") where there is none."""
-    if tool := shutil.which("nvidia-smi"):
-        query = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-        done = subprocess.run(query, capture_output=True, text=True, timeout=60)
-        first = done.stdout.strip().partition("\n")[0]
-        if done.returncode == 0 and ", " in first:
-            name, _, driver = first.partition(", ")
-            return name, driver
     gpus = find_gpus()
-    return (gpus.devices[0].name, f"CUDA {gpus.cuda}") if gpus.devices else ("", "")
+    if not gpus.devices:
+        return "", ""
+    return gpus.devices[0].name, _driver() or f"for CUDA {gpus.cuda}"
+
+
+def _driver() -> str:
+    """Ask nvidia-smi, which not every image has, for the driver's version; "" where it has none."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.partition("\n")[0].strip() if done.returncode == 0 else ""
 
 
 def stamp(dry: bool) -> dict[str, str]:

@@ -41,7 +41,7 @@ from simam_deploy.source.samples import open_dataset
 
 WHOLE = ("resnet50", "resnet18", "mobilenet_v2", "yolo")
 ALL = "all"
-PLACEMENTS = {"resnet50": (ALL, "*.conv3.weight")}
+PLACEMENTS = {"resnet50": (ALL, "*.conv3.*")}
 """What `--quantize` is asked for by network, besides `ALL`: the last of a block's convolutions,
 behind which TensorRT-RTX puts no kernel of its own."""
 QUANTISED = tuple(p for p in PRECISIONS if p not in HALF_TYPES and p != "fp32")

@@ -1,8 +1,8 @@
-"""What a machine that can load nothing needs, in pieces that can be carried, and put together again.
+"""What a machine that can load nothing needs, in pieces to carry, and put together again.
 
-An archive of three folders: `site` is TensorRT-RTX for that machine's Python, `onnx` and `plans` are
-networks and the plans made of them. `pack.json` beside its pieces has each one's size and hash; a
-piece that is missing, cut or changed is named, and nothing is put together then.
+An archive of three folders: `site` is TensorRT-RTX for that machine's Python, `onnx` and `plans`
+are networks and the plans made of them. `pack.json` beside its pieces has each one's size and hash;
+a piece that is missing, cut or changed is named, and nothing is put together then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import IO
 
 from gpu.setting import Setting
-
 from simam_deploy.core.files import sha256_of
 from simam_deploy.errors import InputError
 

@@ -49,9 +49,8 @@ class Table:
             again: Whether what an earlier run measured does not count.
         """
         return any(
-            row["date"] == self.stamp["date"]
-            or not (again or row["why"] or any(row[c] != self.stamp[c] for c in _ALIKE))
-            for row in self._own()
+            row["date"] == self.stamp["date"] or not (again or row["why"])
+            for row in self.alike()
             if self._names(row) == cell
         )
 
@@ -71,12 +70,10 @@ class Table:
         """All columns."""
         return (*START, *self.asked, *self.columns, *END)
 
-    def of_this_run(self) -> list[dict[str, str]]:
+    def alike(self) -> list[dict[str, str]]:
         """Give the rows that stand for this GPU, driver and these versions."""
-        return [r for r in self._own() if all(r[c] == self.stamp[c] for c in _ALIKE)]
-
-    def _own(self) -> list[dict[str, str]]:
-        return [r for r in read_rows(self.path) if r["part"] == self.part]
+        own = (row for row in read_rows(self.path) if row["part"] == self.part)
+        return [row for row in own if all(row[c] == self.stamp[c] for c in _ALIKE)]
 
     def _names(self, row: Mapping[str, str]) -> Cell:
         return tuple(row.get(column, "") for column in self.asked)
