@@ -27,6 +27,7 @@ BATCH = 8
 SIDES = (64, 224)
 """Least and most of every other dimension that is free; it is optimised for the most."""
 COMPUTE_CAPABILITY = "SM89"
+_NEWER = "hardware_forward_compatibility=1"
 _FOR = re.compile(r"\n\s+accelerators=\{([^}\n]*)\}")
 _PLUGIN = re.compile(r"\n\s+custom_layer=\{[^\n]*? output=\{([^}]*)\} input=\{([^}]*)\}")
 _TENSOR = re.compile(r'\n\s+tensor=\{[^\n]* name="([^"\n]+)"[^\n]* strides=\{ ([\d ]+) \}')
@@ -50,11 +51,13 @@ def count_launches(plan: bytes) -> int:
 
 
 def architectures(plan: bytes) -> str:
-    """Name the GPUs that a plan says it is for, as sm80 sm86; "" where it does not say.
+    """Name the GPUs that a plan says it is for, as "sm80 sm86"; "" where it does not say.
 
-    One built for the library's default says sm80: what it holds is code for that and newer ones.
+    One built for the library's default says sm80, and that it is good for newer ones.
     """
-    return " ".join(sorted(set(_FOR.findall(plan.decode("latin1"))))).strip()
+    text = plan.decode("latin1")
+    named = sorted({name for names in _FOR.findall(text) for name in names.split()}, key=len)
+    return " ".join(named) + (" and newer" if _NEWER in text else "")
 
 
 def plugin_strides(plan: bytes) -> list[list[tuple[int, ...]]]:

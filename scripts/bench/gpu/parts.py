@@ -13,7 +13,7 @@ _PLAN = ("form", "targets", "launches", "megabytes", "batch", "cuda_graph")
 
 def _plans(network: str, minutes: float) -> Part:
     return Part(
-        f"plans of {network}", minutes, "plans", "gpu.plans", _FILE,
+        f"plans-{network}", minutes, "plans", "gpu.plans", _FILE,
         (*_PLAN, *_TIMES, "over_portable", *_ERROR),
         f"{network} in every form and precision: outputs, latencies", of=network,
     )  # fmt: skip
@@ -25,11 +25,11 @@ PARTS = (
         "every kernel alone, under memcheck and under racecheck",
     ),
     Part(
-        "kernel accuracy", 3, "kernel_accuracy", "gpu.kernel_accuracy", _SITE,
+        "kernel-accuracy", 3, "kernel_accuracy", "gpu.kernel_accuracy", _SITE,
         ("error", "tolerance"), "the torch operators against float64",
     ),
     Part(
-        "kernel speed", 5, "kernel_speed", "gpu.kernel_speed", _SITE,
+        "kernel-speed", 5, "kernel_speed", "gpu.kernel_speed", _SITE,
         ("contender", "microseconds", "gigabytes_per_second", "per_cent_of_copy"),
         "the kernel against a copy, eager, torch.compile",
     ),
@@ -48,20 +48,20 @@ PARTS = (
     _plans("mobilenet_v2", 1.5),
     _plans("yolo", 1.5),
     Part(
-        "detection operators", 1, "detection_ops", "gpu.detection_ops", ("operator",),
+        "detection-operators", 1, "detection_ops", "gpu.detection_ops", ("operator",),
         ("builds", "runs", *_ERROR, "said"), "RoiAlign and NonMaxSuppression in TensorRT-RTX",
     ),
     Part(
-        "CUDA provider", 1.5, "cuda_provider", "gpu.cuda_provider", ("network", "precision"),
+        "cuda-provider", 1.5, "cuda_provider", "gpu.cuda_provider", ("network", "precision"),
         ("batch", *_TIMES, *_ERROR), "ONNX Runtime on this GPU",
     ),
     Part(
-        "detection accuracy", 1, "detection_accuracy", "gpu.detection_accuracy",
+        "detection-accuracy", 1, "detection_accuracy", "gpu.detection_accuracy",
         ("operator", "case"), ("error", "tolerance"),
         "a detector's operators against the host's",
     ),
     Part(
-        "detection speed", 1.5, "detection_speed", "gpu.detection_speed", ("operator", "case"),
+        "detection-speed", 1.5, "detection_speed", "gpu.detection_speed", ("operator", "case"),
         ("contender", "microseconds"), "a detector's operators against torchvision's",
     ),
     Part(

@@ -1,7 +1,8 @@
 """Whether this GPU takes a plan, by what the plan was built for.
 
-    covers   the architectures that the plan names. TensorRT-RTX's default names sm80 and means
-             what can run its code; no target is sm90, and whether a Hopper takes one is open.
+    covers   the architectures that the plan names. TensorRT-RTX's default names "sm80 and newer",
+             while its targets are sm75, 80, 86, 89, 120 and 121 alone: no plan names sm90, and
+             whether a Hopper takes the default one shows here.
     taken    whether a runner opens it; `said` is what the library says where it does not
     error    of the outputs, where it does
 

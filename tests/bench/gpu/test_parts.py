@@ -126,7 +126,7 @@ def test_a_thread_that_an_error_ends_has_results_that_differ(gpu, setting, monke
 def test_weights_repeat_and_no_two_filters_are_alike():
     """What makes a pack small does not make layers trivial."""
     module = create(NETWORKS["cifar_resnet20"])
-    spreads = [float(p.std()) for p in module.parameters() if p.dim() == 4]
+    spreads = [float(p.detach().std()) for p in module.parameters() if p.dim() == 4]
     files.repeat(module)
     weights = [p.detach() for p in module.parameters() if p.dim() == 4]
     for weight, spread in zip(weights, spreads, strict=True):
@@ -152,7 +152,7 @@ def test_every_part_is_within_the_time_that_is_lent():
     ("words", "code", "message"),
     [
         (["--list"], 0, ""),
-        (["--only", "speed"], 2, "no part 'speed'; there are sanitizer, kernel accuracy"),
+        (["--only", "speed"], 2, "no part 'speed'; there are sanitizer, kernel-accuracy"),
         (["--minutes", "0"], 2, "not above 0: 0"),
         (["--minutes", "nan"], 2, "not above 0: nan"),
         (["--list", "--dry-run"], 2, "not allowed with"),
