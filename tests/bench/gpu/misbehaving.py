@@ -13,7 +13,8 @@ LONG = 600
 
 
 def missing(setting):
-    return "needs a thing, which is missing" if setting.of == "skips" else ""
+    lacks = setting.of == "skips" and not (setting.work / "mended").exists()
+    return "needs a thing, which is missing" if lacks else ""
 
 
 def cells(setting):

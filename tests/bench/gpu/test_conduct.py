@@ -135,6 +135,9 @@ def test_what_is_skipped_says_why_and_is_looked_at_again(run):
     for _ in range(2):
         assert shown([part("skips")], run) == [("skips", "skipped", why)]
         assert values(run, "skips") == [("", "", f"skipped: {why}")]
+    (run.out / "mended").touch()
+    assert shown([part("skips")], run) == [("skips", "shown", "")]
+    assert values(run, "skips") == [("a", "A", ""), ("b", "B", ""), ("c", "C", "")]
 
 
 def test_one_that_does_not_begin_says_why(run, monkeypatch):
