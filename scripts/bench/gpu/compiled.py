@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from gpu.facts import code
@@ -70,7 +71,7 @@ def _made(setting: Setting, name: str, files: Sequence[Path], how: Sequence[str]
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         objects = [Path(folder) / f"{file.stem}.o" for file in files]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda *pair: compile_one(*pair, setting, "-c"), files, objects))
+            list(pool.map(partial(compile_one, setting=setting, kind="-c"), files, objects))
         linked = Path(folder) / name
         run_nvcc([*how, *map(str, objects), "-o", str(linked)], setting)
         linked.replace(target)

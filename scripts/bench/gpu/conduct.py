@@ -129,12 +129,13 @@ def _process(part: Part, run: Run, journal: Journal, end: float) -> int | None:
 
 
 def _starting(part: Part, run: Run, journal: Journal) -> BaseProcess:
-    words = {"target": work, "args": (part, run, journal), "name": part.name}
+    """Give the process of a part, which is to be started."""
+    given = part, run, journal
     if not run.setting.dry:
-        return multiprocessing.get_context("spawn").Process(**words)
+        return multiprocessing.get_context("spawn").Process(target=work, args=given)
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(list(PRELOADED))
-    return server.Process(**words)
+    return server.Process(target=work, args=given)
 
 
 def _kill(process: BaseProcess) -> None:

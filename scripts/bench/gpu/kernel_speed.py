@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -86,13 +87,13 @@ def _cache() -> int:
 def contenders(epilogue: str, setting: Setting) -> dict[str, Callable[[Given], Tensor]]:
     """Give what is timed, by name."""
     # Dry, the graph is taken and called as it is: to compile it for the host tells nothing.
-    how = {"dynamic": False, "backend": "eager" if setting.dry else "inductor"}
+    compiled = partial(torch.compile, dynamic=False, backend="eager" if setting.dry else "inductor")
     return {
         "memcpy": lambda given: given.x.clone(),
         "copy kernel": lambda given: given.x * 1,
         "ours": ours(epilogue),
         "eager": plain(epilogue),
-        "compiled": torch.compile(plain(epilogue), **how),
+        "compiled": compiled(plain(epilogue)),
         "instance_norm": instance_norm(epilogue),
-        "instance_norm compiled": torch.compile(instance_norm(epilogue), **how),
+        "instance_norm compiled": compiled(instance_norm(epilogue)),
     }

@@ -190,7 +190,7 @@ def _index(folder: Path) -> Sequence[dict[str, object]]:
     good = isinstance(pieces, list) and all(isinstance(piece, dict) for piece in pieces)
     if not good or not 0 < len(pieces) <= _MOST_PIECES:
         raise InputError(f"{path} is no index of pieces")
-    return pieces
+    return list(pieces)
 
 
 @contextlib.contextmanager
