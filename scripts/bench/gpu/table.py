@@ -48,11 +48,10 @@ class Table:
             cell: By the columns `asked`.
             again: Whether what an earlier run measured does not count.
         """
-        return any(
-            row["date"] == self.stamp["date"] or not (again or row["why"])
-            for row in self.alike()
-            if self._names(row) == cell
-        )
+        rows = [row for row in self.alike() if self._names(row) == cell]
+        if any(row["date"] == self.stamp["date"] for row in rows):
+            return True
+        return bool(rows) and not again and not any(row["why"] for row in rows)
 
     def put(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Write a cell's rows in the place of those it has of this GPU."""

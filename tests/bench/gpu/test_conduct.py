@@ -170,6 +170,18 @@ def test_one_that_was_cut_or_failed_goes_on_where_it_was(of, run, limit):
     assert [v[:2] for v in sorted(values(run, of))] == [("a", "A"), ("b", "B"), ("c", "C")]
 
 
+def test_a_cell_of_which_a_row_has_no_figures_is_measured_again(run):
+    (outcome,) = shown([part("halves")], run)
+    assert outcome[1:] == ("failed", "1 without figures, the first: a form that is not taken")
+    assert [v for v in values(run, "halves") if v[0] == "b"] == [
+        ("b", "", "a form that is not taken"),
+        ("b", "B", ""),
+    ]
+    (run.out / "mended").touch()
+    assert shown([part("halves")], later(run)) == [("halves", "shown", "")]
+    assert [cell[0] for cell in log(run)] == ["a", "b", "c", "b"]
+
+
 INTERRUPTED = """
 import sys
 sys.path[:0] = {paths!r}
