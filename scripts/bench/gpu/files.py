@@ -31,7 +31,7 @@ from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.graph.lower import LOWERINGS
 from simam_deploy.graph.prepare import for_runtime, with_sites
-from simam_deploy.graph.types import HALF_TYPES
+from simam_deploy.graph.types import HALF_TYPES, LEAST_OPSET
 from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.op.find import find_plugin
 from simam_deploy.precision.half.half import to_half
@@ -53,7 +53,8 @@ PERIOD = 4093
 SAMPLES = 16
 DOUBLE, ROW = "double", "row of sites"
 """Graphs of a dry run: what the tests' TensorRT computes, and SimAM alone."""
-_OPSET = 18
+_OPSET = max(18, *(LEAST_OPSET.get(precision, 0) for precision in QUANTISED))
+"""What every quantised precision is defined in: a file of it is made of the float32 one."""
 
 
 @dataclass(frozen=True)
