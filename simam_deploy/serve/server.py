@@ -16,6 +16,7 @@ import uvicorn
 
 from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
+from simam_deploy.serve.allocator import return_large_blocks
 from simam_deploy.serve.grpc.service import start_grpc
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
@@ -26,6 +27,7 @@ from simam_deploy.serve.models.shared import Shared
 from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
+from simam_deploy.serve.watch.watch import Watch, WatchedGrpc, WatchedHttp
 
 Say = Callable[[str], None]
 BACKLOG = 2048
@@ -54,6 +56,8 @@ class Server:
         self._settings = settings
         self._say = say
         self._stop = asyncio.Event()
+        looking = settings.access_log or settings.traces is not None
+        self._watch = Watch(settings) if looking else None
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
         self._reloads = Shared(asyncio.Lock(), self._reload)
@@ -63,7 +67,7 @@ class Server:
         _check_key(s.certificate, s.private_key)
         try:
             config = uvicorn.Config(
-                self.app,
+                self.app if self._watch is None else WatchedHttp(self.app, self._watch),
                 http=guarded(s),
                 ws="none",
                 lifespan="off",
@@ -141,7 +145,8 @@ class Server:
         scheme = "http" if s.certificate is None else "https"
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
         if s.grpc_port is not None:
-            self._grpc, self.grpc_port = await start_grpc(self.repository)
+            watched = [] if self._watch is None else [WatchedGrpc(self._watch)]
+            self._grpc, self.grpc_port = await start_grpc(self.repository, watched)
             self._say(f"gRPC on {netloc(s.host, self.grpc_port)}")
 
     async def _drain(self) -> None:
@@ -160,6 +165,8 @@ class Server:
             await grpc_done
         await self._reloads.close()
         await self.repository.close()
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.close)
 
 
 def _check_key(certificate: Path | None, key: Path | None) -> None:
@@ -235,6 +242,7 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
         InputError: A model cannot be used or a port is taken.
         UsageError: The provider asked for is not there.
     """
+    return_large_blocks()
     server = _run_server(sources, settings, say)
     try:
         import uvloop

@@ -7,7 +7,7 @@ logging, streams) are answered UNIMPLEMENTED by gRPC itself.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -186,8 +186,12 @@ def _parsed(content: bytes, message: Any) -> Any:
         raise BadRequest(f"the request is no {message.DESCRIPTOR.name}") from None
 
 
-async def start_grpc(repository: Repository) -> tuple[Any, int]:
+async def start_grpc(repository: Repository, interceptors: Sequence[Any] = ()) -> tuple[Any, int]:
     """Start listening.
+
+    Args:
+        repository: The models.
+        interceptors: What every call passes first.
 
     Returns:
         The server and its port.
@@ -198,6 +202,7 @@ async def start_grpc(repository: Repository) -> tuple[Any, int]:
     settings = repository.settings
     largest = settings.max_body + _FRAMING
     server = grpc.aio.server(
+        interceptors=list(interceptors),
         options=[
             ("grpc.max_receive_message_length", largest),
             ("grpc.max_send_message_length", -1),

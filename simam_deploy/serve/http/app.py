@@ -7,6 +7,7 @@ then is the body read.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -26,6 +27,7 @@ from simam_deploy.serve.protocol.refusals import (
     Unauthorized,
     Unsupported,
 )
+from simam_deploy.serve.protocol.room import Share
 from simam_deploy.serve.protocol.token import check_token
 
 Scope = MutableMapping[str, Any]
@@ -63,21 +65,23 @@ class App:
         self._senders = senders
         self._settings = repository.settings
         self._routes = routes
-        self._buffered = 0
+        self._room = repository.room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        share = Share(self._room)
         try:
             headers = dict(scope["headers"])
             self._check_sender(scope, headers)
             names = infer_names(scope["path"]) if scope["method"] == "POST" else None
             if names is None:
-                scope["read_body"] = lambda: self._read(headers, receive)
+                scope["share"] = share
+                scope["read_body"] = lambda: self._read(headers, receive, share)
                 await self._routes(scope, receive, send)
             else:
-                await self._infer(names, headers, scope, receive, send)
+                await self._infer(names, headers, scope, receive, send, share)
         except ClientGone:
             pass
         except Refusal as refusal:
@@ -85,6 +89,8 @@ class App:
         except Exception:  # a bug of ours: logged whole, told as 500, and no other request's end
             _log.exception("%s %s failed", scope["method"], scope["path"])
             await send_refusal(Refusal(INTERNAL), scope, send)
+        finally:
+            share.give_back()
 
     def _check_sender(self, scope: Scope, headers: Headers) -> None:
         """See that the sender may ask.
@@ -100,12 +106,18 @@ class App:
         check_page(scope["method"], scope["path"], headers)
 
     async def _infer(
-        self, names: tuple[str, str], headers: Headers, scope: Scope, receive: Receive, send: Send
+        self,
+        names: tuple[str, str],
+        headers: Headers,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        share: Share,
     ) -> None:
         self._repository.check_loaded()
         self._repository.get(*names).batcher.check_room()
         length = header_length(headers)
-        body = await self._read(headers, receive)
+        body = await self._read(headers, receive, share)
         # Looked up anew: a reload may have replaced it while the body came in.
         model = self._repository.get(*names)
         query = read_query(body, length, model.inputs, model.name)
@@ -118,40 +130,39 @@ class App:
             extra.append((b"connection", b"close"))
         await send_bytes(send, 200, answer, _JSON if json_length is None else _BINARY, *extra)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
-        """Receive a body within the limits: of one, and of all that are being received.
+    async def _read(self, headers: Headers, receive: Receive, share: Share) -> bytes:
+        """Receive a body within the limits: of one, and of what all requests hold.
 
         Raises:
             Unsupported: It is compressed.
             TooLarge: It is, or says that it is, beyond the limit.
-            Busy: The bodies being received take all the memory they may.
+            Busy: The requests being served hold all the memory they may.
             ClientGone: It stopped in the middle.
         """
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise Unsupported("compressed bodies are not served: send it as it is")
-        self._check_size(int(headers.get(b"content-length", b"0")))
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                self._buffered += len(chunk)
-                self._check_size(size)
-                chunks.append(chunk)
-                if not message.get("more_body"):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        finally:
-            self._buffered -= size
+        announced = int(headers.get(b"content-length", b"0"))
+        self._check_size(announced)
+        self._room.check(announced)  # not taken before it is there: the header is a client's word
+        body = io.BytesIO()  # one block that grows; joined pieces would be there twice
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk: bytes = message.get("body", b"")
+            self._check_size(body.tell() + len(chunk))
+            share.take(len(chunk), "a body")
+            more = message.get("more_body")
+            if not more and not body.tell():
+                return chunk
+            body.write(chunk)
+            if not more:
+                return body.getvalue()
 
     def _check_size(self, size: int) -> None:
-        if size > self._settings.max_body:
-            raise TooLarge(f"a body of {size} bytes, {self._settings.max_body} is the limit")
-        if self._buffered > self._settings.max_buffered:
-            raise Busy("too many bodies are being received")
+        limit = min(self._settings.max_body, self._room.limit)
+        if size > limit:
+            raise TooLarge(f"a body of {size} bytes, {limit} is the limit")
 
 
 def infer_names(path: str) -> tuple[str, str] | None:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +23,9 @@ from simam_deploy.core.version import __version__
 from simam_deploy.engine.plan.cache_guard import (
     UntrustedError,
     check_entry,
-    evict,
     kept_folder,
     make_own,
+    put_entry,
 )
 from simam_deploy.errors import InputError
 from simam_deploy.serve.models.open_runner import Read
@@ -168,8 +167,4 @@ def _store(entry: Path, graph: Path, keeps_rows_apart: bool) -> None:
         "keeps_rows_apart": keeps_rows_apart,
     }
     (part / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-    for file in part.iterdir():
-        file.chmod(0o600)
-    shutil.rmtree(entry, ignore_errors=True)
-    part.replace(entry)
-    evict(entry.parent, entry)
+    put_entry(part, entry)

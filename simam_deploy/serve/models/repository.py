@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.errors import SimamError
+from simam_deploy.serve.models.decoders import Decoders
 from simam_deploy.serve.models.model import Model, load_model
 from simam_deploy.serve.models.shared import Shared
 from simam_deploy.serve.protocol.refusals import (
@@ -24,13 +25,14 @@ from simam_deploy.serve.protocol.refusals import (
     NotFound,
     Refusal,
 )
+from simam_deploy.serve.protocol.room import Room
 from simam_deploy.serve.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
 class Repository:
-    """What is served.
+    """What is served, and what all requests share, whatever carries them.
 
     Args:
         sources: The file of every name.
@@ -40,6 +42,8 @@ class Repository:
     def __init__(self, sources: Mapping[str, Path], settings: Settings) -> None:
         self.sources = dict(sources)
         self.settings = settings
+        self.room = Room(settings.max_buffered)
+        self.decoders = Decoders()
         self.models: dict[str, Model] = {}
         self.reasons: dict[str, str] = {}
         self.loaded = False
@@ -174,3 +178,4 @@ class Repository:
             await loads.close()
         for name in self.sources:  # each waits for the change of its model that is under way
             await self.unload(name)
+        await self.decoders.close()
