@@ -30,18 +30,17 @@ PATHS = (str(ROOT), str(Path(__file__).parent))
 sys.path[:0] = PATHS
 
 from gpu.conduct import CUT, FAILING, SKIP, WRONG, Outcome, conduct  # noqa: E402
-from gpu.facts import find_gpu, stamp  # noqa: E402
+from gpu.facts import stamp  # noqa: E402
 from gpu.part import Part, Run  # noqa: E402
 from gpu.parts import parts_of  # noqa: E402
 from gpu.setting import WORK, Setting  # noqa: E402
 
 from simam_deploy.errors import SimamError  # noqa: E402
+from simam_deploy.runtime.gpu import find_gpus  # noqa: E402
 
 RESULTS = ROOT / "scripts" / "bench" / "results" / "gpu"
 MINUTES = 25.0
-_NO_GPU = (
-    "no NVIDIA GPU is found: run this where nvidia-smi shows one, or try it without by --dry-run"
-)
+_WHERE = "run this where nvidia-smi shows a GPU, or try it without by --dry-run"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -110,8 +109,9 @@ def _chosen(names: Sequence[str] | None, dry: bool) -> list[Part]:
 def _show(args: argparse.Namespace) -> int:
     """Run the parts."""
     parts = _chosen(args.only, args.dry_run)
-    if not args.dry_run and not find_gpu()[0]:
-        print(f"gpu_all: {_NO_GPU}", file=sys.stderr)
+    gpus = find_gpus()
+    if not args.dry_run and not gpus.devices:
+        print(f"gpu_all: {gpus.reason}: {_WHERE}", file=sys.stderr)
         return 2
     _find_packages()
     with tempfile.TemporaryDirectory() as scratch:

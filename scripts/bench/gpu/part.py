@@ -118,7 +118,8 @@ def _go_on(part: Part, run: Run, journal: Journal) -> int:
         table.put(nothing, [{"why": f"skipped: {reason}"}])
         return SKIPPED
     table.put(nothing, [])  # what it was skipped for before
-    for cell in home.cells(setting):
+    # What hung before would hang again in front of what was never tried.
+    for cell in sorted(home.cells(setting), key=table.failed):
         if table.done(cell, run.again):
             continue
         journal.write(cell=cell)

@@ -53,6 +53,10 @@ class Table:
             return True
         return bool(rows) and not again and not any(row["why"] for row in rows)
 
+    def failed(self, cell: Cell) -> bool:
+        """Tell whether a cell was tried and has no figures, or not all."""
+        return any(row["why"] for row in self.alike() if self._names(row) == cell)
+
     def put(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Write a cell's rows in the place of those it has of this GPU."""
         kept = [

@@ -166,8 +166,16 @@ def test_one_that_was_cut_or_failed_goes_on_where_it_was(of, run, limit):
     (run.out / "mended").touch()
     assert shown([part(of)], later(run)) == [(of, "shown", "")]
     again = [cell[0] for cell in log(run)[begun:]]
-    assert again == (["b"] if of == "raises" else ["b", "c"])
+    assert again == (["b"] if of == "raises" else ["c", "b"])
     assert [v[:2] for v in sorted(values(run, of))] == [("a", "A"), ("b", "B"), ("c", "C")]
+
+
+def test_what_hung_is_tried_again_behind_what_was_not_tried(run, limit):
+    for stamp in (run, later(run)):
+        (run.out / "child").unlink(missing_ok=True)
+        assert shown([part("hangs")], stamp) == [("hangs", "cut", AT_LIMIT)]
+    assert [cell[0] for cell in log(run)] == ["a", "b", "c", "b"]
+    assert sorted(values(run, "hangs")) == [("a", "A", ""), ("b", "", AT_LIMIT), ("c", "C", "")]
 
 
 def test_a_cell_of_which_a_row_has_no_figures_is_measured_again(run):

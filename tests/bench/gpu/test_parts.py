@@ -170,7 +170,10 @@ def test_what_is_asked(words, code, message, capsys):
 
 def test_without_a_gpu_nothing_is_begun(fakes, tmp_path, capsys):
     assert gpu_all.main(["--out", str(tmp_path / "results")]) == 2
-    assert capsys.readouterr().err.startswith("gpu_all: no NVIDIA GPU is found")
+    assert capsys.readouterr().err == (
+        "gpu_all: the NVIDIA driver answers CUDA_ERROR_NO_DEVICE (100): "
+        "run this where nvidia-smi shows a GPU, or try it without by --dry-run\n"
+    )
     assert not (tmp_path / "results").exists()
 
 
