@@ -36,6 +36,7 @@ from gpu.parts import parts_of  # noqa: E402
 from gpu.setting import WORK, Setting  # noqa: E402
 
 from simam_deploy.errors import SimamError  # noqa: E402
+from simam_deploy.op.find import LIBRARIES, PLUGIN_VARIABLE, find_plugin  # noqa: E402
 from simam_deploy.runtime.gpu import find_gpus  # noqa: E402
 
 RESULTS = ROOT / "scripts" / "bench" / "results" / "gpu"
@@ -150,10 +151,12 @@ def _code(outcomes: Sequence[Outcome]) -> int:
 
 
 def _find_packages() -> None:
-    """Let processes find what was unpacked behind what this Python has, and this product."""
+    """Let processes find this product, and what was unpacked behind what this Python has."""
     site = WORK / "site"
     if site.is_dir():
         sys.path.append(str(site))
+    if (WORK / "plugin").is_dir() and not any(map(find_plugin, LIBRARIES)):
+        os.environ[PLUGIN_VARIABLE] = str(WORK / "plugin")
     known = os.environ.get("PYTHONPATH", "")
     paths = (*PATHS, known, str(site) if site.is_dir() else "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))

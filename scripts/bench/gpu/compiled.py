@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -65,17 +65,29 @@ def sources(folder: Path) -> list[Path]:
 def _made(setting: Setting, name: str, files: Sequence[Path], how: Sequence[str]) -> Path:
     """Compile each file at once with the others, and link them; what is there already is taken."""
     target = setting.work / "compiled" / f"{architecture(setting)}-{code()}" / name
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        objects = [Path(folder) / f"{file.stem}.o" for file in files]
+    if not target.exists():
+        objects = target.parent / "objects"
+        objects.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(partial(compile_one, setting=setting, kind="-c"), files, objects))
-        linked = Path(folder) / name
-        run_nvcc([*how, *map(str, objects), "-o", str(linked)], setting)
-        linked.replace(target)
+            made = list(pool.map(partial(_object, objects, setting), files))
+        _whole(target, lambda part: run_nvcc([*how, *map(str, made), "-o", str(part)], setting))
     return target
+
+
+def _object(folder: Path, setting: Setting, source: Path) -> Path:
+    """Compile a file, unless that was done for another program."""
+    target = folder / f"{source.parent.name}-{source.stem}.o"
+    if not target.exists():
+        _whole(target, lambda part: compile_one(source, part, setting, "-c"))
+    return target
+
+
+def _whole(target: Path, make: Callable[[Path], None]) -> None:
+    """Make a file that is there whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / target.name
+        make(part)
+        part.replace(target)
 
 
 def compile_one(source: Path, target: Path, setting: Setting, kind: str) -> None:

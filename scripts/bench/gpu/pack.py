@@ -1,8 +1,9 @@
 """What a machine that can load nothing needs, in pieces to carry, and put together again.
 
-An archive of three folders: `site` is TensorRT-RTX for that machine's Python, `onnx` and `plans`
-are networks and the plans made of them. `pack.json` beside its pieces has each one's size and hash;
-a piece that is missing, cut or changed is named, and nothing is put together then.
+An archive of folders: `site` is TensorRT-RTX for that machine's Python, `onnx` and `plans` are
+networks and the plans made of them, `plugin` the compiled plugin where there is one. `pack.json`
+beside its pieces has each one's size and hash; a piece that is missing, cut or changed is named,
+and nothing is put together then.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import IO
 from gpu.setting import Setting
 from simam_deploy.core.files import sha256_of
 from simam_deploy.errors import InputError
+from simam_deploy.op.find import LIBRARIES, find_plugin
 
 INDEX = "pack.json"
-FOLDERS = ("site", "onnx", "plans")
+FOLDERS = ("site", "onnx", "plans", "plugin")
 PACKED = ("tensorrt_rtx_cu13", "tensorrt_rtx_cu13_bindings", "tensorrt_rtx_cu13_libs")
 FLAVOUR = "tensorrt_rtx"
 _MOST_INDEX = 2**20
@@ -52,6 +54,8 @@ def pack(folder: Path, setting: Setting, python: str, size: int) -> Iterator[str
     for path in make_all(setting, FLAVOUR):
         yield f"made {path.name}"
     fill_site(setting.work / "site", python)
+    if not keep_plugin(setting.work / "plugin"):
+        yield "without the plugin, which scripts/build_plugin makes"
     yield "compressing, for some minutes"
     for piece in write_pieces(setting.work, folder, size):
         yield f"{piece['name']}  {piece['size']} bytes"
@@ -75,6 +79,16 @@ def fill_site(site: Path, python: str) -> None:
             _install(f"{name}=={found.version}", site, python)
         else:
             _copy(found, site)
+
+
+def keep_plugin(folder: Path) -> bool:
+    """Copy the compiled plugin of every flavour; tell whether there is one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    found = [library for library in map(find_plugin, LIBRARIES) if library is not None]
+    for library in found:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(library, folder / library.name)
+    return bool(found)
 
 
 def _copy(found: importlib.metadata.Distribution, site: Path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is missing")
 
-from gpu.compiled import detection_library, kernel_library, missing_nvcc
+from gpu.compiled import detection_library, device_cases, kernel_library, missing_nvcc
 from gpu.parts import parts_of, tables
 from gpu.setting import ROOT, Setting
 
@@ -54,7 +53,11 @@ def test_what_is_compiled_for_a_gpu_loads(tmp_path):
     assert sorted(p.name for p in library.parent.iterdir()) == [
         "libsimam_detection.so",
         "libsimam_kernel.so",
+        "objects",
     ]
-    before = library.stat().st_mtime_ns
-    assert kernel_library(setting).stat().st_mtime_ns == before
-    assert shutil.which("nvcc") is None or library.stat().st_size > 100_000
+    objects = {p: p.stat().st_mtime_ns for p in (library.parent / "objects").iterdir()}
+    assert os.access(device_cases(setting), os.X_OK)
+    assert kernel_library(setting) == library
+    after = {p: p.stat().st_mtime_ns for p in (library.parent / "objects").iterdir()}
+    assert {p: after[p] for p in objects} == objects  # the program of cases is made of them too
+    assert [p.name for p in after.keys() - objects.keys()] == ["tests-device_cases.o"]

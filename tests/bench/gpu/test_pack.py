@@ -12,6 +12,7 @@ from gpu import pack as packing
 from gpu.pack import INDEX, unpack, write_pieces
 
 from simam_deploy.errors import InputError
+from simam_deploy.op.find import LIBRARIES, PLUGIN_VARIABLE
 
 SIZE = 4000
 RANDOM = hashlib.shake_128(b"seed").digest(3 * SIZE)
@@ -165,3 +166,21 @@ def test_packages_are_copied_as_they_are_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "PACKED", ("no-such-package",))
     with pytest.raises(InputError, match="no-such-package is not installed"):
         packing.fill_site(tmp_path / "site", this)
+
+
+def test_the_plugin_goes_along_where_it_is_built(tmp_path, monkeypatch):
+    built = tmp_path / "built"
+    built.mkdir()
+    for name in LIBRARIES.values():
+        (built / name).write_text(name)
+    monkeypatch.setenv(PLUGIN_VARIABLE, str(built))
+    work = tmp_path / "work"
+    assert packing.keep_plugin(work / "plugin")
+    write_pieces(work, tmp_path / "pieces", SIZE)
+    unpack(tmp_path / "pieces", tmp_path / "there")
+    assert sorted(p.name for p in (tmp_path / "there/plugin").iterdir()) == sorted(
+        LIBRARIES.values()
+    )
+    monkeypatch.setattr(packing, "find_plugin", lambda flavour: None)
+    assert not packing.keep_plugin(work / "plugin")
+    assert not (work / "plugin").exists()
