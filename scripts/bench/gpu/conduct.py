@@ -164,11 +164,13 @@ def _ended(code: int) -> str:
 
 def _judged(part: Part, run: Run, state: str, why: str, seconds: float) -> Outcome:
     """Hold a state against the rows: what is wrong or has no figures is not shown."""
-    rows = run.table(part).alike() if state not in (SKIP, FAILING) else []
+    rows = run.table(part).alike() if state != SKIP else []
     cells = {tuple(row[column] for column in part.asked) for row in rows}
     failures = [row["why"] for row in rows if row["why"]]
     wrong = Counter(row["right"] for row in rows)["no"]
-    if state == SHOWN and wrong:
+    if state == SHOWN and not cells:
+        state, why = FAILING, "it has nothing to show"
+    elif state == SHOWN and wrong:
         state, why = WRONG, f"{wrong} of {len(rows)} rows are wrong"
     elif state == SHOWN and failures:
         state, why = FAILING, f"{len(failures)} without figures, the first: {failures[0]}"

@@ -66,12 +66,10 @@ def measure(cell: Cell, setting: Setting) -> Iterable[Row]:
 def excess_of(
     shape: tuple[int, ...], dtype: str, layout: str, epilogue: str, setting: Setting
 ) -> float:
-    """Return the largest error over what is allowed."""
+    """Return the largest error over what is allowed; NaN where any result is."""
     given = draw(shape, dtype, layout, setting)
     z = ours(epilogue)(given).double()
     want, slack = exact(given, epilogue)
-    if not torch.isfinite(z).all():
-        return float("inf")
     allowed = TOLERANCES[dtype] * want.abs() + slack + _LEAST
     return float(((z - want).abs() / allowed).max())
 
@@ -84,6 +82,4 @@ def huge_excess(layout: str, setting: Setting) -> float:
     x[-1:] = last.x
     want, _ = exact(last, "none")
     z = simam(x)[-1:].double()
-    if not torch.isfinite(z).all():
-        return float("inf")
     return float(((z - want).abs() / (TOLERANCES["float16"] * want.abs() + _LEAST)).max())

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from gpu.conduct import AT_LIMIT, conduct
-from gpu.part import Part, Run
+from gpu.part import Journal, Part, Run, go_on
 from gpu.setting import Setting
 
 HERE = Path(__file__).parent
@@ -118,6 +118,20 @@ def is_gone(process, looks=100):
     return False
 
 
+def test_the_journal_names_the_cell_that_is_on_and_no_other(run, monkeypatch):
+    """What ends a process between two cells does not touch the rows of the first."""
+    import misbehaving
+
+    journal, said = Journal(run.out / "journal"), []
+    monkeypatch.setattr(misbehaving, "misbehave", lambda setting: said.append(journal.read()))
+    assert go_on(part("well"), run, journal) == 0
+    assert (said, journal.read()) == ([{"cell": ["b"]}], {})
+
+
+def test_what_a_library_does_at_its_end_costs_nothing(run):
+    assert shown([part("ends")], run) == [("ends", "shown", "")]
+
+
 def test_no_part_is_begun_when_the_time_is_up(run):
     outcomes = shown([part("well")], run, minutes=0.01)
     assert outcomes == [("well", "cut", "none of the 0.01 minutes was left")]
@@ -138,6 +152,10 @@ def test_what_is_skipped_says_why_and_is_looked_at_again(run):
     (run.out / "mended").touch()
     assert shown([part("skips")], run) == [("skips", "shown", "")]
     assert values(run, "skips") == [("a", "A", ""), ("b", "B", ""), ("c", "C", "")]
+
+
+def test_one_without_cells_has_shown_nothing(run):
+    assert shown([part("idles")], run) == [("idles", "failed", "it has nothing to show")]
 
 
 def test_one_that_does_not_begin_says_why(run, monkeypatch):
