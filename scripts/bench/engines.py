@@ -41,28 +41,34 @@ def traced(network: str, batch: int | str) -> ir.Model:
 
 def traced_of(network: str, shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
     """Trace a network as `traced` does, for an input of any shape; names are dynamic."""
-    torch.manual_seed(0)
     family = NETWORKS[network].family
-    model, usual = create(NETWORKS[network]).eval(), family.input_shape
-    return _graph(model, shape, usual, family.output_names, opset)
+    return traced_module(drawn(network), shape, family.input_shape, family.output_names, opset)
 
 
 def traced_yolo(shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
     """Trace the example's detector, of one output, as `traced_of` does any other network."""
-    torch.manual_seed(0)
-    model = call_factory(f"{_YOLO}:YOLO").eval()
-    model.model[-1].export = True
-    graph, _ = with_sites(_graph(model, shape, YOLO_SHAPE, ("output",), opset))
+    graph, _ = with_sites(traced_module(drawn("yolo"), shape, YOLO_SHAPE, ("output",), opset))
     return graph
 
 
-def _graph(
+def drawn(network: str) -> nn.Module:
+    """Give a network of drawn weights; "yolo" is the example's detector, with its one output."""
+    torch.manual_seed(0)
+    if network != "yolo":
+        return create(NETWORKS[network]).eval()
+    model = call_factory(f"{_YOLO}:YOLO").eval()
+    model.model[-1].export = True
+    return model
+
+
+def traced_module(
     model: nn.Module,
     shape: tuple[int | str, ...],
     usual: Sequence[int],
     outputs: tuple[str, ...],
     opset: int,
 ) -> ir.Model:
+    """Trace a module as `traced_of` does a network; `usual` is its input without the batch."""
     spec = TensorSpec("input", "float32", shape)
     sizes = {d: own for d, own in zip(shape, (2, *usual), strict=True) if isinstance(d, str)}
     graph = trace(Forward(model), (spec,), outputs, sizes, opset)
