@@ -5,8 +5,8 @@
                stretch, decides; wall time stands beside it. The goal is 1.3 times bare, plus 2 s.
     rebuilds   whether a second build gives the same bytes.
 
-What is in the plans is told by launches.py and quantised.py. What was expected before it was measured
-stands in predictions.md.
+What is in the plans is told by launches.py and quantised.py. What was expected before it was
+measured stands in predictions.md.
 
     python scripts/bench/engine_build.py [--rounds 5] [--csv scripts/bench/results/engine_build.csv]
 """
