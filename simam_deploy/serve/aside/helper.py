@@ -69,6 +69,8 @@ class Helper:
         raise kind(message)
 
     def _exchange(self, parts: Sequence[frames.Buffer]) -> list[bytearray]:
+        if self._process is not None and self._process.poll() is not None:
+            self._end()  # by the system, since the last one
         if self._sock is None:
             self._start()
         assert self._sock is not None

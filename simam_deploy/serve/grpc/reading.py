@@ -80,10 +80,10 @@ class Reading:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
-            while not (await asyncio.wait({place}, timeout=PATIENCE))[0]:
-                longest = next(iter(self._messages))
-                if time.monotonic() - longest.begun >= PATIENCE:
-                    longest.give_up()
+            while len(self._messages) >= self._most:
+                if (await asyncio.wait({place}, timeout=PATIENCE))[0]:
+                    return
+                self._give_one_up()
         except asyncio.CancelledError:
             if place.done():
                 self._wake()
@@ -91,6 +91,11 @@ class Reading:
         finally:
             if not place.done():
                 self._waiting.remove(place)
+
+    def _give_one_up(self) -> None:
+        longest = next((each for each in self._messages if not each.given_up), None)
+        if longest is not None and time.monotonic() - longest.begun >= PATIENCE:
+            longest.give_up()
 
     def _wake(self) -> None:
         if self._waiting:

@@ -109,6 +109,30 @@ def test_what_takes_too_long_is_ended_and_who_waits_is_answered():
     assert played(play)[0] == b"ba"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_whole_group_does_not_end_it(number):
+    """As a terminal and a service manager send it: the server has requests to answer yet."""
+
+    async def play(helper):
+        before = await helper.run(reverse, b"ab", {"n": 1})
+        os.kill(int(before[2]), number)
+        return before, await helper.run(reverse, b"ab", {"n": 1})
+
+    before, after = played(play)
+    assert before == after
+
+
+def test_one_that_was_killed_meanwhile_is_replaced():
+    async def play(helper):
+        before = await helper.run(reverse, b"ab", {"n": 1})
+        os.kill(int(before[2]), signal.SIGKILL)
+        while helper._process.poll() is None:
+            await asyncio.sleep(0.01)
+        return await helper.run(reverse, b"ab", {"n": 1})
+
+    assert played(play)[0] == b"ba"
+
+
 def test_nothing_is_left_open():
     async def play(helper):
         for work in (reverse, die, reverse):

@@ -144,6 +144,29 @@ def test_who_waits_for_a_place_gets_it_in_turn_and_who_goes_away_leaves_none_beh
     assert (list(all_of_them._messages), list(all_of_them._waiting)) == ([], [])
 
 
+def test_of_many_that_never_come_each_is_given_up_in_the_end(monkeypatch):
+    monkeypatch.setattr(reading, "PATIENCE", 0.01)
+
+    async def play():
+        all_of_them = Reading(2, PATIENCE)
+        tasks = [asyncio.create_task(all_of_them.read(Call())) for _ in range(20)]
+        await asyncio.wait(tasks[:-2], timeout=PATIENCE)
+        came = Call()
+        came.came.set()
+        assert await all_of_them.read(came) == b"it"
+        tasks[-1].cancel()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    ends = [type(end) for end in asyncio.run(play())]
+    assert ends[:18] == [TimedOut] * 18
+    assert TimedOut in ends[18:]
+
+
+def test_between_one_that_went_and_the_next_there_is_none_to_give_up():
+    """400 calls at once were told of an internal error."""
+    Reading(1, PATIENCE)._give_one_up()
+
+
 def test_a_message_has_its_time_alone(monkeypatch):
     monkeypatch.setattr(reading, "PATIENCE", 0.01)
 
