@@ -39,18 +39,43 @@ def traced(network: str, batch: int | str) -> ir.Model:
     return traced_of(network, (batch, *NETWORKS[network].family.input_shape))
 
 
-def traced_of(network: str, shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
-    """Trace a network as `traced` does, for an input of any shape; names are dynamic."""
+def traced_of(
+    network: str, shape: tuple[int | str, ...], opset: int = 18, settled: bool = False
+) -> ir.Model:
+    """Trace a network as `traced` does, for an input of any shape; names are dynamic.
+
+    Args:
+        network: Its name.
+        shape: Of its input.
+        opset: Of the graph.
+        settled: Whether its batch norms know what they see. As drawn, a mobilenet_v2's outputs are
+            its last bias and hardly anything else.
+    """
     torch.manual_seed(0)
     family = NETWORKS[network].family
     model, usual = create(NETWORKS[network]).eval(), family.input_shape
+    if settled:
+        settle(model, usual)
     return _graph(model, shape, usual, family.output_names, opset)
 
 
-def traced_yolo(shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
+def settle(model: nn.Module, shape: Sequence[int]) -> None:
+    """Give every batch norm the mean and variance of what it sees of eight drawn inputs."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    model.train()
+    with torch.no_grad():
+        model(torch.randn(8, *shape))
+    model.eval()
+
+
+def traced_yolo(shape: tuple[int | str, ...], opset: int = 18, settled: bool = False) -> ir.Model:
     """Trace the example's detector, of one output, as `traced_of` does any other network."""
     torch.manual_seed(0)
     model = call_factory(f"{_YOLO}:YOLO").eval()
+    if settled:
+        settle(model, YOLO_SHAPE)
     model.model[-1].export = True
     graph, _ = with_sites(_graph(model, shape, YOLO_SHAPE, ("output",), opset))
     return graph

@@ -68,6 +68,7 @@ BENCHES = (
     Bench("engine_build", 15, ("rtx",)),
     Bench("engine_gpu", 20, ("gpu",)),
     Bench("kernel_gpu", 20, ("gpu", "nvcc"), (), _KERNELS),
+    Bench("auto", 25, ("rtx",)),
     Bench("quantised", 25, ("rtx",)),
     Bench("bench_agreement", 25),
     Bench("own_networks", 25),
