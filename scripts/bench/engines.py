@@ -39,15 +39,42 @@ def traced(network: str, batch: int | str) -> ir.Model:
     return traced_of(network, (batch, *NETWORKS[network].family.input_shape))
 
 
-def traced_of(network: str, shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
-    """Trace a network as `traced` does, for an input of any shape; names are dynamic."""
+def traced_of(
+    network: str, shape: tuple[int | str, ...], opset: int = 18, settled: bool = False
+) -> ir.Model:
+    """Trace a network as `traced` does, for an input of any shape; names are dynamic.
+
+    Args:
+        network: Its name.
+        shape: Of its input.
+        opset: Of the graph.
+        settled: Whether its batch norms know what they see. As drawn, a mobilenet_v2's outputs are
+            its last bias and hardly anything else.
+    """
     family = NETWORKS[network].family
-    return traced_module(drawn(network), shape, family.input_shape, family.output_names, opset)
+    module = drawn(network)
+    if settled:
+        settle(module, family.input_shape)
+    return traced_module(module, shape, family.input_shape, family.output_names, opset)
 
 
-def traced_yolo(shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
+def settle(model: nn.Module, shape: Sequence[int]) -> None:
+    """Give every batch norm the mean and variance of what it sees of eight drawn inputs."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    model.train()
+    with torch.no_grad():
+        model(torch.randn(8, *shape))
+    model.eval()
+
+
+def traced_yolo(shape: tuple[int | str, ...], opset: int = 18, settled: bool = False) -> ir.Model:
     """Trace the example's detector, of one output, as `traced_of` does any other network."""
-    graph, _ = with_sites(traced_module(drawn("yolo"), shape, YOLO_SHAPE, ("output",), opset))
+    module = drawn("yolo")
+    if settled:
+        settle(module, YOLO_SHAPE)
+    graph, _ = with_sites(traced_module(module, shape, YOLO_SHAPE, ("output",), opset))
     return graph
 
 

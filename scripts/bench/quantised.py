@@ -1,8 +1,8 @@
 """What int8 and fp8 cost and save in TensorRT-RTX plans, by which layers are quantised.
 
-Plans are built for sm89 without a GPU, at batch 1. Networks are of drawn weights, calibrated on 16
-drawn inputs, but for "digits", the trained one, calibrated on 64 of its training images; "yolo" is
-the example's detector.
+Plans are built for sm89 without a GPU, at batch 1. Networks are of drawn weights, their batch norms
+settled, and calibrated on 16 drawn inputs, but for "digits", the trained one, calibrated on 64 of
+its training images; "yolo" is the example's detector.
 
     lowering    what SimAM is in the plan: wide or flat
     placement   none, all layers that can be quantised, or those that pay (`precision.int8.paying`)
@@ -93,9 +93,10 @@ def float32(network: str) -> bytes:
             file = export_onnx(CHECKPOINT, Path(folder) / "digits.onnx", *asked).path
             graph, _ = with_sites(read_model(file))
     elif network == YOLO:
-        graph = traced_yolo((1, *YOLO_SHAPE), OPSET)
+        graph = traced_yolo((1, *YOLO_SHAPE), OPSET, settled=True)
     else:
-        graph = traced_of(network, (1, *NETWORKS[network].family.input_shape), OPSET)
+        shape = (1, *NETWORKS[network].family.input_shape)
+        graph = traced_of(network, shape, OPSET, settled=True)
     data: bytes = ir.to_proto(graph).SerializeToString()
     return data
 

@@ -74,6 +74,7 @@ BENCHES = (
     Bench("validation_cost", 12, ("other",), ("{other}",)),
     Bench("engine_build", 15, ("rtx",)),
     Bench("gpu_all", 25, ("gpu", "nvcc", "rtx"), (), _GPU, (0, _SKIPPED)),
+    Bench("auto", 25, ("rtx",)),
     Bench("quantised", 25, ("rtx",)),
     Bench("bench_agreement", 25),
     Bench("own_networks", 25),

@@ -203,7 +203,7 @@ def test_every_precision_is_a_row(digits, tmp_path, capsys):
     assert main([str(digits), *options]) == 0
     document = json.loads(capsys.readouterr().out)
     rows = {row["precision"]: row for row in document["subjects"]}
-    assert list(rows) == ["fp32", "fp16", "bf16", "int8"]
+    assert list(rows) == ["fp32", "fp16", "bf16", "int8", "fp8"]
     assert "ONNX Runtime does not take" in rows["bf16"]["reason"]
     for row in rows.values():
         assert row["size"] == (out / row["file"]).stat().st_size

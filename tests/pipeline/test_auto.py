@@ -49,6 +49,19 @@ def test_an_export_has_no_plan_to_tell_by(digits_onnx, samples, tmp_path):
         export_onnx(digits_onnx, tmp_path / "m.onnx", asked)
 
 
+def test_what_is_half_already_has_no_choice(tmp_path):
+    pytest.importorskip(
+        "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
+    )
+    half = """<ir_version: 8, opset_import: ["" : 18]>
+        g (float16[1,4,8,8] x) => (float16[1,4,8,8] y) { y = Relu(x) }"""
+    onnx.save(onnx.parser.parse_model(half), tmp_path / "half.onnx")
+    asked = EngineOptions(precision="auto", calibration_data="x", backend="rtx", cache=False)
+    with pytest.raises(UsageError, match=r"half\.onnx is fp16: auto chooses among what float32"):
+        build(tmp_path / "half.onnx", tmp_path / "m.engine", asked)
+    assert [p.name for p in tmp_path.iterdir()] == ["half.onnx"]
+
+
 @pytest.fixture
 def job(digits_onnx, samples, tmp_path):
     pytest.importorskip(
