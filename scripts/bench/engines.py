@@ -24,7 +24,7 @@ from simam_deploy.source.factory import call_factory
 from simam_deploy.source.forward import Forward
 from simam_deploy.source.trace import trace
 
-_INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
+_EIGHT_BITS = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=(?:int8|fp8_e4m3)')
 _CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")
 
 YOLO_SHAPE = (3, 320, 320)
@@ -97,8 +97,8 @@ def plan(model: ir.Model, plugin: Path | None = None) -> bytes:
     return build_plan(file) if plugin is None else build_plan_apart(file, plugin)
 
 
-def int8_convolutions(plan: bytes) -> int:
-    """Count the convolution kernels of a plan that read int8 weights."""
+def eight_bit_convolutions(plan: bytes) -> int:
+    """Count the convolution kernels of a plan that read weights in int8 or fp8."""
     text = plan.decode("latin1")
-    small = set(_INT8_CONSTANT.findall(text))
+    small = set(_EIGHT_BITS.findall(text))
     return sum(bool(small & set(re.findall(r'"(\w+)"', i))) for i in _CONVOLUTION.findall(text))

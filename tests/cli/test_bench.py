@@ -155,7 +155,7 @@ def test_an_interruption_keeps_the_figures(models, tmp_path, launch):
         (["right.onnx", "right.onnx"], 2, "is there twice"),
         (["right.onnx", "--batch", "0"], 2, "not a whole number above 0: '0'"),
         (["right.onnx", "--provider", "vulkan"], 2, "not a provider"),
-        (["right.onnx", "--precision", "fp8"], 2, "not a precision"),
+        (["right.onnx", "--precision", "fp4"], 2, "not a precision"),
         (["right.onnx", "flat.onnx", "--precision", "all"], 2, "for one model"),
         (["right.onnx", "-o", "out"], 2, "--precision"),
         (["some.engine"], 1, "GPU"),

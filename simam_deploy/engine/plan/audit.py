@@ -12,7 +12,7 @@ import onnx_ir as ir
 from simam_deploy.core.artifacts import PlanAudit
 from simam_deploy.engine.plan.plan_facts import Launch, PlanFacts
 from simam_deploy.graph.recognise import Site, recognise
-from simam_deploy.graph.types import PRODUCTS, precision_name, precision_of
+from simam_deploy.graph.types import FLOAT8, PRODUCTS, precision_name, precision_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def _precision(node: ir.Node) -> str:
     x, weight = node.inputs[:2]
     producer = x.producer() if x is not None else None
     if producer is not None and producer.op_type == "DequantizeLinear":
-        return "int8"
+        stored = producer.inputs[0]
+        return "fp8" if stored is not None and stored.dtype == FLOAT8 else "int8"
     kinds = [v.dtype for v in (weight, x) if v is not None and v.dtype is not None]
     return precision_name(kinds[0]) if kinds else "unknown"
 
