@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from simam_deploy.engine.build.prepare import recognise_file
 from simam_deploy.engine.flavours.choose import FLAVOURS, installed
 from simam_deploy.engine.profiles import default_profile
 from simam_deploy.engine.request import BuildRequest
+from simam_deploy.errors import SimamError
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
@@ -198,9 +200,20 @@ def _build(
     graph.unlink()
 
 
-def make_all(setting: Setting, flavour: str) -> Iterator[Path]:
-    """Make every file and every plan of it for default targets."""
+def make_all(setting: Setting, flavour: str) -> Iterator[str]:
+    """Make every file and every plan of it for default targets; say of each what came of it.
+
+    What cannot be made is left out: the part that wants it says so again.
+    """
     for network in WHOLE:
         for file in files_of(network):
-            yield onnx_of(file, setting)
-            yield from (plan_of(file, flavour, form, setting) for form in forms_of(flavour))
+            yield _said(file.stem, partial(onnx_of, file, setting))
+            for form in forms_of(flavour):
+                yield _said(f"{file.stem}-{form}", partial(plan_of, file, flavour, form, setting))
+
+
+def _said(name: str, make: Callable[[], Path]) -> str:
+    try:
+        return f"made {make().name}"
+    except SimamError as error:
+        return f"NOT MADE: {name}: {' '.join(str(error).split())}"

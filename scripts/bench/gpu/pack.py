@@ -51,8 +51,7 @@ def pack(folder: Path, setting: Setting, python: str, size: int) -> Iterator[str
     """
     from gpu.files import make_all
 
-    for path in make_all(setting, FLAVOUR):
-        yield f"made {path.name}"
+    yield from make_all(setting, FLAVOUR)
     fill_site(setting.work / "site", python)
     if not keep_plugin(setting.work / "plugin"):
         yield "without the plugin, which scripts/build_plugin makes"

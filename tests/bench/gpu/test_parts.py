@@ -146,6 +146,18 @@ def test_placements_name_layers_and_precisions_come_from_the_table(setting):
     assert "yolo-bf16" not in named
 
 
+def test_what_cannot_be_made_ahead_is_said_and_left_out(gpu, fakes, setting, monkeypatch):
+    monkeypatch.setattr(files, "WHOLE", (DOUBLE,))
+    monkeypatch.setattr(files, "files_of", lambda network: [File(network)])
+    monkeypatch.setattr(files, "forms_of", lambda flavour: ("portable",))
+    fakes.setenv("FAKE_BUILD", "none")
+    made, failed = files.make_all(setting, "tensorrt")
+    assert made == "made double-fp32.onnx"
+    assert failed.startswith("NOT MADE: double-fp32-portable: ")
+    fakes.delenv("FAKE_BUILD")
+    assert [*files.make_all(setting, "tensorrt")] == [made, "made double-fp32-portable.engine"]
+
+
 def test_every_part_is_within_the_time_that_is_lent():
     assert [part.name for part in parts_of(dry=False)] == [part.name for part in PARTS]
     assert sum(part.minutes for part in PARTS if not part.of) <= gpu_all.MINUTES
