@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import lzma
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,9 @@ INDEX = "pack.json"
 FOLDERS = ("site", "onnx", "plans", "plugin")
 PACKED = ("tensorrt_rtx_cu13", "tensorrt_rtx_cu13_bindings", "tensorrt_rtx_cu13_libs")
 FLAVOUR = "tensorrt_rtx"
+FILTERS = ({"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 2**27},)
+"""128 MiB reach from one form's weights to the next one's, and from plugin to plugin: 163 MB of
+plans are 2.1 MB, with the usual 8 MiB 6.0. Packing takes 1.5 GB of memory, unpacking 130 MB."""
 _MOST_INDEX = 2**20
 _MOST_PIECES = 1000
 
@@ -120,7 +124,10 @@ def write_pieces(work: Path, folder: Path, size: int) -> list[dict[str, object]]
     for old in (*folder.glob("pack.*.part"), folder / INDEX):
         old.unlink(missing_ok=True)
     with tempfile.TemporaryFile(dir=folder) as whole:
-        with tarfile.open(fileobj=whole, mode="w:xz") as archive:
+        with (
+            lzma.open(whole, "wb", filters=FILTERS) as small,
+            tarfile.open(fileobj=small, mode="w|") as archive,
+        ):
             for name in filter(lambda name: (work / name).exists(), FOLDERS):
                 archive.add(work / name, name)
         whole.seek(0)
@@ -226,7 +233,7 @@ def _extract(whole: IO[bytes], stage: Path) -> None:
     try:
         with tarfile.open(fileobj=whole, mode="r:xz") as archive:
             archive.extractall(stage, filter="data")
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise InputError(f"the pieces are no archive of gpu_all: {error}") from error
 
 
