@@ -21,7 +21,7 @@ from engines import YOLO_SHAPE, drawn, traced_module
 
 from gpu.setting import Setting
 from simam_deploy.bench.operator_graphs import lowered, row_of_sites
-from simam_deploy.core.specs import PRECISIONS, TensorSpec
+from simam_deploy.core.specs import QUANTISED, TensorSpec
 from simam_deploy.engine.build.build import build_engine
 from simam_deploy.engine.build.prepare import recognise_file
 from simam_deploy.engine.flavours.choose import FLAVOURS, installed
@@ -38,15 +38,13 @@ from simam_deploy.models.zoo import NETWORKS
 from simam_deploy.op.find import find_plugin
 from simam_deploy.precision.half.half import to_half
 from simam_deploy.precision.int8 import quantise
-from simam_deploy.precision.int8.asked import unasked
+from simam_deploy.precision.int8.asked import ALL, PAYS, choose
+from simam_deploy.precision.int8.formats import FORMATS
 from simam_deploy.source.samples import open_dataset
 
 WHOLE = ("resnet50", "resnet18", "mobilenet_v2", "yolo")
-ALL = "all"
-PLACEMENTS = {"resnet50": (ALL, "*.conv3.*")}
-"""What `--quantize` is asked for by network, besides `ALL`: the last of a block's convolutions,
-behind which TensorRT-RTX puts no kernel of its own."""
-QUANTISED = tuple(p for p in PRECISIONS if p not in HALF_TYPES and p != "fp32")
+PLACEMENTS = (PAYS, ALL)
+"""What `--quantize` is asked for."""
 FORMS = tuple(form for form in ("portable", "flat", "wide") if form in LOWERINGS)
 PLUGIN = "plugin"
 TARGETS: tuple[tuple[str, ...], ...] = ((), ("current",))
@@ -77,8 +75,7 @@ class File:
 def files_of(network: str) -> Iterator[File]:
     """Name the files of a network, what tells most first."""
     yield from (File(network, precision) for precision in ("fp16", "fp32"))
-    placements = PLACEMENTS.get(network, (ALL,))
-    yield from (File(network, *each) for each in itertools.product(QUANTISED, placements))
+    yield from (File(network, *each) for each in itertools.product(QUANTISED, PLACEMENTS))
 
 
 def forms_of(flavour: str) -> tuple[str, ...]:
@@ -148,12 +145,13 @@ def _quantised(file: File, setting: Setting) -> ir.Model:
     model = read_model(source)
     (spec,), _ = interface(model)
     shape = tuple(int(d) for d in spec.shape[1:])
+    choice = choose(model, file.quantize, FORMATS[file.precision])
     drawn_samples = np.random.default_rng(0).standard_normal((SAMPLES, *shape)).astype("f")
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "samples.npy"
         np.save(samples, drawn_samples)
         dataset = open_dataset(samples, [TensorSpec(spec.name, spec.dtype, spec.shape)], None)
-        return quantise(source, dataset, left=unasked(model, file.quantize)).model
+        return quantise(source, dataset, choice=choice).model
 
 
 def _double() -> ir.Model:

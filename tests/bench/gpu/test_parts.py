@@ -1,5 +1,7 @@
 """Parts on the tests' TensorRT, whose device is host memory and computes 2 x."""
 
+import itertools
+
 import pytest
 
 pytest.importorskip("onnxruntime", reason="ONNX Runtime is missing")
@@ -139,7 +141,8 @@ def test_weights_repeat_and_no_two_filters_are_alike():
 def test_placements_name_layers_and_precisions_come_from_the_table(setting):
     named = {file.stem for network in files.WHOLE for file in files.files_of(network)}
     assert {f"{n}-{p}" for n in files.WHOLE for p in ("fp16", "fp32")} <= named
-    assert {"resnet50-int8-all", "resnet50-int8-conv3", "yolo-int8-all"} <= named
+    quantised = itertools.product(files.WHOLE, ("int8", "fp8"), ("all", "pays"))
+    assert {"-".join(each) for each in quantised} <= named
     assert "yolo-bf16" not in named
 
 
