@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quantised import WHOLE, fresh, inputs
+from quantised import DIGITS, YOLO, fresh, inputs
 from tables import FACTS, appended, facts
 
 from simam_deploy import EngineOptions, build
@@ -34,6 +34,7 @@ from simam_deploy.graph.prepare import for_runtime
 
 COLUMNS = (*FACTS, "network", "samples", "kept", "launches", "bytes", "fp16", "why")
 RESULTS = Path(__file__).parent / "results" / "auto.csv"
+ORDER = (YOLO, "resnet18", DIGITS, "mobilenet_v2", "resnet50")
 SAID = ("auto kept", "not fp16", "not int8", "not fp8")
 
 
@@ -68,7 +69,7 @@ def rows(table: Path) -> Iterator[dict[str, Any]]:
     if table.exists():
         with table.open(newline="") as file:
             known = {row["network"] for row in csv.DictReader(file)}
-    for network in WHOLE:
+    for network in ORDER:
         if network not in known:
             with tempfile.TemporaryDirectory() as folder:
                 yield measured(network, Path(folder))

@@ -142,9 +142,9 @@ def _findings(report: PlanAudit, precision: str, plugin: bool) -> Iterator[str]:
     compute most in what the graph does, and some in what was asked if the graph does.
     """
     asked, graph, built = report.asked, report.graph, report.built or {}
-    wanted = _main(graph) if graph else asked
+    wanted = _main(graph) if graph else {asked}
     lost = (asked in graph or precision != asked) and not {asked, "unknown"} & built.keys()
-    if built and (lost or _main(built) not in (wanted, "unknown")):
+    if built and (lost or not _main(built) & {*wanted, "unknown"}):
         yield f"{asked} was asked, the plan computes in {_listed(built)}"
     if precision != asked and graph:
         yield f"{asked} was asked, the graph is {_listed(graph)}"
@@ -152,8 +152,10 @@ def _findings(report: PlanAudit, precision: str, plugin: bool) -> Iterator[str]:
         yield "the plugin was asked for, the plan holds none"
 
 
-def _main(counts: Mapping[str, int]) -> str:
-    return max(counts, key=lambda key: counts[key], default="unknown")
+def _main(counts: Mapping[str, int]) -> set[str]:
+    """Give what there is most of: several, where as many are of each."""
+    most = max(counts.values())
+    return {key for key, count in counts.items() if count == most}
 
 
 def _listed(counts: Mapping[str, int]) -> str:

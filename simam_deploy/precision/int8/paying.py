@@ -91,7 +91,7 @@ class _Search:
         return _reduces(node) or self._reads_apart(node)
 
     def _reads_apart(self, node: ir.Node) -> bool:
-        return node.op_type not in _POOLS and any(v in self._apart for v in node.inputs)
+        return not _has_own_kernel(node) and any(v in self._apart for v in node.inputs)
 
     def _summed_by(self, add: ir.Node) -> Iterator[ir.Node]:
         """Give the convolutions whose kernel takes in this Add."""
@@ -109,16 +109,17 @@ class _Search:
 
     def _is_taken_in(self, value: ir.Value) -> bool:
         """Tell whether all that reads a value is computed in a SimAM's kernel."""
-        uses = [use.node for use in value.uses()]
-        return bool(uses) and not value.is_graph_output() and all(map(self._is_inside, uses))
-
-    def _is_inside(self, node: ir.Node) -> bool:
-        """Tell whether a node, behind a layer, is computed in a SimAM's kernel."""
-        if node.op_type in PRODUCTS or node.op_type in _POOLS:
-            return False
-        if _reduces(node) or self._reads_apart(node):
-            return True
-        return all(self._is_taken_in(value) for value in node.outputs)
+        seen, ahead = {value}, [value]
+        while ahead:
+            value = ahead.pop()
+            uses = [use.node for use in value.uses()]
+            if not uses or value.is_graph_output() or any(map(_has_own_kernel, uses)):
+                return False
+            for node in uses:
+                if not (_reduces(node) or self._reads_apart(node)):
+                    ahead += [made for made in node.outputs if made not in seen]
+                    seen.update(node.outputs)
+        return True
 
     def _ends_in_its_kernel(self, value: ir.Value) -> bool:
         """Tell whether a quantised convolution's kernel takes in what is pointwise behind it."""
@@ -138,11 +139,15 @@ def _reduces(node: ir.Node) -> bool:
     return node.op_type in _REDUCTIONS or node.domain == DOMAIN
 
 
+def _has_own_kernel(node: ir.Node) -> bool:
+    return node.op_type in PRODUCTS or node.op_type in _POOLS
+
+
 def _behind_reductions(graph: ir.Graph) -> set[ir.Value]:
     """Give what is computed of a reduction's result by anything but a product or a pooling."""
     found: set[ir.Value] = set()
     for node in graph:
-        between = node.op_type not in PRODUCTS and node.op_type not in _POOLS
-        if _reduces(node) or (between and any(v in found for v in node.inputs)):
+        between = not _has_own_kernel(node) and any(v in found for v in node.inputs)
+        if _reduces(node) or between:
             found.update(node.outputs)
     return found

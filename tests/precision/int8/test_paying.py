@@ -194,3 +194,10 @@ def test_one_layer_more_costs_a_launch():
     placement = place(graph, type(choice)(left, choice.by_tensor | {more}))
     insert_pairs(graph.graph, placement, {t.name: 4.0 for t in placement.tensors})
     assert launches(graph) > before
+
+
+def test_a_long_chain_and_many_ways_through_it_are_gone_through_once():
+    """2^2000 ways lead from the layer to the SimAM, by 2000 steps."""
+    steps = [f"c{i + 1} = Add(c{i}, c{i})" for i in range(2000)]
+    body = f"[two] c0 = {CONV}(s, w2) {' '.join(steps)} {site('c2000', 'z')}"
+    assert found(body) == {"two": "channel"}
