@@ -158,7 +158,7 @@ def test_what_cannot_be_made_ahead_is_said_and_left_out(gpu, fakes, setting, mon
     assert [*files.make_all(setting, "tensorrt")] == [made, "made double-fp32-portable.engine"]
 
 
-def test_every_part_is_within_the_time_that_is_lent():
+def test_the_parts_fit_a_run():
     assert [part.name for part in parts_of(dry=False)] == [part.name for part in PARTS]
     assert sum(part.minutes for part in PARTS if not part.of) <= gpu_all.MINUTES
 
