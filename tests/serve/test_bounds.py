@@ -261,8 +261,9 @@ def test_an_answer_is_bounded_before_it_is_made(binary, size, tmp_path):
 
 
 def test_a_long_answer_is_written_by_another_thread_and_whole(tmp_path, monkeypatch):
-    """A step of it is 16,384 numbers; NaN lies in the second."""
+    """A step of JSON is 16,384 numbers, and NaN lies in the second; of raw bytes it is 10,000."""
     threads = []
+    monkeypatch.setattr(writing, "MOST_COPIED", 10_000)
     write = writing.write_answer
     monkeypatch.setattr(
         writing,
@@ -282,4 +283,11 @@ def test_a_long_answer_is_written_by_another_thread_and_whole(tmp_path, monkeypa
         assert status == 200, said
         answered = np.array(said["outputs"][0]["data"], np.float32).reshape(200, 100)
         assert np.array_equal(answered, x, equal_nan=True)
+        both = json.dumps({"inputs": [binary], "parameters": {"binary_data_output": True}}).encode()
+        fields = {"Inference-Header-Content-Length": str(len(both))}
+        status, said, _ = running.request(
+            "POST", "/v2/models/anything/infer", both + x.tobytes(), fields
+        )
+        assert said.endswith(x.tobytes())
+        assert len(threads) == 2
         assert running.loop._thread_id not in threads

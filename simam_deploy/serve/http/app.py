@@ -127,10 +127,10 @@ class App:
         else:
             query = read_query(body, length, model.inputs, model.name)
         outputs = await watched(scope, model.infer(query, deadline.spent))
-        json_size = writing.json_size(query, outputs)
-        share.take(json_size + writing.binary_size(query, outputs), "an answer")
+        json_size, raw_size = writing.json_size(query, outputs), writing.raw_size(query, outputs)
+        share.take(json_size + raw_size, "an answer")
         writes = model.name, model.version, query, outputs, model.outputs
-        if json_size > MOST_HERE:
+        if json_size > MOST_HERE or raw_size > writing.MOST_COPIED:
             answer, json_length = await asyncio.to_thread(writing.write_answer, *writes)
         else:
             answer, json_length = writing.write_answer(*writes)
