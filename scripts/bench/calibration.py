@@ -19,6 +19,7 @@ import csv
 import datetime
 import importlib.metadata
 import io
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,8 @@ from simam_deploy.precision.int8.placement import place
 from simam_deploy.runtime.graph_runner import run_graph
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.source.samples import Dataset, open_dataset
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from train_digits import split
 
 CHECKPOINT = next(Path("examples").glob("digits-*/model_best.pth.tar"))
@@ -61,8 +64,8 @@ class Reader(CalibrationDataReader):
 
 
 def ours(file: Path, tensors: tuple[str, ...], dataset: Dataset) -> dict[str, float]:
-    histograms = calibrate(file, tensors, dataset, lambda step: None)
-    return {name: histogram.best_range() for name, histogram in histograms.items()}
+    spreads, _ = calibrate(file, tensors, dataset)
+    return {name: spread.best_range() for name, spread in spreads.items()}
 
 
 def theirs(

@@ -24,7 +24,7 @@ from simam_deploy.source.factory import call_factory
 from simam_deploy.source.forward import Forward
 from simam_deploy.source.trace import trace
 
-_INT8_CONSTANT = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=int8')
+_EIGHT_BITS = re.compile(r'tensor=\{[^\n]* name="(\w+const)"[^\n]*type=(?:int8|fp8_e4m3)')
 _CONVOLUTION = re.compile(r"\n\s+corrltn=\{ name=[^\n]*? input=\{([^}]*)\}")
 
 YOLO_SHAPE = (3, 320, 320)
@@ -39,30 +39,63 @@ def traced(network: str, batch: int | str) -> ir.Model:
     return traced_of(network, (batch, *NETWORKS[network].family.input_shape))
 
 
-def traced_of(network: str, shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
-    """Trace a network as `traced` does, for an input of any shape; names are dynamic."""
-    torch.manual_seed(0)
+def traced_of(
+    network: str, shape: tuple[int | str, ...], opset: int = 18, settled: bool = False
+) -> ir.Model:
+    """Trace a network as `traced` does, for an input of any shape; names are dynamic.
+
+    Args:
+        network: Its name.
+        shape: Of its input.
+        opset: Of the graph.
+        settled: Whether its batch norms know what they see. As drawn, a mobilenet_v2's outputs are
+            its last bias and hardly anything else.
+    """
     family = NETWORKS[network].family
-    model, usual = create(NETWORKS[network]).eval(), family.input_shape
-    return _graph(model, shape, usual, family.output_names, opset)
+    module = drawn(network)
+    if settled:
+        settle(module, family.input_shape)
+    return traced_module(module, shape, family.input_shape, family.output_names, opset)
 
 
-def traced_yolo(shape: tuple[int | str, ...], opset: int = 18) -> ir.Model:
+def settle(model: nn.Module, shape: Sequence[int]) -> None:
+    """Give every batch norm the mean and variance of what it sees of eight drawn inputs."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = 1.0
+    model.train()
+    with torch.no_grad():
+        model(torch.randn(8, *shape))
+    model.eval()
+
+
+def traced_yolo(shape: tuple[int | str, ...], opset: int = 18, settled: bool = False) -> ir.Model:
     """Trace the example's detector, of one output, as `traced_of` does any other network."""
-    torch.manual_seed(0)
-    model = call_factory(f"{_YOLO}:YOLO").eval()
-    model.model[-1].export = True
-    graph, _ = with_sites(_graph(model, shape, YOLO_SHAPE, ("output",), opset))
+    module = drawn("yolo")
+    if settled:
+        settle(module, YOLO_SHAPE)
+    graph, _ = with_sites(traced_module(module, shape, YOLO_SHAPE, ("output",), opset))
     return graph
 
 
-def _graph(
+def drawn(network: str) -> nn.Module:
+    """Give a network of drawn weights; "yolo" is the example's detector, with its one output."""
+    torch.manual_seed(0)
+    if network != "yolo":
+        return create(NETWORKS[network]).eval()
+    model = call_factory(f"{_YOLO}:YOLO").eval()
+    model.model[-1].export = True
+    return model
+
+
+def traced_module(
     model: nn.Module,
     shape: tuple[int | str, ...],
     usual: Sequence[int],
     outputs: tuple[str, ...],
     opset: int,
 ) -> ir.Model:
+    """Trace a module as `traced_of` does a network; `usual` is its input without the batch."""
     spec = TensorSpec("input", "float32", shape)
     sizes = {d: own for d, own in zip(shape, (2, *usual), strict=True) if isinstance(d, str)}
     graph = trace(Forward(model), (spec,), outputs, sizes, opset)
@@ -91,8 +124,8 @@ def plan(model: ir.Model, plugin: Path | None = None) -> bytes:
     return build_plan(file) if plugin is None else build_plan_apart(file, plugin)
 
 
-def int8_convolutions(plan: bytes) -> int:
-    """Count the convolution kernels of a plan that read int8 weights."""
+def eight_bit_convolutions(plan: bytes) -> int:
+    """Count the convolution kernels of a plan that read weights in int8 or fp8."""
     text = plan.decode("latin1")
-    small = set(_INT8_CONSTANT.findall(text))
+    small = set(_EIGHT_BITS.findall(text))
     return sum(bool(small & set(re.findall(r'"(\w+)"', i))) for i in _CONVOLUTION.findall(text))

@@ -3,7 +3,7 @@
 A measured figure in a Markdown file stands between two comments, which nobody sees where it is
 rendered. The first says which it is: a table of results/, rows, a column and a form.
 
-    <!--figure int8 :: of=resnet50 :: launches :: .0f-->113<!--/-->
+    <!--figure quantised :: network=resnet50; precision=int8 :: launches :: max .0f-->105<!--/-->
 
     rows     column=value, joined by semicolons; the value may have * in it, and != for what is not
     column   a column's name; * for every column that holds numbers. `a / lowering=portable` divides

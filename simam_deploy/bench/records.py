@@ -144,7 +144,7 @@ class SubjectRow:
         file: The file's name.
         how: "eager", "compile", "cpu", "cuda", "tensorrt" or "engine".
         runner: What ran it, with its version; "" where nothing did.
-        precision: "fp32", "fp16", "bf16" or "int8"; "" where it could not be read.
+        precision: One of `core.specs.PRECISIONS`; "" where it could not be read.
         size: Of the file and its external data.
         cold_start_s: From the start of a process to its first answer, imports and loading
             included: the median over starts.

@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("models", nargs="+", help="checkpoints and other sources, .onnx files, plans")
     p.add_argument(
         "--precision", type=_precisions, metavar="all|P,Q",
-        help="export the one model in each (fp32, fp16, bf16, int8) and measure the files",
+        help="export the one model in each (fp32, fp16, bf16, int8, fp8) and measure the files",
     )  # fmt: skip
     p.add_argument(
         "-o", "--output", metavar="DIR",

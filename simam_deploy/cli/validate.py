@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("reference", help="checkpoint, .pt2, TorchScript archive or float32 .onnx")
-    p.add_argument("candidate", help=".onnx in float32, float16, bfloat16 or int8, or .engine")
+    p.add_argument("candidate", help=".onnx in float32, float16, bfloat16, int8 or fp8, or .engine")
     reference = p.add_argument_group("the reference, as simam-export takes it")
     add_options(reference, NetworkOptions, *_OF_THE_REFERENCE)
     data = p.add_argument_group(

@@ -49,21 +49,25 @@ class Precision:
     """What a model may be in.
 
     Attributes:
-        floats: The element type of what it computes in floats; int8 is dequantised to float32.
+        floats: The element type of what it computes in floats; eight bits are dequantised to it.
         words: What TensorRT calls a kernel's tensors that are in it, lower case.
+        quantised: Whether layers compute in eight bits, by scales that samples are wanted for.
     """
 
     floats: str
     words: tuple[str, ...]
+    quantised: bool = False
 
 
 PRECISIONS: Mapping[str, Precision] = {
     "fp32": Precision("float32", ("float", "fp32")),
     "fp16": Precision("float16", ("half", "fp16")),
     "bf16": Precision("bfloat16", ("bfloat16", "bf16")),
-    "int8": Precision("float32", ("int8",)),
+    "int8": Precision("float32", ("int8",), quantised=True),
+    "fp8": Precision("float32", ("fp8_e4m3", "fp8"), quantised=True),
 }
 """What a model's weights and activations may be in."""
+QUANTISED = tuple(name for name, precision in PRECISIONS.items() if precision.quantised)
 
 
 def shape_text(shape: Sequence[int | str]) -> str:

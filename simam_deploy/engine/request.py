@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.specs import Profile, ShapeRange
+from simam_deploy.errors import UsageError
+
+_FP8_SINCE = 89
+"""Compute capability; for those before, TensorRT-RTX 1.7 says that they lack the type."""
+
+
+def check_targets(precision: str | None, targets: Sequence[str]) -> None:
+    """Check that GPUs compute in a precision; "current", and none at all, are not known here.
+
+    Raises:
+        UsageError: One does not.
+    """
+    numbers = {target: target.removeprefix("sm") for target in targets}
+    early = [t for t, n in numbers.items() if n.isdigit() and int(n) < _FP8_SINCE]
+    if precision == "fp8" and early:
+        raise UsageError(
+            f"FP8 is for GPUs from sm{_FP8_SINCE} on, not for {', '.join(early)}: leave these out, "
+            "or take int8 or fp16",
+            options=("precision", "targets"),
+        )
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,10 @@ SMALLEST_NORMAL = {
     ir.DataType.FLOAT16: 2.0**-14,
     ir.DataType.BFLOAT16: 2.0**-126,
 }
-LEAST_OPSET = {"bf16": 22}
-"""Where Conv and the poolings are defined for the type; 13 does for the others."""
+LEAST_OPSET = {"bf16": 22, "fp8": 19}
+"""Where Conv and the poolings, or DequantizeLinear, are defined for the type; 13 does for the
+others."""
+FLOAT8 = ir.DataType.FLOAT8E4M3FN
 
 _INTEGER_WORDS = ("uantize", "QLinear", "QGemm", "QAttention", "Integer", "NBits")
 """In the names of all ops that quantise or compute quantised, ONNX's and ONNX Runtime's."""
@@ -49,12 +51,12 @@ def precision_name(dtype: ir.DataType) -> str:
 def precision_of(model: ir.Model) -> str:
     """Tell a model's precision: the lowest that anything in it is stored or computed in.
 
-    int8 where a node quantises or is quantised, be it weights alone or one layer of many; else
-    half where any input, weight, constant or result is. Whoever judges the model has the rounding
-    of that to reckon with.
+    int8 where a node quantises or is quantised, be it weights alone or one layer of many, and fp8
+    where it does so by eight-bit floats; else half where any input, weight, constant or result is.
+    Whoever judges the model has the rounding of that to reckon with.
     """
     if any(is_quantised(node) for node in _all_nodes(model)):
-        return "int8"
+        return "fp8" if FLOAT8 in _dtypes(model) else "int8"
     return precision_name(float_type(model))
 
 

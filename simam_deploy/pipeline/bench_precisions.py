@@ -18,7 +18,7 @@ from simam_deploy.bench.records import Agreement, BatchRow, BenchReport, Subject
 from simam_deploy.core.files import stem_of
 from simam_deploy.core.place import place_of
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.specs import PRECISIONS
+from simam_deploy.core.specs import PRECISIONS, QUANTISED
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.errors import SimamError, UsageError, ValidationError
 from simam_deploy.pipeline.bench import bench_models
@@ -31,9 +31,9 @@ from simam_deploy.source.samples.inputs import find_inputs, size_fact
 from simam_deploy.verify.cases import drawn_cases
 
 DRAWN = 64
-"""Rows that int8 is calibrated on where nobody gives samples."""
+"""Rows that int8 and fp8 are calibrated on where nobody gives samples."""
 _Said = tuple[NetworkOptions, SampleOptions]
-_DRAWN_NOTE = "int8 is calibrated on drawn inputs: give pictures as the network will see them"
+_DRAWN_NOTE = "calibrated on drawn inputs: give pictures as the network will see them"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def bench_precisions(
         source: What `export_onnx` takes, in float32.
         precisions: Which; ratios are to the first that can be measured.
         network: What is said of the source.
-        samples: For accuracy, and what int8 is calibrated on; without any, that is drawn.
+        samples: For accuracy, and what int8 and fp8 are calibrated on; without any, that is drawn.
         options: How the files are measured.
         output: A folder for the files; by default NAME-precisions beside the source.
         table: As of `bench_models`.
@@ -136,7 +136,7 @@ def _made(
     onnx, notes = OnnxOptions(precision=precision), tuple[str, ...]()
     try:
         with tempfile.TemporaryDirectory() as drawn:
-            if precision == "int8":
+            if precision in QUANTISED:
                 data = samples.data or _drawn(source, network, Path(drawn))
                 onnx = replace(onnx, calibration_data=data)
                 notes = () if samples.data else (_DRAWN_NOTE,)
@@ -150,7 +150,7 @@ def _made(
 
 
 def _drawn(source: Path, network: NetworkOptions, folder: Path) -> Path:
-    """Write drawn inputs for int8.
+    """Write drawn inputs to calibrate on.
 
     Raises:
         InputError: The source cannot be used.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simam_deploy.core.artifacts import EngineArtifact
-from simam_deploy.core.conversion import ConversionOptions
+from simam_deploy.core.conversion import AUTO, ConversionOptions
 from simam_deploy.core.files import parts
 from simam_deploy.core.labels import check_number
 from simam_deploy.core.manifest import tool_versions
@@ -26,6 +26,7 @@ from simam_deploy.engine.request import BuildRequest
 from simam_deploy.graph.file.interface import interface
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.types import precision_of
+from simam_deploy.pipeline.auto import build_auto
 from simam_deploy.pipeline.candidates import OF_FREE_SIDES, PLUGIN, WITHOUT_PLUGIN, build_best
 from simam_deploy.pipeline.export import export_onnx
 from simam_deploy.pipeline.job import Job, decide, rebuild_command
@@ -84,7 +85,14 @@ def build(
 
 def _build(job: Job, stage: Path, plan: Path) -> None:
     """Build the plan: as asked for, or as whatever is best of what can be built."""
-    onnx = _checked(job) if _is_ready(job) else _exported(job, stage)
+    if job.engine.precision == AUTO:
+        build_auto(job, stage, plan, _exported, _build_file)
+    else:
+        _build_file(job, _checked(job) if _is_ready(job) else _exported(job, stage), stage, plan)
+
+
+def _build_file(job: Job, onnx: Path, stage: Path, plan: Path) -> None:
+    """Build an .onnx in every form that there is, and leave the best."""
     job.progress("preparing the graph")
     batch = None if any(_profiles(job.engine)) else baked_batch(onnx)
     with explained(job.target):

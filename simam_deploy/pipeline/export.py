@@ -11,12 +11,13 @@ from typing import Any
 
 from simam_deploy.core.artifacts import OnnxArtifact
 from simam_deploy.core.caveats import caveats
-from simam_deploy.core.conversion import check_precision
+from simam_deploy.core.conversion import AUTO, check_precision
 from simam_deploy.core.files import parts
 from simam_deploy.core.labels import read_labels
 from simam_deploy.core.manifest import manifest_path, write_json
 from simam_deploy.core.place import failed_path, place_of
 from simam_deploy.core.progress import Progress
+from simam_deploy.core.specs import QUANTISED
 from simam_deploy.core.staging import explained, publish, staging_folder
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.errors import UsageError, ValidationError
@@ -29,7 +30,7 @@ from simam_deploy.graph.prepare import for_runtime
 from simam_deploy.graph.sites import check_sites
 from simam_deploy.graph.types import LEAST_OPSET
 from simam_deploy.pipeline.half import convert_half
-from simam_deploy.pipeline.int8 import Calibration, make_int8
+from simam_deploy.pipeline.int8 import Calibration, make_quantised
 from simam_deploy.pipeline.options import OnnxOptions
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
 from simam_deploy.precision.original import Original, check_convertible, keep_original
@@ -106,7 +107,7 @@ def export_onnx(
             written = _write(subject, step, samples, target, onnx.tolerance)
         else:
             given = Path(onnx.calibration_data), subject.facts.get("preprocessing")
-            written = make_int8(
+            written = make_quantised(
                 subject,
                 Calibration(*given, onnx.calibration_samples, onnx.quantize),
                 step,
@@ -159,8 +160,15 @@ def _check(onnx: OnnxOptions) -> None:
             f"the opset must be {OPSETS[0]} to {OPSETS[-1]}, got {onnx.opset}", options=("opset",)
         )
     check_precision(onnx)
-    if onnx.precision == "int8" and onnx.calibration_data is None:
-        raise UsageError("int8 wants samples to measure ranges on", options=("calibration_data",))
+    if onnx.precision == AUTO:
+        raise UsageError(
+            "auto is for engines, whose plans tell what is best: name a precision",
+            options=("precision",),
+        )
+    if onnx.precision in QUANTISED and onnx.calibration_data is None:
+        raise UsageError(
+            f"{onnx.precision} wants samples to measure ranges on", options=("calibration_data",)
+        )
 
 
 def _write(

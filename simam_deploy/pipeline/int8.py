@@ -1,6 +1,6 @@
-"""From a float32 network to an int8 file, calibrated on samples, and the proof that it is right.
+"""From a float32 network to an int8 or fp8 file, calibrated on samples, and the proof of it.
 
-The float32 file, in the lowering that was asked for, is held against the source; then the int8
+The float32 file, in the lowering that was asked for, is held against the source; then the quantised
 file against the float32 one (`precision.int8.judge`), and its SimAM gates against the formula.
 What eight bits do not do for stays float32 (`int8_left`).
 """
@@ -27,8 +27,10 @@ from simam_deploy.pipeline.int8_left import Trials, settle
 from simam_deploy.pipeline.step import Step, Written, facts_of, record_source, workspace
 from simam_deploy.precision.int8 import Quantised, measure
 from simam_deploy.precision.int8 import judge as judge_tensors
-from simam_deploy.precision.int8.asked import ALL, UNASKED, unasked
+from simam_deploy.precision.int8.asked import ALL, REASONS, choose
 from simam_deploy.precision.int8.compare import SCALED
+from simam_deploy.precision.int8.formats import FORMATS
+from simam_deploy.precision.int8.placement import Choice
 from simam_deploy.precision.int8.runs import whole_batches
 from simam_deploy.precision.original import keep_original
 from simam_deploy.precision.taps import record_sites
@@ -79,7 +81,7 @@ class Calibration:
         return open_dataset(self.path, inputs, self.preprocessing, limit=most or self.samples)
 
 
-def make_int8(
+def make_quantised(
     subject: Subject,
     calibration: Calibration,
     step: Step,
@@ -110,7 +112,7 @@ def make_int8(
         graph = for_runtime(original.graph(), subject.opset, step.simplify, step.lowering)
         inputs, outputs = interface(graph)
         write_model(graph, float32)
-        left = unasked(graph, calibration.quantize)
+        choice = choose(graph, calibration.quantize, FORMATS[step.precision])
         dataset = calibration.open(inputs)
         pair = Pair(original, sites, open_candidate(float32), reference.inputs, reference.outputs)
         report = judge(pair, reference.recording, "fp32", step.progress, given)
@@ -119,8 +121,8 @@ def make_int8(
             return Written(facts, sites, inputs, outputs, report)
         batch = batch_of(inputs)
         judged = calibration.open(inputs, judged_samples(batch))
-        trials = Trials(measure(float32, dataset, step.progress), judged, step.file)
-        quantised, verdict = settle(trials, step.progress, left)
+        trials = Trials(measure(float32, dataset, step.progress, choice.numbers), judged, step.file)
+        quantised, verdict = settle(trials, step.progress, choice)
         gates = _gates(float32, step.file, judged) if sites else ()
     return Written(
         _told(
@@ -139,7 +141,7 @@ def make_int8(
 def judge_again(
     pair: Pair, recording: Recording, report: ValidationReport, dataset: Dataset, folder: Path
 ) -> ValidationReport:
-    """Hold an int8 file of ours against its float32 self on samples, as its export did.
+    """Hold an int8 or fp8 file of ours against its float32 self on samples, as its export did.
 
     Args:
         pair: A float32 reference and the file.
@@ -153,18 +155,14 @@ def judge_again(
     """
     facts = pair.candidate.facts
     told = facts.get("calibration", {})
-    ranges, left = told.get("ranges"), told.get("left_in_float32", {})
-    if (
-        not _are_ranges(ranges)
-        or not isinstance(left, dict)
-        or facts.get("lowering") not in LOWERINGS
-    ):
+    ranges, choice = told.get("ranges"), _choice_in(told, pair.candidate.precision)
+    if not _are_ranges(ranges) or choice is None or facts.get("lowering") not in LOWERINGS:
         return report
     float32 = folder / "float32.onnx"
     write_model(
         for_runtime(pair.original.graph(), facts["opset"], True, facts["lowering"]), float32
     )
-    verdict = judge_tensors(float32, pair.candidate.path, dataset, ranges=ranges, left=left)
+    verdict = judge_tensors(float32, pair.candidate.path, dataset, ranges=ranges, choice=choice)
     power = float32_power(pair, recording)
     return _joined(replace(report, power=power), verdict, report.gates)
 
@@ -172,6 +170,14 @@ def judge_again(
 def _are_ranges(said: Any) -> bool:
     numbers = isinstance(said, dict) and all(isinstance(n, float) for n in said.values())
     return numbers and bool(said)
+
+
+def _choice_in(told: Mapping[str, Any], precision: str) -> Choice | None:
+    """Read a manifest's choice; None where it states none that can be."""
+    left, by_tensor = told.get("left_in_float32", {}), told.get("weights_by_tensor", [])
+    if not isinstance(left, dict) or not isinstance(by_tensor, list):
+        return None
+    return Choice(left, frozenset(map(str, by_tensor)), FORMATS[precision])
 
 
 def judged_samples(batch: int | None) -> int:
@@ -212,11 +218,12 @@ def _told(
     """Add to the facts how the file was calibrated, what stays float32, and what is not seen."""
     samples = quantised.calibration["samples"]
     layers = quantised.layers + len(quantised.kept)
+    name = quantised.choice.numbers.name
     notes = (
         *quantised.notes,
-        f"int8 calibrated on {samples} samples, judged on {judged}",
-        f"{quantised.layers} of {layers} layers in int8; in float32 {_said(quantised.kept)}",
-        *_blunt(verdict),
+        f"{name} calibrated on {samples} samples, judged on {judged}",
+        f"{quantised.layers} of {layers} layers in {name}; in float32 {_said(quantised.kept)}",
+        *_blunt(verdict, name),
     )
     return {
         **facts,
@@ -230,13 +237,14 @@ def _told(
 
 
 def _said(kept: Sequence[str]) -> str:
-    """List what stays float32; of what was not asked for, how much."""
-    told = [layer for layer in kept if not layer.endswith(f"({UNASKED})")]
-    others = len(kept) - len(told)
-    return ", ".join((*told, *([f"{others} that were {UNASKED}"] if others else [])))
+    """List what stays float32; of what was not asked for or does not pay, how much."""
+    told = {reason: [k for k in kept if k.endswith(f"({reason})")] for reason in REASONS}
+    summed = [f"{len(found)} ({reason})" for reason, found in told.items() if found]
+    alone = [layer for layer in kept if not layer.endswith(tuple(f"({r})" for r in REASONS))]
+    return ", ".join((*alone, *summed))
 
 
-def _blunt(verdict: ValidationReport) -> Iterator[str]:
+def _blunt(verdict: ValidationReport, name: str) -> Iterator[str]:
     """Say what the judge cannot: of the slice that shows least when it is off by a factor."""
     told = [result for result in verdict.results if math.isfinite(result.allowed)]
     scaled = [result for result in told if result.output.endswith(SCALED)]
@@ -244,5 +252,5 @@ def _blunt(verdict: ValidationReport) -> Iterator[str]:
         worst = max(scaled, key=lambda result: result.allowed)
         yield (
             f"of {worst.output.removesuffix(SCALED)} a factor of less than {worst.allowed:.1%} "
-            "is not told from what int8 does itself"
+            f"is not told from what {name} does itself"
         )

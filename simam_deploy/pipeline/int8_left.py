@@ -1,14 +1,14 @@
-"""What an int8 file leaves in float32 beside the first and last layers, and why.
+"""What an int8 or fp8 file leaves in float32 beside the first and last layers, and why.
 
 A tensor may have no scale that does for all samples: that shows in the tensor itself, and its
-readers are left. An output may cost more than int8 must though every tensor is right: then layers
+readers are left. An output may cost more than it must though every tensor is right: then layers
 are left by divide and conquer (`verify.bisect`) until it does not. What is wrong otherwise, such as
 a scale that is not what was measured, is a fault of the conversion, and no file comes of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +17,14 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.core.validation import ValidationReport
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.precision.int8 import Measured, Quantised, judge
+from simam_deploy.precision.int8.placement import Choice
 from simam_deploy.precision.int8.tensors import RANGE
 from simam_deploy.source.samples import Dataset
 from simam_deploy.verify.bisect import Search, TrialsSpentError
 
 TRIALS = 32
 """Each judges all outputs; one layer of 64 takes some 14, two some 24."""
-_REASON = "with it an output costs more than int8 must"
+_REASON = "with it an output costs more than eight bits must"
 
 
 @dataclass(frozen=True)
@@ -40,48 +41,48 @@ class Trials:
     judged: Dataset
     file: Path
 
-    def of(self, left: Mapping[str, str]) -> tuple[Quantised, ValidationReport]:
-        """Convert but for what is left, and judge that."""
-        quantised = self.measured.quantised(left)
+    def of(self, choice: Choice) -> tuple[Quantised, ValidationReport]:
+        """Convert as is chosen, and judge that."""
+        quantised = self.measured.quantised(choice)
         write_model(quantised.model, self.file)
         ranges = quantised.calibration["ranges"]
         report = judge(
-            self.measured.file, self.file, self.judged, ranges=ranges, left=quantised.left
+            self.measured.file, self.file, self.judged, ranges=ranges, choice=quantised.choice
         )
         return quantised, report
 
 
 def settle(
-    trials: Trials, progress: Progress, unasked: Mapping[str, str] | None = None
+    trials: Trials, progress: Progress, choice: Choice | None = None
 ) -> tuple[Quantised, ValidationReport]:
     """Convert as much as can be; the last conversion lies in the file, right or not.
 
     Args:
         trials: Of the network.
         progress: Told each step.
-        unasked: Layers that nobody wants in int8, each with the reason.
+        choice: What is asked for; more is left than that, if it must be.
 
     Raises:
         InputError: Nothing is left to be int8.
     """
-    left = dict(unasked or {})
+    choice = choice or Choice()
     while True:
         progress("judging every quantised tensor and output")
-        quantised, report = trials.of(left)
+        quantised, report = trials.of(choice)
         lossy = {c.name: c.error_ulps for c in report.layers if c.kind == RANGE and not c.passed}
         if not lossy:
             break
-        left |= trials.measured.leaving(lossy)
+        choice = choice.leaving(trials.measured.leaving(lossy))
     if report.passed or not all(check.passed for check in report.layers):
         return quantised, report
-    found = _needed(trials, left, quantised.names, progress)
+    found = _needed(trials, choice, quantised.names, progress)
     if len(found) < len(quantised.names):
-        return trials.of({**left, **dict.fromkeys(found, _REASON)})
-    return trials.of(left)
+        return trials.of(choice.leaving(dict.fromkeys(found, _REASON)))
+    return trials.of(choice)
 
 
 def _needed(
-    trials: Trials, left: Mapping[str, str], names: Sequence[str], progress: Progress
+    trials: Trials, choice: Choice, names: Sequence[str], progress: Progress
 ) -> Sequence[str]:
     """Find a small set of layers without which all is well; all of them where there is none.
 
@@ -91,7 +92,7 @@ def _needed(
     def passes(found: Collection[str]) -> bool:
         if len(found) == len(names):
             return True
-        return trials.of({**left, **dict.fromkeys(found, _REASON)})[1].passed
+        return trials.of(choice.leaving(dict.fromkeys(found, _REASON)))[1].passed
 
     search = Search(passes, progress, TRIALS)
     search.passes(names)

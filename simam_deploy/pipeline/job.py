@@ -13,7 +13,7 @@ from simam_deploy.core.place import place_of
 from simam_deploy.core.progress import Progress
 from simam_deploy.engine.flavours.choose import Flavour, choose_flavour, load_library
 from simam_deploy.engine.options import EngineOptions, build_command
-from simam_deploy.engine.request import BuildRequest
+from simam_deploy.engine.request import BuildRequest, check_targets
 from simam_deploy.errors import EngineError, UsageError
 from simam_deploy.op.find import find_kernels, find_plugin, is_kernels
 from simam_deploy.runtime.gpu import find_gpus
@@ -67,6 +67,7 @@ def decide(
             timing_cache=None if engine.timing_cache is None else Path(engine.timing_cache),
         )
     )
+    check_targets(engine.precision, engine.targets)
     load_library(flavour)
     classes = () if engine.labels is None else read_labels(Path(engine.labels))
     plugin = _plugin(engine, flavour)

@@ -82,7 +82,7 @@ class ComparisonOptions:
     min_agreement: float | None = option(
         None,
         "the least share of samples ranked alike (default: fp32 0.9999, fp16 0.999, bf16 0.992, "
-        "int8 0.98)",
+        "int8 and fp8 0.98)",
         Form(_read_share, repr),
         metavar="F",
     )

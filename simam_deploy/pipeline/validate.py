@@ -10,7 +10,7 @@ from pathlib import Path
 
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.progress import Progress
-from simam_deploy.core.specs import TensorSpec
+from simam_deploy.core.specs import QUANTISED, TensorSpec
 from simam_deploy.core.staging import check_target
 from simam_deploy.errors import UsageError
 from simam_deploy.graph.types import HALVES
@@ -80,7 +80,11 @@ def validate_models(
         truth = _record(subject, other, samples, network.preprocess is not None, progress)
         pair = pair_up(subject, truth.inputs, truth.outputs, other, Path(folder))
         report = judge(pair, truth.recording, subject.precision, progress, options.tolerance)
-        if other.precision == "int8" and truth.dataset is not None and subject.precision == "fp32":
+        if (
+            other.precision in QUANTISED
+            and truth.dataset is not None
+            and subject.precision == "fp32"
+        ):
             report = judge_again(pair, truth.recording, report, truth.dataset, Path(folder))
         accuracy = None
         if truth.dataset is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simam_deploy.core.specs import QUANTISED
 from simam_deploy.report.page.document import document
 from simam_deploy.report.page.gate_rows import gate_rows
 from simam_deploy.report.page.html import figure, tag
@@ -17,7 +18,8 @@ def gate_plot(report: ComparisonReport) -> str:
     title = f"{report.candidate.file} against {report.reference.file}"
     verdict = "passed" if report.passed else "FAILED"
     failed = sum(not check.passed for check in report.gates)
-    unit = "fp32" if report.candidate.precision == "int8" else report.candidate.precision
+    precision = report.candidate.precision
+    unit = "fp32" if precision in QUANTISED else precision
     caption = (
         f"{len(report.gates)} SimAM sites, {failed} failed; errors in units in the last place of "
         f"{unit}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from simam_deploy.core.artifacts import OnnxArtifact
-from simam_deploy.core.specs import SimamSite
+from simam_deploy.core.specs import QUANTISED, SimamSite
 from simam_deploy.models.attention.kinds import KINDS
 from simam_deploy.models.detectors.identity import TITLES
 from simam_deploy.models.zoo import NETWORKS
@@ -67,7 +67,7 @@ def _failure(artifact: OnnxArtifact) -> list[tuple[str, str]]:
 def _local(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Sum up what was judged gate by gate and layer by layer, where a precision was changed."""
     judged = [what for what in ("gates", "layers") if what in summary]
-    tensors = summary["precision"] == "int8"
+    tensors = summary["precision"] in QUANTISED
     return [
         ("tensors" if tensors and what == "layers" else what, _units(summary[what]))
         for what in judged

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from simam_deploy.core.specs import QUANTISED
 from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport
 from simam_deploy.report.columns import WIDTH, columns
 from simam_deploy.report.power_text import power_lines, verdict_word
@@ -131,7 +132,8 @@ def _gates(report: ComparisonReport) -> str:
     names = ("site", "expected", "candidate", "cosine", "collapsed", "error", "allowed")
     header, *lines = columns([names, *map(_row, report.gates)])
     body = [f"{line}{mark}" for line, mark in zip(lines, _marks(report.gates), strict=True)]
-    unit = "float32" if report.candidate.precision == "int8" else report.candidate.precision
+    precision = report.candidate.precision
+    unit = "float32" if precision in QUANTISED else precision
     legend = (
         f"  errors in units in the last place of {unit}; collapsed: at 0.6225 and should not be"
     )

@@ -15,14 +15,20 @@ from simam_deploy.verify.report import Accuracy, Scores
 
 Logits = Array
 
-AGREEMENT: Mapping[str, float] = {"fp32": 0.9999, "fp16": 0.999, "bf16": 0.992, "int8": 0.98}
+AGREEMENT: Mapping[str, float] = {
+    "fp32": 0.9999,
+    "fp16": 0.999,
+    "bf16": 0.992,
+    "int8": 0.98,
+    "fp8": 0.98,
+}
 """The least share of samples, by the candidate's precision, for which both rank a class first.
 
 A float32 export may flip a tie: one in ten thousand. Samples whose two best classes lie closer
 than the rounding error may flip, and their share grows in proportion to it: bfloat16's unit is
-eight times float16's, so eight times 0.001 is allowed. Int8's is a choice: what calibration may
-cost is for its user to say. On fewer samples than a bound can resolve, all must agree: on
-the 360 digits that are held out, that is fp32 and fp16; bf16 may differ on two.
+eight times float16's, so eight times 0.001 is allowed. That of int8 and fp8 is a choice: what
+calibration may cost is for its user to say. On fewer samples than a bound can resolve, all must
+agree: on the 360 digits that are held out, that is fp32 and fp16; bf16 may differ on two.
 """
 BATCH = 32
 _TOP = 5

@@ -34,7 +34,7 @@ class Candidate:
 
     Attributes:
         path: Its file.
-        precision: "fp32", "fp16", "bf16" or "int8", by what its graph holds.
+        precision: One of `core.specs.PRECISIONS`, by what its graph holds.
         inputs: As the file has them.
         outputs: The names of what it gives.
         runner: Opens it. Half precision is rounded as the graph says, which no CPU does by itself;
@@ -71,8 +71,11 @@ class Candidate:
 
     @property
     def unit(self) -> float:
-        """What one rounding changes, relative to a map's largest value; 2^-8 for int8."""
-        return 2.0**-8 if self.precision == "int8" else EPSILON[self.dtype]
+        """What one rounding changes, relative to a map's largest value.
+
+        Half a step: of int8 the 254th part of its range, and of E4M3 the 28th at its upper end.
+        """
+        return {"int8": 2.0**-8, "fp8": 2.0**-5}.get(self.precision, EPSILON[self.dtype])
 
 
 def open_candidate(path: Path, trust_engine: bool = False) -> Candidate:

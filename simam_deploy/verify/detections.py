@@ -27,7 +27,13 @@ _MEASURED = 0.001
 """Those above this are measured against boxes that are known: precision wants the unsure too."""
 _OVERLAP = 0.5
 
-AGREEMENT: Mapping[str, float] = {"fp32": 0.999, "fp16": 0.98, "bf16": 0.95, "int8": 0.9}
+AGREEMENT: Mapping[str, float] = {
+    "fp32": 0.999,
+    "fp16": 0.98,
+    "bf16": 0.95,
+    "int8": 0.9,
+    "fp8": 0.9,
+}
 """The least F1, by the candidate's precision. A detection comes or goes where its score lies
 within the rounding error of `SURE`, or its overlap with another within that of 0.7. Of a network of
 drawn weights, whose cells are equally sure, fp16 kept 0.994 of 158 detections and bf16 0.978; what

@@ -63,11 +63,13 @@ TOLERANCES = {
     "fp16": Tolerance(factor=16, floor=4e-3, cap=5e-2),
     "bf16": Tolerance(factor=16, floor=3e-2, cap=1e-1),
     "int8": Tolerance(factor=16, floor=2**-6, cap=5e-2, whole=True),
+    "fp8": Tolerance(factor=16, floor=2**-6, cap=5e-2, whole=True),
 }
 """By precision, of a model that stays in it; below float32 the floor is four units in its last
-place, which for int8 is 2^-8. One unit of float32's rounding behind every layer of an int8 network
-moves a value here and there to the next of 127 steps: correct runs differ by nothing, or by up to
-1e-2 where the output itself is quantised. What such a bound would hide, its gates show."""
+place, which for int8 is 2^-8; fp8 is held to int8's. One unit of float32's rounding behind every
+layer of an int8 network moves a value here and there to the next of 127 steps: correct runs differ
+by nothing, or by up to 1e-2 where the output itself is quantised. What such a bound would hide, its
+gates show."""
 SELECTED = 4e-3
 """The least cap for what is computed of a selection's rows: a box that float32 moves by 0.006
 pixels may be read from another level or with a sample more, which moves a golden Mask R-CNN's masks
@@ -76,12 +78,13 @@ CONVERTED = {
     "fp16": Tolerance(factor=4, floor=4e-3, cap=0.2, unit=ROUNDED_LAYERS),
     "bf16": Tolerance(factor=4, floor=3e-2, cap=0.5, unit=ROUNDED_LAYERS),
     "int8": Tolerance(factor=16, floor=0.15, cap=0.15, whole=True),
+    "fp8": Tolerance(factor=16, floor=0.15, cap=0.15, whole=True),
 }
 """Of a float32 model made half or int8. Correct conversions of the published networks to half came
 to between 0.8 and 2.1 times what rounding their layers alone costs; the caps are what a resnet152
 of drawn weights comes near to. Faults that so wide a bound would hide are found layer by layer and
-gate by gate. What int8 costs depends on its calibration: its bound tells a wreck from a network,
-and agreement on data tells the rest."""
+gate by gate. What int8 and fp8 cost depends on their calibration: the bound tells a wreck from a
+network, and agreement on data tells the rest."""
 COUNTED = 0.1
 """The most of a row's integers or booleans that may differ, however many rounding changes."""
 LOST = 0.5

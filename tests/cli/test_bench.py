@@ -155,7 +155,7 @@ def test_an_interruption_keeps_the_figures(models, tmp_path, launch):
         (["right.onnx", "right.onnx"], 2, "is there twice"),
         (["right.onnx", "--batch", "0"], 2, "not a whole number above 0: '0'"),
         (["right.onnx", "--provider", "vulkan"], 2, "not a provider"),
-        (["right.onnx", "--precision", "fp8"], 2, "not a precision"),
+        (["right.onnx", "--precision", "fp4"], 2, "not a precision"),
         (["right.onnx", "flat.onnx", "--precision", "all"], 2, "for one model"),
         (["right.onnx", "-o", "out"], 2, "--precision"),
         (["some.engine"], 1, "GPU"),
@@ -203,7 +203,7 @@ def test_every_precision_is_a_row(digits, tmp_path, capsys):
     assert main([str(digits), *options]) == 0
     document = json.loads(capsys.readouterr().out)
     rows = {row["precision"]: row for row in document["subjects"]}
-    assert list(rows) == ["fp32", "fp16", "bf16", "int8"]
+    assert list(rows) == ["fp32", "fp16", "bf16", "int8", "fp8"]
     assert "ONNX Runtime does not take" in rows["bf16"]["reason"]
     for row in rows.values():
         assert row["size"] == (out / row["file"]).stat().st_size

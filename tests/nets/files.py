@@ -8,10 +8,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from simam_deploy import NetworkOptions, OnnxOptions, export_onnx
+from simam_deploy.core.specs import QUANTISED
 from tests.nets import networks
 from tests.nets.weights import SIZE, shapes, weights
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 SAMPLES = 64
 LABELLED = "Labelled"
 
@@ -43,7 +44,7 @@ def clean(folder: Path, name: str, precision: str = "fp32", kind: str = "trained
         source, network = weights(folder, name, kind), network_options(name)
     else:
         source, network = clean(folder, name, "fp32", kind), None
-    calibration = samples(folder) if precision == "int8" else None
+    calibration = samples(folder) if precision in QUANTISED else None
     asked = OnnxOptions(precision=precision, calibration_data=calibration)
     return export_onnx(source, folder / f"{name}-{kind}-{precision}.onnx", asked, network).path
 

@@ -292,29 +292,46 @@ def test_int8_wants_a_quantised_file_or_samples(digits_onnx, tmp_path):
         rtx(digits_onnx, tmp_path / "d.engine", precision="int8")
 
 
-def test_a_quantised_convolution_is_built_as_int8(tmp_path):
-    """The plan's listing shows int8 going in."""
-    source = tmp_path / "q.onnx"
+def write_quantised(source, precision):
+    """A convolution of eight bits, weights of ones."""
+    kind = {"int8": onnx.TensorProto.INT8, "fp8": onnx.TensorProto.FLOAT8E4M3FN}[precision]
     model = onnx.parser.parse_model(
-        """<ir_version: 8, opset_import: ["" : 18]>
-        g (float[1,16,8,8] x) => (float[1,16,8,8] y)
-        <float s = {0.1}, int8 z = {0}, float t = {0.01}>
+        """<ir_version: 9, opset_import: ["" : 19]>
+        g (float[1,16,8,8] x) => (float[1,16,8,8] y) <float s = {0.1}, float t = {0.01}>
         { q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z)
           r = DequantizeLinear(w, t, z) y = Conv(d, r) }"""
     )
-    weight = model.graph.initializer.add(name="w", dims=[16, 16, 1, 1], data_type=3)
-    weight.raw_data = bytes(range(256))
+    one = {"int8": b"\x01", "fp8": b"\x38"}[precision]
+    for name, dims, raw in (("w", [16, 16, 1, 1], 256 * one), ("z", [], b"\x00")):
+        model.graph.initializer.add(name=name, dims=dims, data_type=kind).raw_data = raw
     source.write_bytes(model.SerializeToString())
-    artifact = rtx(source, tmp_path / "q.engine", targets=("sm89",))
-    assert artifact.precision == "int8"
-    assert dict(artifact.audit.graph) == dict(artifact.audit.built) == {"int8": 1}
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_a_quantised_convolution_is_built_as_such(precision, tmp_path):
+    """The plan's listing shows eight bits going in."""
+    write_quantised(tmp_path / "q.onnx", precision)
+    artifact = rtx(tmp_path / "q.onnx", tmp_path / "q.engine", targets=("sm89",))
+    assert artifact.precision == precision
+    assert dict(artifact.audit.graph) == dict(artifact.audit.built) == {precision: 1}
+
+
+def test_a_file_in_fp8_is_not_built_for_gpus_without_it(tmp_path):
+    write_quantised(tmp_path / "q.onnx", "fp8")
+    with pytest.raises(UsageError, match="from sm89 on, not for sm80, sm86: leave these out"):
+        rtx(tmp_path / "q.onnx", tmp_path / "q.engine", targets=("sm80", "sm86", "sm120"))
+    assert [p.name for p in tmp_path.iterdir()] == ["q.onnx"]
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"timing_cache": "t"}, "leave the file of timings out"),
-        ({"precision": "fp8"}, "the precision must be fp32, fp16, bf16, int8"),
+        ({"precision": "fp4"}, "the precision must be fp32, fp16, bf16, int8, fp8;"),
+        (
+            {"precision": "fp8", "targets": ("sm86", "sm89"), "calibration_data": "x"},
+            "FP8 is for GPUs from sm89 on, not for sm86: leave these out",
+        ),
         ({"backend": "rtx", "opt_shapes": ({"z": (1,)},)}, "there is no input 'z', only x"),
         ({"opt_shapes": ({"x": (1, 4, 8, 9)},)}, "shape 1x4x8x9 does not fit input x float32 n x"),
         ({"min_shapes": ({"x": (1, 4, 8, 8)},)}, "go with shapes to tune for"),

@@ -168,7 +168,7 @@ def test_bad_files_are_one_line_and_exit_1(content, says, tmp_path, capsys):
         (["--target", "current,sm89"], "beside current"),
         (["--opt-shapes", "1x3"], "not NAME:SHAPE"),
         (["--workspace", "0"], "not a whole number above 0"),
-        (["--precision", "fp8"], "invalid choice"),
+        (["--precision", "fp4"], "invalid choice"),
         (["--backend", "trt"], "invalid choice"),
     ],
 )

@@ -132,9 +132,10 @@ def test_digits_in_int8(digits, float32, labelled, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"precision": "int8"}, "wants samples"),
-        ({"precision": "fp16", "calibration_data": "x"}, "for int8 alone"),
-        ({"precision": "fp16", "quantize": "layer1.*"}, "for int8 alone"),
+        ({"precision": "int8"}, "int8 wants samples"),
+        ({"precision": "fp8"}, "fp8 wants samples"),
+        ({"precision": "fp16", "calibration_data": "x"}, "for int8 and fp8 alone"),
+        ({"precision": "fp16", "quantize": "layer1.*"}, "for int8 and fp8 alone"),
     ],
 )
 def test_calibration_goes_with_int8(options, says, digits, tmp_path):
@@ -173,8 +174,8 @@ def test_an_empty_folder_has_no_samples(digits, tmp_path):
 
 
 def test_an_unknown_precision_is_a_usage_error(digits, tmp_path):
-    with pytest.raises(UsageError, match="fp32, fp16, bf16, int8.*'fp8'"):
-        export_onnx(digits, tmp_path / "m.onnx", onnx=OnnxOptions(precision="fp8"))
+    with pytest.raises(UsageError, match="fp32, fp16, bf16, int8, fp8.*'fp4'"):
+        export_onnx(digits, tmp_path / "m.onnx", onnx=OnnxOptions(precision="fp4"))
 
 
 class Converted:

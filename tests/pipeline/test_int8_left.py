@@ -11,7 +11,7 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.pipeline.int8_left import Trials, settle
 from simam_deploy.precision.int8 import measure, pairs
-from simam_deploy.precision.int8.placement import name_of
+from simam_deploy.precision.int8.placement import Choice, name_of
 from tests.precision.int8.networks import BLOCK, small
 
 QUANTISE = importlib.import_module("simam_deploy.precision.int8.quantise")
@@ -70,7 +70,7 @@ def test_a_tensor_that_is_quantised_badly_on_what_it_is_judged_on(tmp_path):
     large = np.arange(48) // 4 % 2 == 0
     calibrated[large] *= 4
     trials = made(tmp_path, calibrated=calibrated, judged=calibrated[~large])
-    assert trials.measured.quantised({}).left == {}
+    assert trials.measured.quantised(Choice()).left == {}
     with pytest.raises(InputError, match="the samples leave . a loss of .* times its bound"):
         settle(trials, lambda step: None)
 

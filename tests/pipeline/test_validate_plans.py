@@ -93,7 +93,8 @@ def test_a_wrong_plan_fails(factor, plan, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("precision", "passes"), [("fp32", False), ("fp16", True), ("bf16", True), ("int8", True)]
+    ("precision", "passes"),
+    [("fp32", False), ("fp16", True), ("bf16", True), ("int8", True), ("fp8", True)],
 )
 def test_it_is_judged_by_its_precision(precision, passes, plan, tmp_path):
     """Off by 1e-3, which a half may be and float32 may not."""
@@ -107,7 +108,9 @@ def test_it_is_judged_by_its_precision(precision, passes, plan, tmp_path):
 
 def test_a_precision_that_has_no_bounds(original, plan):
     restate(plan, precision="fp4")
-    with pytest.raises(EngineError, match=r"m\.engine is fp4: only fp32, fp16, bf16, int8 can"):
+    with pytest.raises(
+        EngineError, match=r"m\.engine is fp4: only fp32, fp16, bf16, int8, fp8 can"
+    ):
         validate_models(original, plan)
 
 

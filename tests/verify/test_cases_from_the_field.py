@@ -12,6 +12,7 @@ from onnx import helper
 
 from simam_deploy import NETWORKS, NetworkOptions, OnnxOptions, SimamError, export_onnx
 from simam_deploy.cli import main
+from simam_deploy.core.specs import QUANTISED
 from simam_deploy.models.create import create
 from tests.nets.faults import plant, scale_output
 from tests.nets.files import (
@@ -241,7 +242,7 @@ def test_a_list_of_maps(precision, own, tmp_path):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_as_many_gates_as_sites_are_judged(precision, own, tmp_path):
-    calibration = samples(own) if precision == "int8" else None
+    calibration = samples(own) if precision in QUANTISED else None
     asked = OnnxOptions(precision=precision, calibration_data=calibration)
     artifact = export_onnx(drawn(own, "Classifier"), tmp_path / "m.onnx", asked)
     assert len(artifact.sites) == len(artifact.validation.gates) == 3

@@ -9,6 +9,7 @@ import pytest
 from faults import NETWORKS, NONE, OF_TORCH, judge_fault, measure
 
 from simam_deploy import OnnxOptions, ValidationError, export_onnx
+from simam_deploy.core.specs import QUANTISED
 from tests.nets.faults import FAULTS, fits
 from tests.nets.files import PRECISIONS, clean, network_options, samples
 from tests.nets.lowering import SPOILT, spoilt
@@ -52,7 +53,7 @@ def test_no_fault_passes_against_the_weights(network, fault, own):
 
 def refuse(source, target, precision, fault, own, network=None):
     """Export with a fault in the lowering of one of three sites, and see no file."""
-    calibration = samples(own) if precision == "int8" else None
+    calibration = samples(own) if precision in QUANTISED else None
     asked = OnnxOptions(precision=precision, calibration_data=calibration)
     with spoilt(fault, "body.0.weight") as used, pytest.raises(ValidationError):
         export_onnx(source, target, asked, network)

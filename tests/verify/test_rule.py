@@ -36,8 +36,10 @@ def test_a_float_floor_is_four_units_in_the_last_place(precision):
         ("fp16", "fp16", False),  # it may overflow
         ("bf16", "bf16", False),
         ("int8", "int8", True),  # both clip alike
+        ("fp8", "fp8", True),
         ("fp32", "fp16", False),
         ("fp32", "bf16", False),
+        ("fp32", "fp8", False),
         ("fp32", "int8", False),  # which clips what its calibration never saw
     ],
 )

@@ -22,7 +22,7 @@ from simam_deploy.engine.options import EngineOptions, build_command
 from simam_deploy.engine.plan.audit import GraphFacts, audit, graph_facts
 from simam_deploy.engine.plan.manifest import artifact_of, describe
 from simam_deploy.engine.plan.plan_facts import PlanFacts, read_inspector, read_listing
-from simam_deploy.engine.request import BuildRequest
+from simam_deploy.engine.request import BuildRequest, check_targets
 from simam_deploy.errors import ValidationError
 from simam_deploy.graph.file.interface import spec_of
 from simam_deploy.graph.file.read import read_model
@@ -62,6 +62,7 @@ def build_engine(
     started = time.perf_counter()
     flavour = FLAVOURS[request.flavour]
     flavour.check(request)
+    check_targets(request.precision, request.targets)
     model = read_model(request.onnx)
     known = {**_DEFAULTS, "command": _command(request), **(facts or {})}
     graph = graph_facts(model, [site["name"] for site in known["simam_sites"]])

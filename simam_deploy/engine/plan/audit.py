@@ -12,7 +12,7 @@ import onnx_ir as ir
 from simam_deploy.core.artifacts import PlanAudit
 from simam_deploy.engine.plan.plan_facts import Launch, PlanFacts
 from simam_deploy.graph.recognise import Site, recognise
-from simam_deploy.graph.types import PRODUCTS, precision_name, precision_of
+from simam_deploy.graph.types import FLOAT8, PRODUCTS, precision_name, precision_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def _precision(node: ir.Node) -> str:
     x, weight = node.inputs[:2]
     producer = x.producer() if x is not None else None
     if producer is not None and producer.op_type == "DequantizeLinear":
-        return "int8"
+        stored = producer.inputs[0]
+        return "fp8" if stored is not None and stored.dtype == FLOAT8 else "int8"
     kinds = [v.dtype for v in (weight, x) if v is not None and v.dtype is not None]
     return precision_name(kinds[0]) if kinds else "unknown"
 
@@ -141,9 +142,9 @@ def _findings(report: PlanAudit, precision: str, plugin: bool) -> Iterator[str]:
     compute most in what the graph does, and some in what was asked if the graph does.
     """
     asked, graph, built = report.asked, report.graph, report.built or {}
-    wanted = _main(graph) if graph else asked
+    wanted = _main(graph) if graph else {asked}
     lost = (asked in graph or precision != asked) and not {asked, "unknown"} & built.keys()
-    if built and (lost or _main(built) not in (wanted, "unknown")):
+    if built and (lost or not _main(built) & {*wanted, "unknown"}):
         yield f"{asked} was asked, the plan computes in {_listed(built)}"
     if precision != asked and graph:
         yield f"{asked} was asked, the graph is {_listed(graph)}"
@@ -151,8 +152,10 @@ def _findings(report: PlanAudit, precision: str, plugin: bool) -> Iterator[str]:
         yield "the plugin was asked for, the plan holds none"
 
 
-def _main(counts: Mapping[str, int]) -> str:
-    return max(counts, key=lambda key: counts[key], default="unknown")
+def _main(counts: Mapping[str, int]) -> set[str]:
+    """Give what there is most of: several, where as many are of each."""
+    most = max(counts.values())
+    return {key for key, count in counts.items() if count == most}
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -79,6 +79,8 @@ _TENSOR = re.compile(r'\n\s+\w+=\{[^\n]*?name="([^"\n]+)"[^\n]* type=(\w+) ')
 _ON_HOST = re.compile(r'\n\s+tensor=\{[^\n]*?name="([^"\n]+)"[^\n]* region="(?:system_)?hmem')
 """A tensor in the host's memory: no kernel writes it."""
 _ORIGIN = re.compile(r'layers="([^"\n]*)"')
+_CONVOLUTION = re.compile(r"__myl_Corr\w*")
+"""A float convolution with an activation that is no Relu in its kernel, as a detector's SiLU."""
 _MOVES = re.compile(r"__myl_(?:Move|Tran|Resh|Repl|Conc|Cast)+")
 
 
@@ -121,7 +123,7 @@ def _listed(match: re.Match[str], types: Mapping[str, str]) -> Launch:
     origin = _group(_ORIGIN, line)
     reads, writes = _quoted(_INPUTS, line), _quoted(_OUTPUTS, line)
     kind: Kind = "other"
-    if match["kind"] in _PRODUCTS:
+    if match["kind"] in _PRODUCTS or _CONVOLUTION.fullmatch(match["name"]):
         kind = "product"
     elif match["kind"] == _PLUGIN:
         kind = "plugin"

@@ -1,4 +1,4 @@
-"""INT8 by explicit Q/DQ: choose the layers, calibrate them, write the pairs, judge the result."""
+"""INT8 and FP8 by Q/DQ: choose the layers, calibrate them, write the pairs, judge the result."""
 
 from simam_deploy.precision.int8.judge import judge
 from simam_deploy.precision.int8.quantise import Measured, Quantised, measure, quantise

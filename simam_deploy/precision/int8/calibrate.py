@@ -21,6 +21,7 @@ from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.typed import typed
+from simam_deploy.precision.int8.formats import INT8, Format
 from simam_deploy.precision.int8.runs import Runs, in_parts
 from simam_deploy.precision.int8.spread import Spread
 from simam_deploy.precision.taps import Taps
@@ -28,7 +29,11 @@ from simam_deploy.source.samples import Dataset
 
 
 def calibrate(
-    file: Path, tensors: tuple[str, ...], dataset: Dataset, progress: Progress = lambda step: None
+    file: Path,
+    tensors: tuple[str, ...],
+    dataset: Dataset,
+    progress: Progress = lambda step: None,
+    numbers: Format = INT8,
 ) -> tuple[dict[str, Spread], Runs]:
     """Run the samples and count what each tensor holds, run by run.
 
@@ -37,6 +42,7 @@ def calibrate(
         tensors: Names of values in its main graph.
         dataset: The samples.
         progress: Told after every tenth of them.
+        numbers: What they are to be quantised to.
 
     Returns:
         The counts of each tensor, and the runs that gave them.
@@ -44,7 +50,7 @@ def calibrate(
     Raises:
         InputError: The samples are constant, do not fit the model, or a tensor is not finite.
     """
-    spreads = {name: Spread() for name in tensors}
+    spreads = {name: Spread(numbers) for name in tensors}
     done, varied = 0, False
     with open_taps(file, tensors) as taps:
         runs = Runs(dataset, taps)

@@ -1,4 +1,4 @@
-"""How the magnitudes of a tensor are distributed, and the range that int8 loses least with."""
+"""How the magnitudes of a tensor are distributed, and the range that eight bits lose least in."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simam_deploy.core.arrays import Array
+from simam_deploy.precision.int8.formats import INT8, Format
 
-LEVELS = 127
-"""Steps from zero to the largest int8; -128 is left unused, so that zero is in the middle."""
 BINS = 4096
-"""Of a histogram: 16 to 32 a step."""
+"""Of a histogram: 16 to 32 a step of int8."""
 
 
 class Histogram:
@@ -40,15 +39,15 @@ class Histogram:
         bins = np.minimum((magnitudes * (BINS / self.limit)).astype(np.int32), BINS - 1)
         self.counts += np.bincount(bins, minlength=BINS)
 
-    def best_range(self, levels: int = LEVELS) -> float:
+    def best_range(self, numbers: Format = INT8) -> float:
         """Give the range that loses least; see `best_range`."""
-        return best_range((self,), levels)
+        return best_range((self,), numbers)
 
-    def errors(self, ranges: Array, levels: int = LEVELS) -> Array:
-        """Give the sum of squared errors of quantising within each range, in `levels` steps.
+    def errors(self, ranges: Array, numbers: Format = INT8) -> Array:
+        """Give the sum of squared errors of quantising within each range to a format's numbers.
 
-        A value within the range is off by up to half a step, (range / levels)^2 / 12 in the mean;
-        one of magnitude v beyond it is clipped, and off by v - range.
+        A value within the range is off by up to half a step of its magnitude, step^2 / 12 in the
+        mean; one of magnitude v beyond it is clipped, and off by v - range.
         """
         if not self.limit:
             return np.zeros_like(ranges)
@@ -56,8 +55,17 @@ class Histogram:
         total = [float(np.sum(self.counts * self._centres**power)) for power in (0, 1, 2)]
         beyond = total[0] - count, total[1] - first, total[2] - second
         clipped = beyond[2] - 2 * ranges * beyond[1] + ranges**2 * beyond[0]
-        errors: Array = count * (ranges / levels) ** 2 / 12 + np.maximum(clipped, 0)
+        errors: Array = self._rounded(ranges / numbers.largest, numbers) + np.maximum(clipped, 0)
         return errors
+
+    def _rounded(self, scales: Array, numbers: Format) -> Array:
+        """Sum up the squared errors of what is not clipped, band by band."""
+        total, before = np.zeros_like(scales), np.zeros_like(scales)
+        for end, step in numbers.bands:
+            below = self._below(scales * end, 0)
+            total += (below - before) * (scales * step) ** 2 / 12
+            before = below
+        return total
 
     @property
     def _centres(self) -> Array:
@@ -70,11 +78,11 @@ class Histogram:
         return below
 
 
-def best_range(histograms: Sequence[Histogram], levels: int = LEVELS) -> float:
+def best_range(histograms: Sequence[Histogram], numbers: Format = INT8) -> float:
     """Give the range of the least squared error over several histograms; 0 where all are empty."""
     limit = max(histogram.limit for histogram in histograms)
     if not limit:
         return 0.0
     ranges = limit / BINS * np.arange(1, BINS + 1)
-    errors = np.sum([histogram.errors(ranges, levels) for histogram in histograms], axis=0)
+    errors = np.sum([histogram.errors(ranges, numbers) for histogram in histograms], axis=0)
     return float(ranges[np.argmin(errors)])

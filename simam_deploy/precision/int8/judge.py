@@ -1,4 +1,4 @@
-"""Is an int8 graph its float32 original, but for what eight bits must cost in this network?
+"""Is an int8 or fp8 graph its float32 original, but for what eight bits must cost in this network?
 
 Two questions, each with a bound that follows from the float32 graph: `tensors` asks of every
 tensor, `outputs` of the whole. Both want samples as the network will see them: on others,
@@ -20,13 +20,13 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.precision.int8.calibrate import calibrate
 from simam_deploy.precision.int8.outputs import Expected
-from simam_deploy.precision.int8.placement import place
+from simam_deploy.precision.int8.placement import Choice, place
 from simam_deploy.precision.int8.spread import ENOUGH
 from simam_deploy.precision.int8.tensors import check_tensors
 from simam_deploy.source.samples import Dataset
 
 RULE = (
-    "int8: twice what rounding every quantised tensor to int8's steps costs, as the float32 graph "
+    "{0}: twice what rounding every quantised tensor to {0}'s steps costs, as the float32 graph "
     "tells; slices of an output too, and more where chance may make it more"
 )
 
@@ -37,7 +37,7 @@ def judge(
     dataset: Dataset,
     *,
     ranges: Mapping[str, float] | None = None,
-    left: Mapping[str, str] | None = None,
+    choice: Choice | None = None,
 ) -> ValidationReport:
     """Hold an int8 file against the float32 file that it was made of.
 
@@ -47,7 +47,7 @@ def judge(
         dataset: Samples as the network will see them.
         ranges: What the manifest's calibration states, by tensor: the scales must be these. What
             they lose on the samples is then judged only where those are `ENOUGH`.
-        left: What `Quantised.left` says.
+        choice: What `Quantised.choice` says.
 
     Returns:
         The verdict: the outputs as results, the tensors as layers.
@@ -58,14 +58,16 @@ def judge(
     original, quantised = read_model(reference), read_model(candidate)
     if not any(node.op_type == "QuantizeLinear" for node in quantised.graph):
         raise InputError(f"{candidate.name} has no Q/DQ pair: it is not quantised")
-    chosen = partial(place, left=left)
+    chosen = partial(place, choice=choice)
     placement = chosen(original)
     names = tuple(tensor.name or "" for tensor in placement.tensors)
-    spreads, runs = calibrate(reference, names, dataset)
+    spreads, runs = calibrate(reference, names, dataset, numbers=placement.numbers)
     believed = ranges is not None and runs.samples < ENOUGH
     tensors = check_tensors(original, quantised, placement, None if believed else spreads, ranges)
     best = {name: spread.best_range() for name, spread in spreads.items()}
     expected = ranges if believed and ranges is not None else best
     with Expected(partial(read_model, reference), chosen, expected, runs) as outputs:
         results = outputs.judge(quantised)
-    return ValidationReport(reference.name, candidate.name, "int8", RULE, results, layers=tensors)
+    name = placement.numbers.name
+    rule = RULE.format(name)
+    return ValidationReport(reference.name, candidate.name, name, rule, results, layers=tensors)

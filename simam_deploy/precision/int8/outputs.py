@@ -52,13 +52,14 @@ class Expected(Closing):
         ranges: Mapping[str, float],
         runs: Runs,
     ) -> None:
-        self._case = f"int8, {runs.samples} samples"
         self._exact = Exact(original(), runs)
         self._drawn = []
         for seed in range(DRAWS):
             model = original()
-            disturb(model, place(model), ranges, seed)
+            placement = place(model)
+            disturb(model, placement, ranges, seed)
             self._drawn.append(self._exact.changes(model))
+        self._case = f"{placement.numbers.name}, {runs.samples} samples"
 
     def judge(self, candidate: ir.Model) -> tuple[CaseResult, ...]:
         """Compare every output's cost with what int8 must cost it.

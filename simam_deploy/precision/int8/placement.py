@@ -15,20 +15,43 @@ Rules, after what TensorRT fuses:
        keep them apart. What a SimAM gave, or has only been added up, stays float32.
     5. What the samples showed to be better off in float32 is named by whoever places, and the
        other rules hold for the rest.
+    6. Weights have a scale for each output channel, which is the more exact; those of layers that
+       whoever places names have one for all (`paying`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
 from simam_deploy.graph.passes.links import is_op, only_use
 from simam_deploy.graph.selection.around import around_selections
 from simam_deploy.graph.types import PRODUCTS
+from simam_deploy.precision.int8.formats import INT8, Format
 
 _CONV_RANK = 4
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a placement departs from the rules in.
+
+    Attributes:
+        left: Layers and Adds to leave in float32, by name, each with the reason. No tensor is read
+            through a pair that would not be with fewer of them left.
+        by_tensor: Names of layers whose weights have one scale for all.
+        numbers: What is quantised to.
+    """
+
+    left: Mapping[str, str] = field(default_factory=dict)
+    by_tensor: frozenset[str] = frozenset()
+    numbers: Format = INT8
+
+    def leaving(self, more: Mapping[str, str]) -> Choice:
+        """Leave more; the reason that is there already stays."""
+        return replace(self, left={**more, **self.left})
 
 
 @dataclass(frozen=True)
@@ -39,11 +62,24 @@ class Placement:
         layers: The convolutions that compute in int8.
         kept: Names of the layers that stay float32, each with the reason.
         reads: Every read of an activation that goes through a pair: node and input index.
+        by_tensor: Those of the layers whose weights have one scale for all.
+        numbers: What is quantised to.
     """
 
     layers: tuple[ir.Node, ...]
     kept: tuple[str, ...]
     reads: tuple[tuple[ir.Node, int], ...]
+    by_tensor: frozenset[ir.Node] = frozenset()
+    numbers: Format = INT8
+
+    @property
+    def weights(self) -> dict[ir.Value, bool]:
+        """The weights that are quantised, each once, and whether by one scale for all."""
+        found: dict[ir.Value, bool] = {}
+        for layer in self.layers:
+            weight = _read(layer, 1)
+            found[weight] = found.get(weight, False) or layer in self.by_tensor
+        return found
 
     @property
     def tensors(self) -> tuple[ir.Value, ...]:
@@ -51,15 +87,15 @@ class Placement:
         return tuple(dict.fromkeys(_read(node, index) for node, index in self.reads))
 
 
-def place(model: ir.Model, left: Mapping[str, str] | None = None) -> Placement:
+def place(model: ir.Model, choice: Choice | None = None) -> Placement:
     """Choose, in the main graph of a float32 model; SimAM may be written in any lowering.
 
     Args:
         model: Float32.
-        left: Layers and Adds to leave in float32, by name, each with the reason. No tensor is read
-            through a pair that would not be with fewer of them left.
+        choice: What is asked for beside the rules, or against them.
     """
-    left = left or {}
+    choice = choice or Choice()
+    left = choice.left
     weighted = [n for n in model.graph if n.op_type in PRODUCTS and not n.domain]
     above, below = _reachable(model.graph, weighted)
     below -= around_selections(model.graph)
@@ -73,7 +109,8 @@ def place(model: ir.Model, left: Mapping[str, str] | None = None) -> Placement:
     found = [_summand(node, set(layers)) for node in layers]
     summands = [read for read in found if read is not None and name_of(read[0]) not in left]
     reads = [(node, 0) for node in layers] + summands
-    return Placement(tuple(layers), tuple(kept), tuple(reads))
+    by_tensor = frozenset(node for node in layers if name_of(node) in choice.by_tensor)
+    return Placement(tuple(layers), tuple(kept), tuple(reads), by_tensor, choice.numbers)
 
 
 def readers(placement: Placement, tensors: Collection[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Make an int8 model of a float32 .onnx file.
+"""Make an int8 or fp8 model of a float32 .onnx file.
 
 It works on the finished file, behind the lowering: that file was validated, ONNX Runtime runs it,
 and what is quantised (`placement`) does not depend on how SimAM is written. Nothing that folds
@@ -21,27 +21,29 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from simam_deploy.core.progress import Progress
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.graph.file.read import read_model
-from simam_deploy.graph.types import HALVES, is_quantised
+from simam_deploy.graph.types import HALVES, LEAST_OPSET, is_quantised
 from simam_deploy.precision.int8.calibrate import calibrate
+from simam_deploy.precision.int8.formats import INT8, Format
 from simam_deploy.precision.int8.pairs import insert_pairs
-from simam_deploy.precision.int8.placement import Placement, name_of, place, readers
+from simam_deploy.precision.int8.placement import Choice, Placement, name_of, place, readers
 from simam_deploy.precision.int8.spread import ENOUGH, Spread
 from simam_deploy.source.samples import Dataset
 
-CHANNELS_SINCE = 13
-"""The opset from which a DequantizeLinear has a scale for each channel."""
+SINCE = {"int8": 13, "fp8": LEAST_OPSET["fp8"]}
+"""The opset from which a DequantizeLinear has a scale for each channel, and the type."""
 METHOD = "range of least squared error"
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """An int8 model and how it came about.
+    """A quantised model and how it came about.
 
     Attributes:
         model: To be written with `graph.write.write_model` and nothing run over it.
-        names: The convolutions that compute in int8.
+        names: The convolutions that compute in eight bits.
         kept: The layers that stay float32, each with the reason.
-        left: Those of them, and Adds, that stay so because of the samples: reasons by name.
+        choice: Which of them, and of Adds, stay so because somebody or the samples say so, and
+            whose weights have one scale for all.
         notes: What a user should know, a line each.
         calibration: JSON-able facts for the manifest, the ranges by tensor among them.
     """
@@ -49,13 +51,18 @@ class Quantised:
     model: ir.Model
     names: tuple[str, ...]
     kept: tuple[str, ...]
-    left: Mapping[str, str]
+    choice: Choice
     notes: tuple[str, ...]
     calibration: dict[str, Any]
 
     @property
+    def left(self) -> Mapping[str, str]:
+        """What stays float32 because of the choice: reasons by name."""
+        return self.choice.left
+
+    @property
     def layers(self) -> int:
-        """How many convolutions compute in int8."""
+        """How many convolutions compute in eight bits."""
         return len(self.names)
 
 
@@ -63,7 +70,7 @@ def quantise(
     file: Path,
     dataset: Dataset,
     *,
-    left: Mapping[str, str] | None = None,
+    choice: Choice | None = None,
     progress: Progress = lambda step: None,
 ) -> Quantised:
     """Calibrate a float32 model and write Q/DQ pairs into it.
@@ -74,20 +81,21 @@ def quantise(
         file: A float32 .onnx file, opset 13 or newer, SimAM in any lowering.
         dataset: Samples as the network will see them; some `CALIBRATION_SAMPLES` are
             enough.
-        left: Layers and Adds to leave in float32, by name, each with the reason.
+        choice: What is asked for beside the rules of `placement`, or against them.
         progress: Told each step.
 
     Returns:
-        The int8 model; the file stays as it is.
+        The quantised model; the file stays as it is.
 
     Raises:
         InputError: The model is quantised or half already, or has no layer to quantise; or the
             samples do not fit it, are constant, or make it overflow.
         UsageError: The opset is too old, or the samples give other inputs than the model takes.
     """
-    measured = measure(file, dataset, progress)
+    choice = choice or Choice()
+    measured = measure(file, dataset, progress, choice.numbers)
     progress("writing Q/DQ pairs")
-    return measured.quantised(left or {})
+    return measured.quantised(choice)
 
 
 @dataclass(frozen=True)
@@ -100,17 +108,17 @@ class Measured:
     samples: int
     notes: tuple[str, ...]
 
-    def quantised(self, left: Mapping[str, str]) -> Quantised:
-        """Write Q/DQ pairs into a copy, but for what is to be left and what cannot be settled.
+    def quantised(self, choice: Choice) -> Quantised:
+        """Write Q/DQ pairs into a copy as is chosen, but for what cannot be settled.
 
         Raises:
             InputError: There is no layer to quantise.
         """
         model = read_model(self.file)
-        left = {**self._unsettled(place(model)), **left}
-        placement = place(model, left)
+        choice = choice.leaving(self._unsettled(place(model)))
+        placement = place(model, choice)
         if not placement.layers:
-            raise InputError(_nothing(self.file.name, [*left.values()] or placement.kept))
+            raise InputError(_nothing(self.file.name, [*choice.left.values()] or placement.kept))
         ranges = {name: self.spreads[name].best_range() for name in _names(placement)}
         names = tuple(name_of(layer) for layer in placement.layers)
         insert_pairs(model.graph, placement, ranges)
@@ -120,10 +128,11 @@ class Measured:
             "data": self.data,
             "samples": self.samples,
             "layers": len(names),
-            "left_in_float32": left,
+            "left_in_float32": choice.left,
+            "weights_by_tensor": sorted(name_of(layer) for layer in placement.by_tensor),
             "ranges": ranges,
         }
-        return Quantised(model, names, placement.kept, left, self.notes, facts)
+        return Quantised(model, names, placement.kept, choice, self.notes, facts)
 
     def leaving(self, losses: Mapping[str, float]) -> dict[str, str]:
         """Name what reads tensors whose scale loses more than it may, each with the reason."""
@@ -144,15 +153,20 @@ class Measured:
         return left
 
 
-def measure(file: Path, dataset: Dataset, progress: Progress = lambda step: None) -> Measured:
+def measure(
+    file: Path,
+    dataset: Dataset,
+    progress: Progress = lambda step: None,
+    numbers: Format = INT8,
+) -> Measured:
     """Run the samples through a float32 model; see `quantise`."""
     model = read_model(file)
-    _check(model, file.name)
+    _check(model, file.name, numbers)
     placement = place(model)
     if not placement.layers:
         raise InputError(_nothing(file.name, placement.kept))
     names = _names(placement)
-    spreads, runs = calibrate(file, names, dataset, progress)
+    spreads, runs = calibrate(file, names, dataset, progress, numbers)
     return Measured(file, spreads, dataset.name, runs.samples, dataset.notes)
 
 
@@ -177,7 +191,7 @@ def _reason(name: str, spread: Spread, samples: int) -> str:
     )
 
 
-def _check(model: ir.Model, name: str) -> None:
+def _check(model: ir.Model, name: str, numbers: Format) -> None:
     for node in model.graph:
         if is_quantised(node):
             raise InputError(
@@ -190,8 +204,9 @@ def _check(model: ir.Model, name: str) -> None:
                 f"{name} is {value.dtype.name.lower()} at {value.name}: start from its float32 "
                 "original"
             )
-    if model.opset_imports[""] < CHANNELS_SINCE:
+    if model.opset_imports[""] < SINCE[numbers.name]:
         raise UsageError(
-            f"{name} has opset {model.opset_imports['']}: int8 wants {CHANNELS_SINCE} or newer",
+            f"{name} has opset {model.opset_imports['']}: {numbers.name} wants "
+            f"{SINCE[numbers.name]} or newer",
             options=("opset",),
         )

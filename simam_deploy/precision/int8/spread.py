@@ -19,7 +19,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simam_deploy.precision.int8.histogram import LEVELS, Histogram, best_range
+from simam_deploy.precision.int8.formats import INT8, Format, seven_bits
+from simam_deploy.precision.int8.histogram import Histogram, best_range
 from simam_deploy.precision.int8.runs import PARTS
 
 MARGIN = 1.4
@@ -36,18 +37,23 @@ _HALVES = (((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2)))
 
 
 class Spread:
-    """What a tensor holds, counted in parts of the samples; losses are roots of sums of squares."""
+    """What a tensor holds, counted in parts of the samples; losses are roots of sums of squares.
 
-    def __init__(self) -> None:
+    Args:
+        numbers: What it is to be quantised to.
+    """
+
+    def __init__(self, numbers: Format = INT8) -> None:
+        self.numbers = numbers
         self.parts = tuple(Histogram() for _ in range(PARTS))
 
-    def best_range(self, levels: int = LEVELS) -> float:
+    def best_range(self) -> float:
         """Give the range that loses least over all samples; 0 where all is zero."""
-        return best_range(self.parts, levels)
+        return best_range(self.parts, self.numbers)
 
-    def loss(self, limit: float, levels: int = LEVELS) -> float:
+    def loss(self, limit: float) -> float:
         """Give what quantising within a range loses over all samples."""
-        return math.sqrt(_squares(self.parts, limit, levels))
+        return math.sqrt(_squares(self.parts, limit, self.numbers))
 
     @functools.cached_property
     def crossed(self) -> float:
@@ -55,13 +61,15 @@ class Spread:
         squares = 0.0
         for ways in _HALVES:
             one, other = ([self.parts[i] for i in half] for half in ways)
-            squares += _squares(one, best_range(other)) + _squares(other, best_range(one))
+            for some, others in ((one, other), (other, one)):
+                squares += _squares(some, best_range(others, self.numbers), self.numbers)
         return math.sqrt(squares / len(_HALVES))
 
     @functools.cached_property
     def most(self) -> float:
         """What eight bits can be asked to lose at the most."""
-        return SEVEN_BITS * self.loss(self.best_range(LEVELS // 2), LEVELS // 2)
+        fewer = seven_bits(self.numbers)
+        return SEVEN_BITS * math.sqrt(_squares(self.parts, best_range(self.parts, fewer), fewer))
 
     @property
     def allowed(self) -> float:
@@ -74,5 +82,5 @@ class Spread:
         return self.crossed / self.most if self.crossed else 0.0
 
 
-def _squares(parts: Sequence[Histogram], limit: float, levels: int = LEVELS) -> float:
-    return float(sum(part.errors(np.array([limit]), levels)[0] for part in parts))
+def _squares(parts: Sequence[Histogram], limit: float, numbers: Format) -> float:
+    return float(sum(part.errors(np.array([limit]), numbers)[0] for part in parts))

@@ -1,22 +1,23 @@
 """Tensor by tensor: is each one quantised, and as well as its samples let one expect?
 
-An activation's scale may lose what `spread` says. A weight is off by half of 1/127 of its channel's
-largest at most. Every other weight is the same, bit by bit.
+An activation's scale may lose what `spread` says. A weight is off by half a step of its format's at
+most, the scale being that of its channel's largest, or of its tensor's where that has one scale.
+Every other weight is the same, bit by bit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from simam_deploy.core.arrays import Array
 from simam_deploy.core.validation import LayerCheck
-from simam_deploy.precision.int8.histogram import LEVELS
-from simam_deploy.precision.int8.pairs import channel_scales
+from simam_deploy.precision.int8.formats import Format
+from simam_deploy.precision.int8.pairs import weight_scales
 from simam_deploy.precision.int8.placement import Placement, name_of
 from simam_deploy.precision.int8.spread import Spread
 
@@ -49,13 +50,14 @@ def check_tensors(
         One check a tensor and a weight that is quantised, and a failed one for whatever else is
         not as it was; their errors in units of what is allowed.
     """
-    scales = dict(_scales(candidate))
+    numbers = placement.numbers
+    scales = dict(_scales(candidate, numbers))
     names = [tensor.name or "" for tensor in placement.tensors]
     checks = (
         *_check_layers(placement, candidate),
         *_check_others(placement, candidate),
-        *(_check_scale(name, scales.get(name, ()), spreads, ranges) for name in names),
-        *_check_weights(original, candidate),
+        *(_check_scale(name, scales.get(name, ()), spreads, ranges, numbers) for name in names),
+        *_check_weights(original, candidate, placement),
     )
     return checks or (_wrong("the graph", "has nothing that is to be quantised"),)
 
@@ -70,19 +72,20 @@ def _wrong(name: str, reason: str) -> LayerCheck:
     return LayerCheck(name, "tensor", math.nan, 1.0, reason)
 
 
-def _scales(model: ir.Model) -> Iterator[tuple[str, tuple[float, ...]]]:
+def _scales(model: ir.Model, numbers: Format) -> Iterator[tuple[str, tuple[float, ...]]]:
     """Give, by tensor, the scale of its QuantizeLinear and of each DequantizeLinear behind it."""
     for node in model.graph:
         if node.op_type == "QuantizeLinear" and node.inputs[0] is not None:
             behind = [use.node for use in node.outputs[0].uses()]
-            yield node.inputs[0].name or "", tuple(_scale(n) for n in (node, *behind))
+            yield node.inputs[0].name or "", tuple(_scale(n, numbers) for n in (node, *behind))
 
 
-def _scale(node: ir.Node) -> float:
-    """Read a scalar scale; NaN where it is no such constant, or the zero point is not 0."""
+def _scale(node: ir.Node, numbers: Format) -> float:
+    """Read a scalar scale; NaN where it is no such constant, or the zero point is not the 0."""
     scale, *zero = node.inputs[1:]
     for value in zero:
-        if value is None or value.const_value is None or np.any(value.const_value.numpy()):
+        tensor = value.const_value if value is not None else None
+        if tensor is None or tensor.dtype != numbers.dtype or np.any(tensor.numpy()):
             return math.nan
     tensor = scale.const_value if scale is not None else None
     return float(tensor.numpy().item()) if tensor is not None and tensor.size == 1 else math.nan
@@ -127,13 +130,14 @@ def _check_scale(
     scales: tuple[float, ...],
     spreads: Mapping[str, Spread] | None,
     ranges: Mapping[str, float] | None,
+    numbers: Format,
 ) -> LayerCheck:
     """Hold a scale against the range that is stated, and what it loses against its bound."""
     scale = scales[0] if scales else math.nan
     if len(scales) < 2 or set(scales) != {scale} or not scale > 0:
         return _wrong(name, f"has scales {scales}: wanted two alike")
     if ranges is not None:
-        stated = ranges.get(name, math.nan) / LEVELS
+        stated = ranges.get(name, math.nan) / numbers.largest
         check = _held(name, abs(scale - stated), (_SLACK - 1) * stated)
         if spreads is None or not check.passed:
             return check
@@ -143,27 +147,40 @@ def _check_scale(
 
 def _check_loss(name: str, spread: Spread, scale: float) -> LayerCheck:
     """Bound a scale's loss, and that the samples agree on a scale at all."""
-    lost = _held(name, spread.loss(scale * LEVELS), spread.allowed)
+    lost = _held(name, spread.loss(scale * spread.numbers.largest), spread.allowed)
     error = max(lost.error_ulps, spread.disagreement)
     return replace(lost, kind=RANGE, error_ulps=error)
 
 
-def _check_weights(reference: ir.Model, candidate: ir.Model) -> Iterator[LayerCheck]:
+def _check_weights(
+    reference: ir.Model, candidate: ir.Model, placement: Placement
+) -> Iterator[LayerCheck]:
     """Compare every float weight, as it is or dequantised."""
     stored = candidate.graph.initializers
     dequantised = dict(_dequantised(candidate))
+    by_tensor = {weight.name: alone for weight, alone in placement.weights.items()}
     for name, value in reference.graph.initializers.items():
         tensor = value.const_value
         if tensor is None or tensor.dtype != ir.DataType.FLOAT:
             continue
         if name in dequantised:
-            yield _check_weight(name, tensor.numpy(), dequantised[name])
+            alone = by_tensor.get(name, False)
+            yield _check_weight(name, tensor.numpy(), dequantised[name], alone, placement.numbers)
         elif name not in stored or not _same(tensor, stored[name].const_value):
             yield _wrong(name, "is missing or not what it was")
 
 
-def _dequantised(model: ir.Model) -> Iterator[tuple[str, Array]]:
-    """Give the weights that are stored in int8, by their float32 names, as floats."""
+@dataclass(frozen=True)
+class _Stored:
+    """A weight in eight bits: its type, its values as floats, and how many scales it has."""
+
+    dtype: ir.DataType
+    floats: Array
+    scales: int
+
+
+def _dequantised(model: ir.Model) -> Iterator[tuple[str, _Stored]]:
+    """Give the weights that are stored in eight bits, by their float32 names."""
     for node in model.graph:
         stored = node.inputs[0] if node.op_type == "DequantizeLinear" else None
         if stored is None or stored.const_value is None:
@@ -173,15 +190,24 @@ def _dequantised(model: ir.Model) -> Iterator[tuple[str, Array]]:
             continue
         steps = stored.const_value.numpy().astype(np.float32)
         name = (stored.name or "").rpartition("/")[0]
-        yield name, steps * scale.numpy().reshape(-1, *[1] * (steps.ndim - 1))
+        floats = steps * scale.numpy().reshape(-1, *[1] * (steps.ndim - 1))
+        yield name, _Stored(stored.const_value.dtype, floats, scale.size)
 
 
-def _check_weight(name: str, weight: Array, got: Array) -> LayerCheck:
-    """Bound the change by half a step, the step being 1/127 of a channel's largest."""
-    if got.shape != weight.shape:
-        return _wrong(name, f"has shape {got.shape}, wanted {weight.shape}")
-    half = channel_scales(weight).reshape(-1, *[1] * (weight.ndim - 1)) / 2
-    return _held(name, float(np.max(np.abs(got - weight) / half)), _SLACK)
+def _check_weight(
+    name: str, weight: Array, got: _Stored, by_tensor: bool, numbers: Format
+) -> LayerCheck:
+    """Bound the change of each value by half a step of the format where it lies."""
+    wanted = weight_scales(weight, by_tensor, numbers)
+    if got.dtype != numbers.dtype:
+        return _wrong(name, f"is stored in {got.dtype.name}, wanted {numbers.dtype.name}")
+    if got.floats.shape != weight.shape:
+        return _wrong(name, f"has shape {got.floats.shape}, wanted {weight.shape}")
+    if got.scales != wanted.size:
+        return _wrong(name, f"has {got.scales} scales, wanted {wanted.size}")
+    scales = wanted.reshape(-1, *[1] * (weight.ndim - 1))
+    half = numbers.steps(np.abs(weight) / scales) * scales / 2
+    return _held(name, float(np.max(np.abs(got.floats - weight) / half)), _SLACK)
 
 
 def _same(one: ir.TensorProtocol, other: ir.TensorProtocol | None) -> bool:

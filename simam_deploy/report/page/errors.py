@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from simam_deploy.core.specs import QUANTISED
 from simam_deploy.core.validation import CaseResult, GateCheck
 from simam_deploy.graph.selection.outputs import BEFORE
 from simam_deploy.pipeline.gathered import Gathered, Variant
@@ -89,7 +90,7 @@ def _row(of: CaseResult, called: str) -> tuple[Child, ...]:
 def _sites(of: Gathered) -> Child:
     if not of.gates:
         return None
-    unit = "fp32" if of.precision == "int8" else of.precision
+    unit = "fp32" if of.precision in QUANTISED else of.precision
     caption = (
         "Left: what the gates of each site span, by the formula in float64 (wide bar) and in this "
         "file (narrow bar). Right: the largest error over the bound on it, on a logarithmic axis; "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SIZE = (240, 118)
 _LEAST = 1e-5
 """The share of pixels at the foot of the logarithmic axis."""
-_DASHES = {"fp32": "-", "fp16": "--", "bf16": "--", "int8": ":"}
+_DASHES = {"fp32": "-", "fp16": "--", "bf16": "--", "int8": ":", "fp8": "-."}
 
 Line = tuple[Variant, GateHistogram]
 

@@ -23,7 +23,7 @@ from simam_deploy.report.terminal import one_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-VARIABLES = ("ink", "soft", "line", "fp32", "fp16", "bf16", "int8", "accent", "bad")
+VARIABLES = ("ink", "soft", "line", "fp32", "fp16", "bf16", "int8", "fp8", "accent", "bad")
 """Of the style (`style.css`)."""
 COLOURS = {name: f"#0000{number:02x}" for number, name in enumerate(VARIABLES, 1)}
 _NAMES = {colour: f"var(--{name})" for name, colour in COLOURS.items()}

@@ -30,7 +30,7 @@ _FRAMING = MIB
 """Bytes that a message may have beside its tensors."""
 _AGE = 300
 """Seconds after which a client is asked for a new connection: calls that are not over then, as of
-one that reads no answer, have `--timeout` more. Other clients do not notice."""
+one that reads no answer, have a request's time more. Other clients do not notice."""
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Share], Awaitable[bytes]]
 

@@ -28,6 +28,7 @@ from simam_deploy.engine.plan.cache_guard import (
     put_entry,
 )
 from simam_deploy.errors import InputError
+from simam_deploy.op.find import find_operators
 from simam_deploy.serve.models.open_runner import Read
 from simam_deploy.serve.settings import MIB, Settings
 
@@ -114,10 +115,17 @@ def _key(hashes: Mapping[str, str], settings: Settings) -> str:
         "files": sorted(hashes.values()) if len(hashes) == 1 else sorted(hashes.items()),
         "onnxruntime": [ort.__version__, ort.get_build_info()],
         "cpu": _cpu(),
+        "operators": _operators(),
         "rows": settings.max_batch_size,
         "by": __version__,
     }
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _operators() -> str:
+    """Hash the library of SimAM's operators that a graph may be written with, if there is one."""
+    found = find_operators()
+    return "" if found is None else hashlib.sha256(found.read_bytes()).hexdigest()
 
 
 def _cpu() -> list[str]:

@@ -72,6 +72,18 @@ def test_the_one_quantised_layer_that_a_plan_lost_is_said():
     assert findings == ("int8 was asked, the plan computes in fp32 (4)",)
 
 
+def test_of_as_many_in_two_precisions_either_may_be_the_main_one():
+    """Which one a plan lists first says nothing; a third one in their place is said."""
+    graph = GraphFacts("int8", {"fp32": 2, "int8": 2}, {})
+    launches = [product(name) for name in ("int8", "int8", "fp32", "fp32")]
+    for order in (launches, launches[::-1]):
+        assert audit("int8", graph, plan(*order), plugin=False).findings == ()
+    other = [product("int8"), *[product("fp16")] * 3]
+    assert audit("int8", graph, plan(*other), plugin=False).findings == (
+        "int8 was asked, the plan computes in int8 (1), fp16 (3)",
+    )
+
+
 def test_a_site_in_two_launches_is_not_fused_and_moves_around_it_count():
     launches = [
         Launch("move", None, "", ("w",), ("x",)),
@@ -161,6 +173,16 @@ def test_what_a_listing_launches_is_counted_whatever_its_kind():
     ]
     assert [n.kind for n in facts.launches] == ["move", "product", "other", "other", "other"]
     assert facts.unknown == ()
+
+
+def test_a_convolution_with_silu_in_its_kernel_is_a_product():
+    """So a detector's plan has its float convolutions counted beside those in eight bits."""
+    facts = listed(
+        'function={ name=__myl_CorrSilu fqn=f input_args={ "x" "w" } output_args={ "z" } }'
+    )
+    assert [(n.kind, n.precision) for n in facts.launches if n.name == "__myl_CorrSilu"] == [
+        ("product", "fp32")
+    ]
 
 
 def test_a_word_of_the_hosts_is_a_launch_where_it_computes_a_layer():

@@ -2,7 +2,7 @@
 
 import functools
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from simam_deploy.core.validation import ValidationReport
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.graph.file.write import write_model
 from simam_deploy.precision.int8 import Quantised, judge, quantise
+from simam_deploy.precision.int8.placement import Choice
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.source.samples import Dataset, open_dataset
 from simam_deploy.verify.report import describe_failure
@@ -27,6 +28,7 @@ class Network:
     file: Path
     samples: Path
     others: np.ndarray
+    choice: Choice = field(default_factory=Choice)
 
     @functools.cached_property
     def spec(self) -> TensorSpec:
@@ -48,11 +50,11 @@ class Network:
 
     @functools.cached_property
     def quantised(self) -> Quantised:
-        return quantise(self.file, self.dataset())
+        return quantise(self.file, self.dataset(), choice=self.choice)
 
     @functools.cached_property
     def int8(self) -> Path:
-        path = self.file.with_suffix(".int8.onnx")
+        path = self.file.with_suffix(f".{self.choice.numbers.name}.onnx")
         write_model(self.quantised.model, path)
         return path
 
@@ -64,7 +66,7 @@ class Network:
         return folder / "faulty.onnx"
 
     def verdict(self, candidate: Path | None = None, **options) -> ValidationReport:
-        options = {"left": self.quantised.left, **options}
+        options = {"choice": self.quantised.choice, **options}
         return judge(self.file, candidate or self.int8, self.judged, **options)
 
 

@@ -8,13 +8,14 @@ from simam_deploy.errors import UsageError
 from simam_deploy.graph.file.read import read_model
 from simam_deploy.pipeline.int8_left import Trials, settle
 from simam_deploy.precision.int8 import judge, measure
-from simam_deploy.precision.int8.asked import UNASKED, unasked
+from simam_deploy.precision.int8.asked import UNASKED, choose
+from simam_deploy.precision.int8.placement import Choice
 from tests.graph.onnx_text import model
 from tests.precision.int8.networks import BLOCK, block, small, weights
 
 
 def left(asked, text=BLOCK):
-    return unasked(model(text, **weights()), asked)
+    return choose(model(text, **weights()), asked).left
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def named(tmp_path):
     trials = Trials(
         measure(network.file, network.dataset()), network.judged, tmp_path / "int8.onnx"
     )
-    asked = unasked(read_model(network.file), "three")
+    asked = choose(read_model(network.file), "three")
     return trials, *settle(trials, lambda step: None, asked)
 
 
@@ -75,14 +76,14 @@ def test_only_what_is_asked_for_is_quantised_and_the_file_is_judged_so(named):
 
 def test_a_layer_that_is_quantised_and_should_not_be_is_found(named):
     trials, quantised, _ = named
-    everything, _ = trials.of({})
+    everything, _ = trials.of(Choice())
     assert everything.names == ("two", "three")
     report = judge(
         trials.measured.file,
         trials.file,
         trials.judged,
         ranges=everything.calibration["ranges"],
-        left=quantised.left,
+        choice=quantised.choice,
     )
     failed = {(check.name, check.reason) for check in report.layers if not check.passed}
     reads = {("two", "r"), ("two", "w2"), ("t", "r")}

@@ -50,7 +50,7 @@ def expected(network):
     names = tuple(quantised.calibration["ranges"])
     spreads, runs = calibrate(network.file, names, network.judged)
     ranges = {name: spread.best_range() for name, spread in spreads.items()}
-    chosen = functools.partial(place, left=quantised.left)
+    chosen = functools.partial(place, choice=quantised.choice)
     with Expected(functools.partial(read_model, network.file), chosen, ranges, runs) as found:
         yield found
 

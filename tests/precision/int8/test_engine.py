@@ -18,7 +18,7 @@ pytest.importorskip(
 
 from rtx_plan import kernels
 
-from bench.engines import int8_convolutions, plan, traced
+from bench.engines import eight_bit_convolutions, plan, traced
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_every_layer_is_an_int8_kernel_and_pairs_are_taken_in(name, tmp_path):
     dataset = open_dataset(tmp_path / "x.npy", [TensorSpec("input", "float32", shape)], None)
     quantised = quantise(tmp_path / "m.onnx", dataset)
     built = plan(quantised.model)
-    assert int8_convolutions(built) == quantised.layers
+    assert eight_bit_convolutions(built) == quantised.layers
     # RTX 1.7 takes no bias, ReLU and next quantisation into an int8 convolution, not even in a
     # plain chain: one kernel for them behind each. Where a SimAM is behind, its kernel does it.
     before = len(kernels(plan(read_model(tmp_path / "m.onnx"))))

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from simam_deploy.precision.int8.formats import INT8, seven_bits
+from simam_deploy.precision.int8.histogram import best_range
 from simam_deploy.precision.int8.spread import Spread
 
 
@@ -32,13 +34,19 @@ def test_where_halves_agree_half_a_bit_is_allowed():
     assert 0.35 < found.disagreement < 0.45
 
 
+def best_of(found, numbers):
+    """The range that loses least, and what it is a range of."""
+    return np.array([best_range(found.parts, numbers)]), numbers
+
+
 def test_where_they_do_not_seven_bits_are_the_bound():
     """The halves would allow more than 2.6 times the best loss; six and a half bits are less."""
     found = spread(drawn(0), 5 * drawn(1))
     best = found.loss(found.best_range())
     assert 1.4 * found.crossed > 2.6 * best
     assert found.allowed == found.most
-    seven = found.loss(found.best_range(63), 63)
+    fewer = seven_bits(INT8)
+    seven = np.sqrt(sum(part.errors(*best_of(found, fewer)) for part in found.parts)).item()
     limits = found.best_range() * np.linspace(1, 4, 200)
     worst = max(loss for limit in limits if (loss := found.loss(limit)) <= found.allowed)
     assert 1.35 < worst / seven <= 1.4  # six bits and a half, and no more
