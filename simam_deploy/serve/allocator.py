@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 
-_MMAP_THRESHOLD = -3
-"""M_MMAP_THRESHOLD of glibc's malloc.h."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h."""
 _LARGE = 128 << 10
 """Bytes from which a block is mapped by itself: where glibc's own threshold begins."""
+_KEPT = 16 << 20
+"""Bytes that stay at the heap's end: to give 128 KiB back after each batch cost 4 % of the rate."""
 
 
 def return_large_blocks() -> None:
@@ -18,4 +20,6 @@ def return_large_blocks() -> None:
     60 pictures of 9000 x 9000 it held on to 1.3 GB. Other C libraries are left as they are.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_TRIM_THRESHOLD, _KEPT)
