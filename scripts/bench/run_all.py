@@ -70,6 +70,7 @@ BENCHES = (
     Bench("kernel_gpu", 20, ("gpu", "nvcc"), (), _KERNELS),
     Bench("auto", 25, ("rtx",)),
     Bench("quantised", 25, ("rtx",)),
+    Bench("paying", 25, ("rtx",)),
     Bench("bench_agreement", 25),
     Bench("own_networks", 25),
     Bench("rows", 30, ("rtx",)),
