@@ -18,7 +18,7 @@ quantisation behind it and a dequantisation before it too. So a layer pays where
 
 Counted in plans of version 1.7, SimAM as `wide`, each layer alone in INT8 by either scale
 (`scripts/bench/paying.py`): of the 19, 52, 51 and 3 layers of a resnet18, a resnet50, a
-mobilenet_v2 and the example's detector 7, 16, 17 and 1 cost nothing, and in FP8 7, 5, 7 and 1. These
+mobilenet_v2 and the example's detector 7, 16, 17 and 1 cost nothing, in FP8 7, 5, 7 and 1. These
 rules name them, and three more of the resnet18 by rule 3; all together cost nothing too. All 52 of
 the resnet50 cost 31 launches more than none. What is not known to cost nothing is left in float32.
 """
