@@ -6,9 +6,14 @@ tell every class, member and signature. Needs a C compiler and `nm`; runs on Lin
 
     pip download --no-deps tensorrt_cu13_bindings
     python scripts/record_bindings.py tensorrt_cu13_bindings-*.whl tests/engine/bindings
+
+TensorRT-RTX, which PyPI has whole, is recorded as it is installed:
+
+    python scripts/record_bindings.py tensorrt_rtx tests/engine/bindings
 """
 
 import argparse
+import importlib
 import json
 import re
 import subprocess
@@ -20,9 +25,11 @@ from typing import Any
 
 CLASSES = (
     "Builder", "EngineInspector", "IBuilderConfig", "ICudaEngine", "IExecutionContext", "ILogger",
-    "INetworkDefinition", "IOptimizationProfile", "IPluginRegistry", "IProgressMonitor", "ITensor",
-    "ITimingCache", "OnnxParser", "ParserError", "Runtime",
+    "INetworkDefinition", "IOptimizationProfile", "IPluginRegistry", "IProgressMonitor",
+    "IRuntimeCache", "IRuntimeConfig", "ITensor", "ITimingCache", "OnnxParser", "ParserError",
+    "Runtime",
 )  # fmt: skip
+"""Those that are there; IRuntimeCache is TensorRT-RTX's, and IRuntimeConfig since TensorRT 11."""
 ENUMS = (
     "BuilderFlag", "DataType", "HardwareCompatibilityLevel", "LayerInformationFormat",
     "MemoryPoolType", "NetworkDefinitionCreationFlag", "ProfilingVerbosity", "TensorIOMode",
@@ -76,7 +83,7 @@ def surface(trt: Any) -> dict[str, Any]:
     """Describe the bindings' classes and enums."""
     return {
         "version": trt.__version__,
-        "classes": {name: members(getattr(trt, name)) for name in CLASSES},
+        "classes": {n: members(getattr(trt, n)) for n in CLASSES if hasattr(trt, n)},
         "enums": {name: sorted(getattr(trt, name).__members__) for name in ENUMS}
         | {"ILogger.Severity": sorted(trt.ILogger.Severity.__members__)},
     }
@@ -96,13 +103,10 @@ def members(of: Any) -> dict[str, Any]:
     return described
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("wheel", type=Path)
-    parser.add_argument("folder", type=Path)
-    args = parser.parse_args()
+def from_wheel(wheel: Path) -> dict[str, Any]:
+    """Describe the bindings of a wheel, in a process whose libraries are stand-ins."""
     with tempfile.TemporaryDirectory() as folder:
-        zipfile.ZipFile(args.wheel).extractall(folder)
+        zipfile.ZipFile(wheel).extractall(folder)
         stand_in(Path(folder))
         code = (
             "import json, sys; sys.path[:0] = sys.argv[1:]; "
@@ -113,8 +117,18 @@ def main() -> None:
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, env={"LD_LIBRARY_PATH": folder}
         )
-    recorded = json.loads(done.stdout)
-    path = args.folder / f"tensorrt-{recorded['version']}.json"
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("of", help="a wheel of TensorRT's bindings, or tensorrt_rtx as installed")
+    parser.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    rtx = args.of == "tensorrt_rtx"
+    recorded = surface(importlib.import_module(args.of)) if rtx else from_wheel(Path(args.of))
+    path = args.folder / f"{'tensorrt_rtx' if rtx else 'tensorrt'}-{recorded['version']}.json"
     path.write_text(json.dumps(recorded, indent=None, separators=(",", ":"), sort_keys=True) + "\n")
     print(f"{path}: {sum(map(len, recorded['classes'].values()))} members")
 

@@ -23,6 +23,10 @@ STATED = {
     "5 % more work": "what a benchmark is tried on",
     "medians within 5 %": "when a model is warm",
     "after 10 s it is timed all the same": "a limit",
+    "those of 360 MB at a time": "a limit",
+    "a header have 10 s": "a setting",
+    "reading of an answer 20 s": "a setting",
+    "an idle connection 75 s": "a setting",
 }
 """What looks like a measurement and is none, with what it is."""
 MEASURED = re.compile(

@@ -20,7 +20,8 @@ sys.exit({code})
 def test_every_table_has_one_bench():
     written = [table for bench in BENCHES for table in bench.written]
     assert len(set(written)) == len(written)
-    assert {path.stem for path in run_all.RESULTS.glob("*.csv")} <= set(written)
+    there = [path.relative_to(run_all.RESULTS) for path in run_all.RESULTS.rglob("*.csv")]
+    assert {path.with_suffix("").as_posix() for path in there} <= set(written)
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda bench: bench.name)
@@ -70,6 +71,27 @@ def test_the_cheapest_first_and_what_was_made_not_again(folder, capsys):
     assert (folder / "results" / "long.csv").read_text() == "a\n1\n"
     run_all.run_all(benches[1:2], None, again=True)
     assert (folder / "log").read_text() == "short long far long short "
+
+
+SEVERAL = """
+import sys
+from pathlib import Path
+place = Path(sys.argv[sys.argv.index("--out") + 1])
+place.mkdir(parents=True, exist_ok=True)
+for name in {names!r}:
+    (place / name).write_text("a\\n1\\n")
+sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize(("code", "taken"), [(0, True), (3, True), (1, False)])
+def test_several_tables_in_a_folder_are_taken_together(folder, code, taken):
+    bench = Bench("parts", 1, tables=("gpu/one", "gpu/two"), codes=(0, 3))
+    text = SEVERAL.format(names=["one.csv", "two.csv"], code=code)
+    (folder / "scripts" / "parts.py").write_text(text)
+    assert run_all.run_all([bench], None, again=False) == ([] if taken else ["parts"])
+    made = sorted(path.name for path in (folder / "results").rglob("*.csv"))
+    assert made == (["one.csv", "two.csv"] if taken else [])
 
 
 def test_what_is_missing_is_said(monkeypatch):

@@ -1,14 +1,12 @@
-"""What engines cost to build and what is in them, with TensorRT-RTX, which needs no GPU.
+"""What building an engine costs beside the library alone: TensorRT-RTX, which needs no GPU.
 
-    launches   kernels in the plans of five networks of drawn weights, in float32, float16 and
-               int8, static and dynamic, for single GPUs and for a set of them. The int8 files are
-               quantised by ONNX Runtime with drawn data: good for counting, not for accuracy.
     overhead   `simam-build --no-cache` against a process that only parses and builds the same
                .onnx, in turns; medians. Processor time, which other work on the machine does not
                stretch, decides; wall time stands beside it. The goal is 1.3 times bare, plus 2 s.
-    rebuilds   whether a second build for sm89 gives the same bytes.
+    rebuilds   whether a second build gives the same bytes.
 
-What was expected before it was measured stands in predictions.md.
+What is in the plans is told by launches.py and quantised.py. What was expected before it was
+measured stands in predictions.md.
 
     python scripts/bench/engine_build.py [--rounds 5] [--csv scripts/bench/results/engine_build.csv]
 """
@@ -27,10 +25,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import onnx_ir as ir
 import torch
-from onnxruntime.quantization import CalibrationDataReader, quantize_static
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.engine.options import EngineOptions
@@ -45,13 +40,13 @@ from simam_deploy.source.trace import trace
 WHOLE = (
     "resnet18", "resnet50", "mobilenet_v2", "cifar_preresnet56", "wespeaker_simam_resnet34_asp",
 )  # fmt: skip
-PRECISIONS = ("fp32", "fp16", "int8")
-TARGETS = (("sm80",), ("sm86",), ("sm89",), ("sm120",), ("sm80", "sm86", "sm89", "sm120"))
+PRECISIONS = ("fp32", "fp16")
+TARGET = "sm89"
 TIMED = ("resnet18", "resnet50", "mobilenet_v2")
 COLUMNS = (
-    "date", "machine", "library", "network", "shapes", "precision", "targets", "launches", "fused",
-    "sites", "megabytes", "build_seconds", "same_bytes", "ours_cpu_seconds",
-    "bare_cpu_seconds", "ratio", "ours_wall_seconds", "bare_wall_seconds",
+    "date", "machine", "library", "network", "shapes", "precision", "megabytes", "build_seconds",
+    "same_bytes", "ours_cpu_seconds", "bare_cpu_seconds", "ratio", "ours_wall_seconds",
+    "bare_wall_seconds",
 )  # fmt: skip
 Row = dict[str, object]
 
@@ -96,74 +91,31 @@ def write_network(name: str, dynamic: bool, folder: Path) -> Path:
     return path
 
 
-class Drawn(CalibrationDataReader):  # type: ignore[misc]
-    """Four inputs of normal noise."""
-
-    def __init__(self, path: Path) -> None:
-        (x,) = (v for v in ir.load(path).graph.inputs)
-        shape = [d if isinstance(d, int) else 2 if i == 0 else 200 for i, d in enumerate(x.shape)]
-        rng = np.random.default_rng(0)
-        draw = rng.standard_normal
-        self._left = [{x.name: draw(shape).astype(np.float32)} for _ in range(4)]
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """Give the next input."""
-        return self._left.pop() if self._left else None
-
-
-def quantised(path: Path) -> Path:
-    """Quantise the convolutions and matrix products, by channel."""
-    output = path.with_name(f"{path.stem}-int8.onnx")
-    quantize_static(
-        path,
-        output,
-        Drawn(path),
-        op_types_to_quantize=["Conv", "Gemm", "MatMul"],
-        per_channel=True,
-        # TensorRT takes no int32 DequantizeLinear, which a quantised bias would be.
-        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
-    )
-    return output
-
-
-def plans(folder: Path) -> Iterator[Row]:
+def rebuilds(folder: Path) -> Iterator[Row]:
     for name, dynamic in itertools.product(WHOLE, (False, True)):
         onnx = write_network(name, dynamic, folder)
         for precision in PRECISIONS:
-            source = quantised(onnx) if precision == "int8" else onnx
-            for targets in TARGETS:
-                yield plan(name, dynamic, source, precision, targets)
-
-
-def plan(name: str, dynamic: bool, source: Path, precision: str, targets: tuple[str, ...]) -> Row:
-    options = EngineOptions(precision=precision, backend="rtx", targets=targets, cache=False)
-    first = build(source, source.with_name("a.engine"), options)
-    same: object = ""
-    if targets == ("sm89",):
-        second = build(source, source.with_name("b.engine"), options)
-        same = first.path.read_bytes() == second.path.read_bytes()
-    row = {
-        "library": f"tensorrt_rtx {first.version}",
-        "network": name,
-        "shapes": "dynamic" if dynamic else "static",
-        "precision": precision,
-        "targets": " ".join(targets),
-        "launches": first.audit.launches,
-        "fused": first.audit.fused,
-        "sites": first.audit.sites,
-        "megabytes": round(first.size / 1e6, 1),
-        "build_seconds": round(first.build_seconds, 2),
-        "same_bytes": same,
-    }
-    print(*row.values())
-    return row
+            options = EngineOptions(precision=precision, backend="rtx", targets=(TARGET,),
+                                    cache=False)  # fmt: skip
+            first, second = (build(onnx, folder / f"{n}.engine", options) for n in "ab")
+            row = {
+                "library": f"tensorrt_rtx {first.version}",
+                "network": name,
+                "shapes": "dynamic" if dynamic else "static",
+                "precision": precision,
+                "megabytes": round(first.size / 1e6, 1),
+                "build_seconds": round(first.build_seconds, 2),
+                "same_bytes": first.path.read_bytes() == second.path.read_bytes(),
+            }
+            print(*row.values(), flush=True)
+            yield row
 
 
 def overheads(folder: Path, rounds: int) -> Iterator[Row]:
     for name in TIMED:
         onnx = str(write_network(name, True, folder))
         ours = [sys.executable, "-m", "simam_deploy", "build", onnx, "-o", f"{folder}/o.engine",
-                "--backend", "rtx", "--target", "sm89", "--no-cache", "-q"]  # fmt: skip
+                "--backend", "rtx", "--target", TARGET, "--no-cache", "-q"]  # fmt: skip
         bare = [sys.executable, "-c", BARE, onnx, f"{folder}/b.engine"]
         times = [(*measure(ours), *measure(bare)) for _ in range(rounds)]
         medians = [round(statistics.median(column), 2) for column in zip(*times, strict=True)]
@@ -172,7 +124,6 @@ def overheads(folder: Path, rounds: int) -> Iterator[Row]:
             "network": name,
             "shapes": "dynamic",
             "precision": "fp32",
-            "targets": "sm89",
             "ours_cpu_seconds": mine,
             "bare_cpu_seconds": theirs,
             "ratio": round((mine - 2) / theirs, 2),
@@ -201,7 +152,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [*overheads(Path(folder), args.rounds), *plans(Path(folder))]
+        rows = [*overheads(Path(folder), args.rounds), *rebuilds(Path(folder))]
     if args.csv:
         write(args.csv, rows)
 

@@ -51,12 +51,11 @@ def traced_of(
         settled: Whether its batch norms know what they see. As drawn, a mobilenet_v2's outputs are
             its last bias and hardly anything else.
     """
-    torch.manual_seed(0)
     family = NETWORKS[network].family
-    model, usual = create(NETWORKS[network]).eval(), family.input_shape
+    module = drawn(network)
     if settled:
-        settle(model, usual)
-    return _graph(model, shape, usual, family.output_names, opset)
+        settle(module, family.input_shape)
+    return traced_module(module, shape, family.input_shape, family.output_names, opset)
 
 
 def settle(model: nn.Module, shape: Sequence[int]) -> None:
@@ -72,22 +71,31 @@ def settle(model: nn.Module, shape: Sequence[int]) -> None:
 
 def traced_yolo(shape: tuple[int | str, ...], opset: int = 18, settled: bool = False) -> ir.Model:
     """Trace the example's detector, of one output, as `traced_of` does any other network."""
-    torch.manual_seed(0)
-    model = call_factory(f"{_YOLO}:YOLO").eval()
+    module = drawn("yolo")
     if settled:
-        settle(model, YOLO_SHAPE)
-    model.model[-1].export = True
-    graph, _ = with_sites(_graph(model, shape, YOLO_SHAPE, ("output",), opset))
+        settle(module, YOLO_SHAPE)
+    graph, _ = with_sites(traced_module(module, shape, YOLO_SHAPE, ("output",), opset))
     return graph
 
 
-def _graph(
+def drawn(network: str) -> nn.Module:
+    """Give a network of drawn weights; "yolo" is the example's detector, with its one output."""
+    torch.manual_seed(0)
+    if network != "yolo":
+        return create(NETWORKS[network]).eval()
+    model = call_factory(f"{_YOLO}:YOLO").eval()
+    model.model[-1].export = True
+    return model
+
+
+def traced_module(
     model: nn.Module,
     shape: tuple[int | str, ...],
     usual: Sequence[int],
     outputs: tuple[str, ...],
     opset: int,
 ) -> ir.Model:
+    """Trace a module as `traced_of` does a network; `usual` is its input without the batch."""
     spec = TensorSpec("input", "float32", shape)
     sizes = {d: own for d, own in zip(shape, (2, *usual), strict=True) if isinstance(d, str)}
     graph = trace(Forward(model), (spec,), outputs, sizes, opset)

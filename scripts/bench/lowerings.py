@@ -30,7 +30,7 @@ import onnx_ir as ir
 from engines import traced
 
 from simam_deploy.bench.operator import SHAPES
-from simam_deploy.bench.operator_graphs import WAYS, lowered, row_of_sites, session
+from simam_deploy.bench.operator_graphs import row_of_sites, ways_of
 
 WHOLE = ("mobilenet_v2", "resnet50")
 COLUMNS = (
@@ -41,7 +41,7 @@ Row = dict[str, str]
 
 def speeds(model: ir.Model, rounds: int) -> dict[str, tuple[float, float]]:
     """Give, by lowering, median milliseconds and times as fast as the published nodes."""
-    runs = {name: session(lowered(model, name)) for name in WAYS}
+    runs = {name: make() for name, make in ways_of(model)}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for number in range(rounds):

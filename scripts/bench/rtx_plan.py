@@ -27,6 +27,8 @@ BATCH = 8
 SIDES = (64, 224)
 """Least and most of every other dimension that is free; it is optimised for the most."""
 COMPUTE_CAPABILITY = "SM89"
+_NEWER = "hardware_forward_compatibility=1"
+_FOR = re.compile(r"\n\s+accelerators=\{([^}\n]*)\}")
 _PLUGIN = re.compile(r"\n\s+custom_layer=\{[^\n]*? output=\{([^}]*)\} input=\{([^}]*)\}")
 _TENSOR = re.compile(r'\n\s+tensor=\{[^\n]* name="([^"\n]+)"[^\n]* strides=\{ ([\d ]+) \}')
 
@@ -48,6 +50,16 @@ def count_launches(plan: bytes) -> int:
     return len(kernels(plan))
 
 
+def architectures(plan: bytes) -> str:
+    """Name the GPUs that a plan says it is for, as "sm80 sm86"; "" where it does not say.
+
+    One built for the library's default says sm80, and that it is good for newer ones.
+    """
+    text = plan.decode("latin1")
+    named = sorted({name for names in _FOR.findall(text) for name in names.split()}, key=len)
+    return " ".join(named) + (" and newer" if _NEWER in text else "")
+
+
 def plugin_strides(plan: bytes) -> list[list[tuple[int, ...]]]:
     """Give the strides, (N, C, H, W) in elements, of what each plugin reads and writes as x is.
 
@@ -59,13 +71,15 @@ def plugin_strides(plan: bytes) -> list[list[tuple[int, ...]]]:
     return [[strides[n] for n in each if len(strides.get(n, ())) == 4] for each in names]
 
 
-def build_plan(model: bytes, plugin: Path | None = None, target: str = COMPUTE_CAPABILITY) -> bytes:
+def build_plan(
+    model: bytes, plugin: Path | None = None, target: str | None = COMPUTE_CAPABILITY
+) -> bytes:
     """Build a plan in this process.
 
     Args:
         model: An ONNX file; a free first dimension of an input is a batch, any other a side.
         plugin: Library of a plugin to load before.
-        target: What GPUs it is for, as TensorRT-RTX names them.
+        target: What GPUs it is for, as TensorRT-RTX names them; None for its default.
 
     Raises:
         ImportError: There is no tensorrt_rtx.
@@ -82,8 +96,9 @@ def build_plan(model: bytes, plugin: Path | None = None, target: str = COMPUTE_C
     if not parser.parse(model):
         raise ValueError(parser.get_error(0).desc())
     config = builder.create_builder_config()
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
+    if target is not None:
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(getattr(trt.ComputeCapability, target), 0)
     _add_profile(builder, network, config)
     plan = builder.build_serialized_network(network, config)
     if plan is None:

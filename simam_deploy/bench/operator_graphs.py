@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,6 +15,7 @@ from simam_deploy.graph.lower.expand import expand
 from simam_deploy.graph.passes.tidy import tidy
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.graph.tape import Scalar, Tape
+from simam_deploy.op.find import find_operators
 
 IN_A_ROW = 4
 """Sites in one graph: what reads a graph's input or writes its output is copied where inside a
@@ -65,16 +68,35 @@ def lowered(model: ir.Model, way: str) -> ir.Model:
     return own
 
 
-def session(model: ir.Model) -> Callable[[], None]:
+OPERATORS = "operators"
+"""The function's nodes, computed by the library of operators, where there is one."""
+
+
+def ways_of(model: ir.Model) -> Iterator[tuple[str, Callable[[], Callable[[], None]]]]:
+    """Name every way to compute a graph's SimAM nodes here, with what prepares its `session`."""
+    for way in WAYS:
+        yield way, partial(_prepared, model, way, None)
+    if (library := find_operators()) is not None:
+        yield OPERATORS, partial(_prepared, model, "function", library)
+
+
+def _prepared(model: ir.Model, way: str, operators: Path | None) -> Callable[[], None]:
+    return session(lowered(model, way), operators)
+
+
+def session(model: ir.Model, operators: Path | None = None) -> Callable[[], None]:
     """Give what runs a model once by one thread, without copies of its input and output.
 
-    The free dimensions of its input are 1; it has one input and one output.
+    The free dimensions of its input are 1; it has one input and one output. `operators` is the
+    library of SimAM's operators, where they are to be taken.
     """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    if operators is not None:
+        options.register_custom_ops_library(str(operators))
     made = ort.InferenceSession(
         ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from simam_deploy.bench.operator_graphs import IN_A_ROW, TYPES, WAYS, lowered, row_of_sites, session
+from simam_deploy.bench.operator_graphs import IN_A_ROW, TYPES, row_of_sites, ways_of
 
 COPY = "copy"
 IN_TORCH = "torch"
@@ -50,8 +50,7 @@ def _makers(shape: tuple[int, ...], precision: str) -> Iterator[tuple[str, Calla
     """Name every way, and what prepares it; each run computes `IN_A_ROW` operators."""
     yield COPY, lambda: _copies(shape, precision)
     model = row_of_sites(shape, precision)
-    for way in WAYS:
-        yield way, lambda way=way: session(lowered(model, way))  # type: ignore[misc]
+    yield from ways_of(model)
     yield IN_TORCH, lambda: _in_torch(shape, precision)
 
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import sys
 import time
@@ -20,6 +21,7 @@ from simam_deploy.report.terminal import lines, one_line
 INTERRUPTED = 130
 _M_MMAP_THRESHOLD = -3
 _MMAP_FROM = 1 << 20
+_OPTION, _NEGATIVE = re.compile(r"--[a-z][a-z-]*"), re.compile(r"-\d")
 
 
 def run(
@@ -33,8 +35,19 @@ def run(
         0, the error's exit code, or 130 after Ctrl-C or SIGTERM.
     """
     with escaped():
-        args = parser.parse_args(argv)
+        args = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
         return _exit_code(parser, lambda: command(args))
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Join a value like -1x3x224x224 to its option, for argparse would take it for another."""
+    joined: list[str] = []
+    for word in words:
+        if joined and _OPTION.fullmatch(joined[-1]) and _NEGATIVE.match(word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _exit_code(parser: argparse.ArgumentParser, command: Callable[[], None]) -> int:

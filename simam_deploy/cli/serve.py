@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     _computing_options(p)
     _limit_options(p)
     _security_options(p)
+    _watching_options(p)
     _ray_options(p)
     p.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")
     return p
@@ -85,7 +87,7 @@ def _limit_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("limits")
     group.add_argument(
         "--max-queue", type=positive, default=64,
-        help="requests that wait for a model; more are answered 503 (%(default)s)",
+        help="requests that wait for a model or a decoder; more are answered 503 (%(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--max-connections", type=positive, default=512, help="HTTP connections (%(default)s)"
@@ -93,6 +95,10 @@ def _limit_options(p: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-body-mb", type=positive, default=64, metavar="MB", help="of a request (%(default)s)"
     )
+    group.add_argument(
+        "--max-buffered-mb", type=positive, default=128, metavar="MB",
+        help="that all requests hold, bodies and answers; more are answered 503 (%(default)s)",
+    )  # fmt: skip
     group.add_argument(
         "--timeout", type=seconds, default=60.0, metavar="S",
         help="for a request, from its arrival; then 504 (%(default)s)",
@@ -120,6 +126,24 @@ def _security_options(p: argparse.ArgumentParser) -> None:
     add_options(group, ComparisonOptions, "trust_engine")
 
 
+def _watching_options(p: argparse.ArgumentParser) -> None:
+    group = p.add_argument_group("watching (not on Ray)")
+    group.add_argument(
+        "--access-log", default="", metavar="FILE",
+        help="append a line of JSON for each request; - for stdout",
+    )  # fmt: skip
+    group.add_argument(
+        "--traces", nargs="?", const="", metavar="URL",
+        help="send OpenTelemetry traces to a collector, OTLP over HTTP (default URL: "
+             "OTEL_EXPORTER_OTLP_ENDPOINT's; needs the extra `otel`)",
+    )  # fmt: skip
+    group.add_argument(
+        "--gate-interval", type=seconds, default=0.0, metavar="S",
+        help="look at the gates of a request every so often, for simam_gate_* in /metrics; takes "
+             "the model's memory once more (%(default)g: never)",
+    )  # fmt: skip
+
+
 def _ray_options(p: argparse.ArgumentParser) -> None:
     group = p.add_argument_group("several machines (HTTP alone; needs the extra `ray`)")
     group.add_argument("--ray", action="store_true", help="deploy the .onnx files on Ray Serve")
@@ -141,7 +165,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(args: argparse.Namespace) -> None:
     settings = _settings(args)
-    _require_extra()
+    _require(("starlette", "uvicorn", "grpc", "tritonclient", "orjson"), "serve")
+    if settings.traces is not None:
+        _require(("opentelemetry.sdk", "opentelemetry.exporter"), "otel")
     for line in _warnings(settings, args.token_file):  # in spite of --quiet
         _say(line)
     if args.ray:
@@ -153,7 +179,9 @@ def _serve(args: argparse.Namespace) -> None:
     sources = find_sources(args.models)
     with tempfile.TemporaryDirectory(prefix="simam-serve-") as folder:
         runnable = export_checkpoints(sources, Path(folder), Steps(args.quiet))
-        serve(runnable, settings, _silent if args.quiet else _say)
+        ended = serve(runnable, settings, _silent if args.quiet else _say)
+    if not ended:
+        os._exit(0)
 
 
 def _serve_on_ray(args: argparse.Namespace, settings: Settings) -> None:
@@ -206,10 +234,14 @@ def _settings(args: argparse.Namespace) -> Settings:
         trust_engine=args.trust_engine,
         timeout=args.timeout,
         max_body=args.max_body_mb * MIB,
+        max_buffered=args.max_buffered_mb * MIB,
         max_connections=args.max_connections,
         drain_delay=args.drain_delay,
         drain_timeout=args.drain_timeout,
         allow_hosts=tuple(args.allow_host),
+        access_log=args.access_log,
+        traces=args.traces,
+        gate_interval=args.gate_interval,
         token=_token(args.token_file),
         certificate=args.certificate and Path(args.certificate),
         private_key=args.private_key and Path(args.private_key),
@@ -252,9 +284,16 @@ def _warnings(settings: Settings, token_file: str | None) -> Iterator[str]:
         yield f"WARNING: others can read the token in {token_file}: chmod go-r {token_file}"
 
 
-def _require_extra() -> None:
+def _require(modules: Sequence[str], extra: str) -> None:
+    """See that what an extra brings is there.
+
+    Raises:
+        InputError: It is not.
+    """
     import importlib.util
 
-    for module in ("starlette", "uvicorn", "grpc", "tritonclient", "orjson"):
-        if importlib.util.find_spec(module) is None:
-            raise InputError(f"the server needs {module}: pip install 'simam-deploy[serve]'")
+    for module in modules:
+        with contextlib.suppress(ModuleNotFoundError):  # of its package
+            if importlib.util.find_spec(module) is not None:
+                continue
+        raise InputError(f"the server needs {module}: pip install 'simam-deploy[{extra}]'")

@@ -16,6 +16,8 @@ from typing import Any
 from simam_deploy.core.specs import shape_text
 
 _SIZE = re.compile(r"[0-9]{1,9}")
+_FREE_SIZES = {"-1", "0", "?", "n", "batch", "h", "height", "w", "width", "t", "frames"}
+"""Words for a size that is left free; any name would make one of a slip like 1x3x2z4."""
 _KEY = "option"
 
 
@@ -69,6 +71,20 @@ def read_shape(text: str) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
+def read_open_shape(text: str) -> tuple[int, ...]:
+    """Read a shape of which sizes may be left free, as `batchx3x-1x-1`; each becomes -1.
+
+    Raises:
+        ValueError: It is no shape.
+    """
+    words = text.lower().replace(",", "x").split("x")
+    if not all(word in _FREE_SIZES or _SIZE.fullmatch(word) for word in words):
+        raise ValueError(
+            f"not a shape like 1x3x224x224, nor one like -1x3x-1x-1 with sizes left free: {text!r}"
+        )
+    return tuple(-1 if word in _FREE_SIZES else int(word) for word in words)
+
+
 def read_positive(text: str) -> int:
     """Read a whole number above 0.
 
@@ -96,7 +112,7 @@ TEXT = Form(str)
 FILE = Form(Path)
 NUMBER = Form(read_number, repr)
 POSITIVE = Form(read_positive)
-SHAPE = Form(read_shape, shape_text)
+OPEN_SHAPE = Form(read_open_shape, shape_text)
 NAMES = Form(lambda text: tuple(text.split(",")), ",".join)
 
 

@@ -1,1 +1,1 @@
-"""What a detector's outputs mean: boxes, scores, classes, and the masks in the boxes."""
+"""What a detector's outputs mean: boxes, scores, classes, masks; and the classes of pixels."""

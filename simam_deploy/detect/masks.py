@@ -8,6 +8,7 @@ between the four cells nearest to it; cells beyond the mask are 0 (mmdetection's
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,6 +109,14 @@ def _shares(low: float, high: float, size: int, cells: int) -> tuple[int, npt.ND
     centres = np.arange(first, last) + 0.5
     places = (centres - low) / (high - low) * cells - 0.5
     return first, np.clip(1 - np.abs(places[:, None] - np.arange(cells)), 0, None)
+
+
+def described(cut: Cut) -> dict[str, Any]:
+    """Describe the rectangle of a picture that a mask reaches, and its pixels by `runs`."""
+    inner = cut.trimmed()
+    height, width = inner.bits.shape
+    place = {"left": inner.left, "top": inner.top, "width": width, "height": height}
+    return {**place, "counts": runs(inner.bits)}
 
 
 def runs(bits: Bits) -> list[int]:

@@ -1,10 +1,13 @@
-"""Find the compiled TensorRT plugin.
+"""Find compiled code: TensorRT's plugin, and the operators for ONNX Runtime's CPU provider.
 
 Each flavour of TensorRT has a library of its own, for each wants x in another layout. They are
 looked for, the first that is there:
 
     1. where the environment variable SIMAM_PLUGIN says: a library, or a folder of both
     2. in build/plugin of the checkout, where scripts/build_plugin leaves them
+
+ONNX Runtime's operators are looked for likewise, by SIMAM_ONNXRUNTIME, and last in the package
+`simam_deploy_ort`; SIMAM_ONNXRUNTIME=off leaves them out.
 """
 
 from __future__ import annotations
@@ -57,6 +60,39 @@ def find_kernels() -> Path | None:
     folder = Path(os.environ.get(PLUGIN_VARIABLE) or _BUILT)
     kernels = folder / KERNELS
     return kernels.resolve() if kernels.is_file() else None
+
+
+OPERATORS_VARIABLE, OPERATORS = "SIMAM_ONNXRUNTIME", "libsimam_onnxruntime.so"
+_OFF = "off"
+
+
+def find_operators() -> Path | None:
+    """Find the library of SimAM's operators for ONNX Runtime's CPU provider.
+
+    Returns:
+        Its absolute path; None where there is none, or it is to be left out.
+
+    Raises:
+        InputError: SIMAM_ONNXRUNTIME names nothing that is there.
+    """
+    named = os.environ.get(OPERATORS_VARIABLE)
+    if named == _OFF:
+        return None
+    if named:
+        if not Path(named).is_file():
+            raise InputError(f"{OPERATORS_VARIABLE} names {named}, which is no file: unset it")
+        return Path(named).resolve()
+    built = _BUILT / OPERATORS
+    return built.resolve() if built.is_file() else _packaged()
+
+
+def _packaged() -> Path | None:
+    """Give the library of the package, if it is installed."""
+    try:
+        from simam_deploy_ort import library_path  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return None
+    return Path(library_path())
 
 
 def is_kernels(plugin: str | Path) -> bool:

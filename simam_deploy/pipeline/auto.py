@@ -9,7 +9,6 @@ not taken, and the manifest says so.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -172,7 +171,7 @@ def _keep(job: Job, made: Sequence[_Made], plan: Path) -> None:
     figures = measure(artifacts)
     kept = best(figures)
     for file in artifacts[kept].path.parent.iterdir():
-        shutil.move(file, plan.parent / file.name)
+        file.replace(plan.parent / file.name)  # both lie in the stage
     document = read_manifest(plan)
     told = [
         {"conversion": each.name, **asdict(figure)}

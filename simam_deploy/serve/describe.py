@@ -12,6 +12,7 @@ from simam_deploy.serve.models.detect import detects
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.pictures import classifies
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.models.segment import segments
 from simam_deploy.serve.models.statistics import Duration, Statistics
 from simam_deploy.serve.protocol.check import Port
 
@@ -32,7 +33,8 @@ def facts_document(model: Model) -> Document:
     """Give what the page shows beside the metadata, which the protocol has no place for."""
     facts = {key: model.facts[key] for key in FACTS if model.facts.get(key) is not None}
     sites = {"simam_sites": len(model.facts["simam_sites"])} if "simam_sites" in model.facts else {}
-    asked = {"takes_pictures": classifies(model) or detects(model), "detects": detects(model)}
+    asked = {"detects": detects(model), "segments": segments(model)}
+    asked["takes_pictures"] = any(asked.values()) or classifies(model)
     return {"runtime": model.runtime, **facts, **sites, **asked}
 
 

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import signal
 import socket
-import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ import uvicorn
 
 from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
-from simam_deploy.serve.grpc.service import start_grpc
+from simam_deploy.serve.allocator import return_large_blocks
+from simam_deploy.serve.grpc.listener import start_grpc
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
+from simam_deploy.serve.http.encryption import encryption_of
+from simam_deploy.serve.http.ending import end_connections
+from simam_deploy.serve.http.listening import BACKLOG, Listener
 from simam_deploy.serve.http.routes import make_routes
 from simam_deploy.serve.http.senders import Senders
 from simam_deploy.serve.models.repository import Repository
@@ -26,13 +30,11 @@ from simam_deploy.serve.models.shared import Shared
 from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
+from simam_deploy.serve.watch.watch import Watch, WatchedGrpc, WatchedHttp
 
 Say = Callable[[str], None]
-BACKLOG = 2048
-"""Connections that the system holds until they are accepted."""
-KEEP_ALIVE = 75
-"""Seconds that an idle connection stays: longer than the 60 of the usual load balancers, so that
-it is they who close."""
+_LEAST = 1.0
+"""Seconds that models have to be freed in, however long the requests took."""
 
 
 class Server:
@@ -54,34 +56,29 @@ class Server:
         self._settings = settings
         self._say = say
         self._stop = asyncio.Event()
+        self.ended = False
+        looking = settings.access_log or settings.traces is not None
+        self._watch = Watch(settings) if looking else None
+        self._encryption = encryption_of(settings.certificate, settings.private_key)
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
         self._reloads = Shared(asyncio.Lock(), self._reload)
 
     def _http_config(self) -> uvicorn.Config:
         s = self._settings
-        _check_key(s.certificate, s.private_key)
-        try:
-            config = uvicorn.Config(
-                self.app,
-                http=guarded(s),
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                log_level="error",  # its warnings are clients' faults
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=max(1, round(s.drain_timeout)),
-                backlog=BACKLOG,
-                ssl_certfile=s.certificate,
-                ssl_keyfile=s.private_key,
-            )
-            config.load()
-        except (OSError, ssl.SSLError) as error:
-            raise InputError(f"cannot use {s.certificate} and {s.private_key}: {error}") from error
+        config = uvicorn.Config(
+            self.app if self._watch is None else WatchedHttp(self.app, self._watch),
+            http=guarded(s),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="error",  # its warnings are clients' faults
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        config.load()
         return config
 
     async def run(self) -> None:
@@ -133,15 +130,16 @@ class Server:
         """Listen before the models are loaded: probes are answered "alive, not ready"."""
         s = self._settings
         loop = asyncio.get_running_loop()
-        self._http.lifespan = self._http.config.lifespan_class(self._http.config)
         sock = await asyncio.to_thread(_bound_socket, s.host, s.http_port)
         self.http_port = sock.getsockname()[1]
-        await self._http.startup(sockets=[sock])
+        self._listener = Listener(self._http, sock, s, self._encryption)
+        await self._listener.start()
         self._ticks = loop.create_task(self._http.main_loop())
         scheme = "http" if s.certificate is None else "https"
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
         if s.grpc_port is not None:
-            self._grpc, self.grpc_port = await start_grpc(self.repository)
+            watched = [] if self._watch is None else [WatchedGrpc(self._watch)]
+            self._grpc, self.grpc_port = await start_grpc(self.repository, watched)
             self._say(f"gRPC on {netloc(s.host, self.grpc_port)}")
 
     async def _drain(self) -> None:
@@ -149,36 +147,29 @@ class Server:
         self.repository.draining = True
         if self._stop.is_set():
             await asyncio.sleep(self._settings.drain_delay)
+        end = time.monotonic() + self._settings.drain_timeout
         if self._grpc is not None:
             grpc_done = asyncio.ensure_future(self._grpc.stop(self._settings.drain_timeout))
             await asyncio.sleep(0)
         if self._http.started:
             self._http.should_exit = True
             await self._ticks
-            await self._http.shutdown()
+            self._listener.close()
+            await end_connections(self._http, self._settings.drain_timeout)
         if self._grpc is not None:
             await grpc_done
+        await self._free(max(_LEAST, end - time.monotonic()))
+        if self._watch is not None:
+            await asyncio.to_thread(self._watch.close)
+
+    async def _free(self, seconds: float) -> None:
+        """Free the models, but do not wait for ever for one that computes what nobody waits for."""
         await self._reloads.close()
-        await self.repository.close()
-
-
-def _check_key(certificate: Path | None, key: Path | None) -> None:
-    """Refuse a key that is encrypted: OpenSSL would ask the terminal, or wait for ever without one.
-
-    Raises:
-        InputError: It is.
-    """
-    if certificate is None or key is None:
-        return
-
-    def ask() -> str:
-        raise InputError(
-            f"the key in {key} is encrypted: decrypt it with `openssl pkey` into a file that only "
-            "the server can read"
-        )
-
-    with contextlib.suppress(OSError, ssl.SSLError):  # what else is wrong uvicorn's loading says
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, ask)
+        freeing = asyncio.ensure_future(self.repository.close())
+        await asyncio.wait({freeing}, timeout=seconds)
+        self.ended = freeing.done()
+        if not self.ended:
+            self._say("a model still computes, for nobody: it is cut off")
 
 
 def _bound_socket(host: str, port: int) -> socket.socket:
@@ -223,7 +214,7 @@ def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[N
             loop.remove_signal_handler(number)
 
 
-def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
+def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
     """Serve until a signal ends it; blocks.
 
     Args:
@@ -231,18 +222,24 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
         settings: The server's limits.
         say: Told what happens, in a few words.
 
+    Returns:
+        Whether all threads have ended. Where a model still computes, the process is to end without
+        the interpreter's own end, which ONNX Runtime's thread would abort.
+
     Raises:
         InputError: A model cannot be used or a port is taken.
         UsageError: The provider asked for is not there.
     """
+    return_large_blocks()
     server = _run_server(sources, settings, say)
     try:
         import uvloop
     except ImportError:  # not on every platform
-        asyncio.run(server)
-    else:
-        uvloop.run(server)
+        return asyncio.run(server)
+    return bool(uvloop.run(server))
 
 
-async def _run_server(sources: Mapping[str, Path], settings: Settings, say: Say) -> None:
-    await Server(sources, settings, say).run()
+async def _run_server(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
+    server = Server(sources, settings, say)
+    await server.run()
+    return server.ended

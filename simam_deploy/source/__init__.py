@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.errors import NetworkError
+from simam_deploy.source.left_free import with_dynamic
 from simam_deploy.source.options import NetworkOptions
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def _load(source: Path, options: NetworkOptions, opset: Opset) -> Subject:
         from simam_deploy.source.onnx_file import load_onnx
 
         return load_onnx(source, options, opset)
+    options = with_dynamic(options)
     if kind in ("program", "script"):
         from simam_deploy.source.program import load_program, load_script
 

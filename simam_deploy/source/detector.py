@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from simam_deploy.source.input_plan import (
     smallest_workable,
 )
 from simam_deploy.source.lambdas import contradicted_lambda, lambda_of, no_gates, without_simam
+from simam_deploy.source.left_free import left_free
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import Taken, input_shape, take
 from simam_deploy.source.stated.detector.check import check
@@ -151,9 +152,10 @@ def _plan(
         UsageError: The options do not fit.
     """
     names = fit_inputs(options.input_names, (DETECTOR.input_name, SIZE_INPUT))
-    shape, found = input_shape(options.input_shape, checkpoint.stated, DETECTOR.input_shape)
+    free = {0, *dict(DETECTOR.dynamic_axes)}
+    shape, found = input_shape(options.input_shape, checkpoint.stated, DETECTOR.input_shape, free)
     step = _step(checkpoint)
-    if shape is not None and options.input_shape is None:
+    if shape is not None and not _is_said(options.input_shape):
         shape = (*shape[:2], *(math.ceil(side / step) * step for side in shape[2:]))
     plan = replace(plan_input(DETECTOR, options.dynamic, shape, names[:1]), step=step)
     if any(plan.shape[axis] % step for axis in plan.spatial):
@@ -164,6 +166,11 @@ def _plan(
         )
     batch = plan.spec.shape[0]
     return (plan.spec, TensorSpec(names[1], "float32", (batch, 2))), plan, found
+
+
+def _is_said(shape: Sequence[int] | None) -> bool:
+    """Tell whether a user says both sides."""
+    return shape is not None and not left_free(shape[-2:])
 
 
 def _step(checkpoint: Checkpoint) -> int:

@@ -13,6 +13,7 @@ from simam_deploy.errors import InputError, UsageError
 from simam_deploy.runtime.graph_runner import run_exact
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.runtime.protocol import Runner
+from simam_deploy.source.left_free import ASSUMED_SIZE, filled
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import size_of_input
 from simam_deploy.source.stated.of_onnx import take_metadata
@@ -31,8 +32,6 @@ from simam_deploy.source.subject import (
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-ASSUMED_SIZE = 224
-"""For a free dimension that nobody states: a multiple of 32, which detectors want."""
 _ODD_BATCH = 3
 _LIKELY = (2, 4, 8, 16, 32, 64)
 """Batches that somebody may have exported at, where neither 1 nor 3 runs."""
@@ -193,7 +192,10 @@ def _shapes(
         raise UsageError(
             f"a shape of {shape_text(given)} does not fit input {first}", options=("input_shape",)
         )
-    shapes = [given or _concrete(first, 1, stated), *(_concrete(spec, 1) for spec in others)]
+    usual = _concrete(first, 1, stated)
+    free = [axis for axis, size in enumerate(first.shape) if isinstance(size, str)]
+    own = filled(given, usual, free) if given else usual
+    shapes = [own, *(_concrete(spec, 1) for spec in others)]
     yield tuple(shapes)
     if all(spec.shape and isinstance(spec.shape[0], str) for spec in inputs):
         yield tuple((_ODD_BATCH, *shape[1:]) for shape in shapes)

@@ -10,8 +10,8 @@ from simam_deploy.core.options import (
     FILE,
     NAMES,
     NUMBER,
+    OPEN_SHAPE,
     POSITIVE,
-    SHAPE,
     Form,
     option,
     read_shape,
@@ -65,8 +65,9 @@ class NetworkOptions:
         dynamic: "none", "batch" or "hw" (batch, height and width, or frames); by default "batch",
             and "hw" for audio and whole detectors.
         input_shape: Full shape, or for a published network the shape without the batch; by default
-            of the size that the file says, else the published one. A network of your own needs it
-            where its file says none, or `inputs`.
+            of the size that the file says, else the published one. A size below 1 is left free, as
+            `dynamic` would, and is the one that would be taken without. A network of your own needs
+            it where its file says none, or `inputs`.
         inputs: What a network of your own takes, where that is more than one float32 array: a
             `TensorSpec` each, all sizes given. One whose name is one of forward's arguments goes
             there, the others by position. What has the first one's first size shares its batch.
@@ -111,8 +112,10 @@ class NetworkOptions:
     )
     input_shape: Sequence[int] | None = option(
         None,
-        "e.g. 1x3x224x224 or 3x224x224 (default: what the file says, else the published one)",
-        SHAPE,
+        "e.g. 1x3x224x224 or 3x224x224; -1, 0, or batch, height, width, frames leaves a size free, "
+        "as in -1x3x-1x-1 "
+        "(default: what the file says, else the published one)",
+        OPEN_SHAPE,
         metavar="SHAPE",
     )
     inputs: tuple[TensorSpec, ...] = option(

@@ -72,7 +72,8 @@ def _load_one(
     stated = checkpoint.stated
     file = checkpoint.path.name
     e_lambda = lambda_of(known, family, options.e_lambda, stated.lambdas, file)
-    shape, found = input_shape(options.input_shape, stated, family.input_shape)
+    free = {0, *dict(family.dynamic_axes)}
+    shape, found = input_shape(options.input_shape, stated, family.input_shape, free)
     plan = plan_input(family, options.dynamic, shape, options.input_names)
     if identity.num_outputs is None:  # a backbone's maps are no scores
         stated = replace(stated, classes=())

@@ -18,6 +18,7 @@ from simam_deploy.precision.original import Original, keep_original
 from simam_deploy.runtime.protocol import Closing, Runner
 from simam_deploy.runtime.renamed import Renamed
 from simam_deploy.source import load_subject
+from simam_deploy.source.left_free import filled
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.samples.inputs import batch_of, picture_inputs, size_fact
 from simam_deploy.source.subject import InputShapes, Subject
@@ -162,7 +163,8 @@ def _sized(options: NetworkOptions, sample: TensorSpec) -> NetworkOptions:
     if any(isinstance(size, str) for size in sizes):
         return replace(options, dynamic="hw")
     fixed = int(batch) if isinstance(batch, int) else 1
-    shape = options.input_shape or (fixed, *map(int, sizes))
+    own = (fixed, *map(int, sizes))
+    shape = filled(options.input_shape, own, range(len(own))) if options.input_shape else own
     return replace(options, dynamic=_dynamic((sample,)), input_shape=shape)
 
 

@@ -9,7 +9,8 @@ import onnx
 import pytest
 
 FAKES = Path(__file__).parent / "fakes"
-RECORDED = sorted(p.stem for p in (Path(__file__).parent / "bindings").glob("*.json"))
+RECORDED = sorted(p.stem for p in (Path(__file__).parent / "bindings").glob("tensorrt-*.json"))
+RECORDED_RTX = sorted(p.stem for p in (Path(__file__).parent / "bindings").glob("tensorrt_rtx-*"))
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,17 @@ def gpu(fakes):
     """A GPU of sm89 that computes in host memory; gives the fake runtime's records."""
     fakes.setenv("FAKE_SM", "89")
     return importlib.import_module("cuda.bindings.runtime")
+
+
+@pytest.fixture(params=RECORDED_RTX)
+def rtx(request, gpu, fakes):
+    """TensorRT-RTX of each recorded version, as a GPU has it: what runs is the stand-in too."""
+    fakes.setenv("FAKE_TENSORRT", request.param)
+    spec = importlib.util.spec_from_file_location("tensorrt_rtx", FAKES / "tensorrt.py")
+    module = importlib.util.module_from_spec(spec)
+    fakes.setitem(sys.modules, "tensorrt_rtx", module)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -107,6 +107,19 @@ def fixed_batch(folder: Path) -> Path:
         g (float[2, 2] x) => (float[2, 2] y) { y = Neg(x) }""")  # fmt: skip
 
 
+def grows(folder: Path) -> Path:
+    """Ones, as many as its input says: a small request for a large answer."""
+    return write(folder, "grows", """
+        g (int64[2] size) => (float[a, b] y)
+        <float one = {1.0}> { y = Expand(one, size) }""")  # fmt: skip
+
+
+def anything(folder: Path) -> Path:
+    """Hands on a matrix of any size."""
+    return write(folder, "anything", """
+        g (float[a, b] x) => (float[a, b] y) { y = Identity(x) }""")  # fmt: skip
+
+
 def slow(folder: Path) -> Path:
     """Computes for as many rounds (about 8 ms) as its input says, on one core."""
     return write(folder, "slow", """

@@ -56,7 +56,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(sources: Mapping[str, Path], **settings: Any) -> Iterator[Running]:
+def serving(
+    sources: Mapping[str, Path], *, run_loop: Callable[[Any], Any] = asyncio.run, **settings: Any
+) -> Iterator[Running]:
     """Serve until the block ends; raises what the server raised."""
     chosen = Settings(**{"http_port": 0, "grpc_port": 0, **settings})
     made: list[Running] = []
@@ -70,7 +72,7 @@ def serving(sources: Mapping[str, Path], **settings: Any) -> Iterator[Running]:
 
     def work() -> None:
         try:
-            asyncio.run(run())
+            run_loop(run())
         except BaseException as error:
             raised.append(error)
 

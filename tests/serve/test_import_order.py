@@ -10,12 +10,15 @@ from tests.test_import_order import PACKAGE, imports
 # does, and who asks (load) knows the protocol alone.
 MAY = {
     "settings": set(),
+    "allocator": set(),
     "protocol": set(),
-    "models": {"settings", "protocol"},
+    "aside": {"protocol"},
+    "models": {"settings", "protocol", "aside"},
     "describe": {"protocol", "models"},
     "http": {"settings", "protocol", "models", "describe"},
     "grpc": {"settings", "protocol", "models", "describe"},
-    "server": {"settings", "protocol", "models", "http", "grpc"},
+    "watch": {"settings", "protocol", "models"},
+    "server": {"settings", "allocator", "protocol", "models", "http", "grpc", "watch"},
     "ray": {"settings", "protocol", "models", "http"},
     "deploy": {"protocol"},
     "load": {"protocol"},

@@ -363,3 +363,19 @@ def test_a_provider_that_is_not_there(tmp_path):
     refused = pytest.raises(InputError, match="has no CUDAExecutionProvider")
     with refused, serving({"double": path}, provider="cuda"):
         pass
+
+
+def test_a_model_that_computes_for_nobody_does_not_hold_up_the_end(tmp_path):
+    """It would take minutes; the signal comes when it has begun."""
+    graphs.slow(tmp_path)
+    with process(tmp_path / "slow.onnx", "--drain-timeout", "0.5") as (child, port):
+        body = body_of(np.array([100_000]), "rounds", "INT64")
+        asking = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        with contextlib.closing(asking):
+            asking.request("POST", "/v2/models/slow/infer", body)
+            time.sleep(0.3)
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(30) == 0
+        said = child.stderr.read()
+        assert "a model still computes, for nobody: it is cut off" in said
+        assert "Traceback" not in said

@@ -144,7 +144,7 @@ def test_an_encrypted_key_asks_no_terminal(certified, tmp_path):
 
 def warned(*arguments, capsys, monkeypatch):
     """What the command says of a start that ends before it listens."""
-    monkeypatch.setattr(server, "serve", lambda *given: None)
+    monkeypatch.setattr(server, "serve", lambda *given: True)
     assert main([*map(str, arguments), "--quiet"]) == 0
     return capsys.readouterr().err
 

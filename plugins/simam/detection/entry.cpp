@@ -1,4 +1,4 @@
-// The C entries of a shared library: scripts/bench/detection_gpu.py calls them through ctypes.
+// The C entries of a shared library: scripts/bench/gpu calls them through ctypes.
 #include "detection.h"
 
 #define SIMAM_EXPORT extern "C" __attribute__((visibility("default")))

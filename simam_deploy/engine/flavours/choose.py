@@ -25,6 +25,7 @@ class Flavour(Protocol):
         below: First that is not.
         install: How to get it.
         builds_ahead: Whether it builds without a GPU.
+        compiles_when_run: Whether kernels are finished on the GPU that runs a plan.
         detection: The form that it takes a detector's operators in (`graph.detect`).
     """
 
@@ -35,6 +36,7 @@ class Flavour(Protocol):
     below: tuple[int, int]
     install: str
     builds_ahead: bool
+    compiles_when_run: bool
     detection: str
 
     def check(self, request: BuildRequest) -> None:

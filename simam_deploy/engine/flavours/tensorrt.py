@@ -27,6 +27,7 @@ class TensorRT:
     below = (12, 0)
     install = "pip install 'simam-deploy[tensorrt-cu13]' (or tensorrt-cu12, by the driver's CUDA)"
     builds_ahead = False
+    compiles_when_run = False
     detection = STANDARD
 
     def check(self, request: BuildRequest) -> None:

@@ -24,6 +24,7 @@ class TensorRTRTX:
     below = (2, 0)
     install = "pip install 'simam-deploy[rtx]'"
     builds_ahead = True
+    compiles_when_run = True
     detection = LOOPS
 
     def check(self, request: BuildRequest) -> None:

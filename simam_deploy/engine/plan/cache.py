@@ -25,9 +25,9 @@ from simam_deploy.engine.plan.audit import is_as_audited
 from simam_deploy.engine.plan.cache_guard import (
     UntrustedError,
     check_entry,
-    evict,
     kept_folder,
     make_own,
+    put_entry,
 )
 from simam_deploy.engine.plan.manifest import artifact_of, read_manifest
 from simam_deploy.engine.plan.plan_facts import read_listing
@@ -122,8 +122,4 @@ def store(folder: Path, key: str, plan: Path) -> None:
         shutil.copyfile(plan, part / PLAN)
         for of in (manifest_path, log_of):
             shutil.copyfile(of(plan), of(part / PLAN))
-        for file in part.iterdir():
-            file.chmod(0o600)
-        shutil.rmtree(folder / key, ignore_errors=True)
-        part.replace(folder / key)
-    evict(folder, folder / key)
+        put_entry(part, folder / key)

@@ -85,6 +85,24 @@ def check_entry(entry: Path) -> None:
             check_own(file)
 
 
+def put_entry(part: Path, entry: Path, largest: int = LARGEST) -> None:
+    """Put a folder that was filled beside into the place of an entry, and make room for it.
+
+    Args:
+        part: The folder, on the same file system; its files become the user's alone.
+        entry: The place; what was there goes.
+        largest: Bytes of all entries that may stay.
+
+    Raises:
+        OSError: It cannot be put there, or another process does the same.
+    """
+    for file in part.iterdir():
+        file.chmod(0o600)
+    shutil.rmtree(entry, ignore_errors=True)
+    part.replace(entry)
+    evict(entry.parent, entry, largest)
+
+
 def entries(folder: Path) -> Iterator[Entry]:
     """List what is kept, that which was taken longest ago first."""
     found = []

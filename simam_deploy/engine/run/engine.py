@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from simam_deploy.core.specs import ELEMENTS, ShapeRange, TensorSpec
 from simam_deploy.engine.flavours.choose import FLAVOURS, load_library
 from simam_deploy.engine.plan.manifest import read_manifest
 from simam_deploy.engine.plan.preflight import check_plan, flavour_of
+from simam_deploy.engine.run.compiled import Compiled
 from simam_deploy.engine.run.cuda import Stream
 from simam_deploy.engine.run.lane import Lane
 from simam_deploy.errors import EngineError, InputError
@@ -54,9 +56,20 @@ class Engine:
             tuple(self._spec(name) for name in names if modes[name] == mode)
             for mode in (trt.TensorIOMode.INPUT, trt.TensorIOMode.OUTPUT)
         )
+        self._compiled = self._kept(content) if self._flavour.compiles_when_run else None
         count = self._engine.num_optimization_profiles
         self.profiles = tuple(tuple(map(self._range, self.inputs, [i] * len(self.inputs)))
                               for i in range(count))  # fmt: skip
+
+    def _kept(self, content: bytes) -> Compiled:
+        plan, gpu = hashlib.sha256(content).hexdigest(), find_gpus().devices[0]
+        by = [self._flavour.name, self._trt.__version__]
+        return Compiled(self._engine, {"plan": plan, "by": by, "gpu": [gpu.name, gpu.sm]})
+
+    def keep_compiled(self) -> None:
+        """Keep the kernels that the library compiled here, for the next start."""
+        if self._compiled is not None:
+            self._compiled.keep()
 
     def _spec(self, name: str) -> TensorSpec:
         kind = self._engine.get_tensor_dtype(name).name
@@ -73,7 +86,8 @@ class Engine:
 
     def lane(self, profile: int, stream: Stream, cuda_graph: bool) -> Lane:
         """Open an execution context for one profile."""
-        context = self._engine.create_execution_context()
+        how = {} if self._compiled is None else {"runtime_config": self._compiled.config}
+        context = self._engine.create_execution_context(**how)
         if context is None or not context.set_optimization_profile_async(profile, stream.handle):
             raise EngineError(f"{self.name} opens no execution context: {self._said()}")
         if cuda_graph and self._flavour.name == "tensorrt_rtx":

@@ -130,6 +130,7 @@ class TensorRTRunner(Closing):
 
     def close(self) -> None:
         """Free the buffers and graphs; the engine goes with its last runner."""
+        self._engine.keep_compiled()
         with self._turn:
             for lane in self._lanes.values():
                 lane.close()

@@ -27,7 +27,7 @@ def check_interface(model: ir.Model, name: str) -> None:
         name: What an error calls it.
 
     Raises:
-        InputError: It takes nothing, an input has no shape or a size of 0, or an input or output
+        InputError: It takes nothing, an input has no shape, or an input or output
             is no tensor of numbers; names it.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
@@ -62,11 +62,6 @@ def _check_shape(value: ir.Value, name: str) -> None:
         raise InputError(
             f"{name} states no shape for input {value.name}: export it again with one, a free "
             "size by a name"
-        )
-    if 0 in value.shape:
-        raise InputError(
-            f"{name} takes {spec_of(value)}: with a size of 0 there is nothing to compute or to "
-            "compare; export it with a size that is free, or 1 and more"
         )
     if math.prod(size for size in value.shape if isinstance(size, int)) > LARGEST_VALUE:
         raise InputError(f"{name} takes {spec_of(value)}: more than {LARGEST_VALUE} numbers")

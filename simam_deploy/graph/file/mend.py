@@ -5,8 +5,9 @@ Rules:
        conversion to half that appends its Casts leaves them so. A circle stays, to be refused.
     2. Below IR version 4 every initializer must stand among the inputs as well, and nobody can
        give it: it is an initializer alone, and the version 4.
-    3. A negative size is what some exporters write for a free one: that of an input gets a name,
-       "batch" where it is the first, and any other is left open.
+    3. A negative size is what some exporters write for a free one, and 0 in an input, which no run
+       could be given: that of an input gets a name, "batch" where it is the first, and any other
+       is left open. Where no input has a 0, one elsewhere is an empty tensor's, and stays.
     4. Nodes of one name in one graph, which ONNX Runtime refuses, are numbered.
 """
 
@@ -38,7 +39,7 @@ def mend(model: onnx.ModelProto) -> tuple[str, ...]:
     lists = [graph.node for graph in graphs] + [function.node for function in model.functions]
     done = {
         "nodes that stood before what they read, sorted": sum(map(_sort, lists)),
-        "negative sizes, taken as free ones": sum(map(_free, graphs)),
+        "sizes below 1, taken as free ones": sum(_free(g, _least(model.graph)) for g in graphs),
         "nodes of one name, numbered": sum(map(_number, lists)),
     }
     return tuple(f"{line}: {count}" for line, count in done.items() if count)
@@ -88,12 +89,20 @@ def _reads(node: onnx.NodeProto) -> set[str]:
     return {*node.input, *(read - made)}
 
 
-def _free(graph: onnx.GraphProto) -> int:
+def _least(graph: onnx.GraphProto) -> int:
+    """Give the least size that is one: 1 where something that is to be given has a 0."""
+    stored = {tensor.name for tensor in graph.initializer}
+    given = [value.type.tensor_type.shape for value in graph.input if value.name not in stored]
+    sizes = (dim for shape in given for dim in shape.dim if dim.HasField("dim_value"))
+    return int(any(dim.dim_value == 0 for dim in sizes))
+
+
+def _free(graph: onnx.GraphProto, least: int) -> int:
     """Rule 3; counts the sizes."""
     count = 0
     for value in (*graph.input, *graph.output, *graph.value_info):
         for axis, dim in enumerate(value.type.tensor_type.shape.dim):
-            if dim.dim_value < 0:
+            if dim.HasField("dim_value") and dim.dim_value < least:
                 count += 1
                 dim.Clear()
                 if value in graph.input:

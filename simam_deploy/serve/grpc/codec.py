@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
 from simam_deploy.serve.protocol.exchange import Query, Wanted, read_timeout
+from simam_deploy.serve.protocol.packed import packed, read_ports
 from simam_deploy.serve.protocol.refusals import BadRequest
 
 _CONTENTS = {
@@ -28,18 +30,39 @@ _CONTENTS = {
 """The typed list of every datatype; FP16 has none."""
 
 
-def read_query(message: Any, ports: Mapping[str, Port], model: str) -> Query:
+def read_aside(content: bytearray, told: dict[str, Any]) -> list[bytes | memoryview]:
+    """Read a request of typed tensors in another process: what goes back is packed.
+
+    Args:
+        content: The message.
+        told: `model` and its `ports`.
+
+    Raises:
+        BadRequest: As `read_query`.
+    """
+    from tritonclient.grpc import service_pb2 as pb
+
+    try:
+        message = pb.ModelInferRequest.FromString(bytes(content))
+    except DecodeError:
+        raise BadRequest("the request is no ModelInferRequest") from None
+    return packed(read_query(message, [], read_ports(told["ports"]), told["model"]))
+
+
+def read_query(
+    message: Any, raw: Sequence[bytes | memoryview], ports: Mapping[str, Port], model: str
+) -> Query:
     """Read a ModelInferRequest.
 
     Args:
         message: It.
+        raw: Its raw tensors, which may have been taken out of it.
         ports: The model's inputs by name.
         model: Its name, for messages.
 
     Raises:
         BadRequest: It contradicts the protocol or the model.
     """
-    raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise BadRequest(
             f"{len(raw)} raw_input_contents for {len(message.inputs)} inputs: "
@@ -68,7 +91,7 @@ def _query(message: Any, feeds: Feeds) -> Query:
     return Query(feeds, wanted or None, True, message.id, read_timeout(timeout))
 
 
-def _from_raw(port: Port, content: bytes, count: int) -> Array:
+def _from_raw(port: Port, content: bytes | memoryview, count: int) -> Array:
     wanted = count * port.dtype.itemsize
     if len(content) != wanted:
         raise BadRequest(
@@ -90,6 +113,12 @@ def _from_typed(port: Port, tensor: Any, count: int) -> Array:
         return np.fromiter(values, port.dtype, count)
     except OverflowError:
         raise BadRequest(f"input '{port.name}': a value is beyond {port.datatype}") from None
+
+
+def answer_size(query: Query, outputs: Feeds) -> int:
+    """Give the bytes of an answer's tensors."""
+    names = [output.name for output in query.wanted or ()] or outputs
+    return sum(outputs[name].nbytes for name in names)
 
 
 def fill_answer(

@@ -7,38 +7,37 @@ then is the body read.
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable
 from typing import Any
 
-import orjson
-
-from simam_deploy.serve.http.codec import read_query, write_answer
-from simam_deploy.serve.http.connection import RETRY_AFTER, GuardedProtocol
+from simam_deploy.serve.http import codec, writing
+from simam_deploy.serve.http.asgi import Asgi, Receive, Scope, Send
+from simam_deploy.serve.http.codec import MOST_HERE, is_long, read_query
+from simam_deploy.serve.http.connection import GuardedProtocol
 from simam_deploy.serve.http.senders import Senders, check_page
+from simam_deploy.serve.http.sending import BINARY, JSON, send_pieces, send_refusal
+from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol.deadline import Deadline
+from simam_deploy.serve.protocol.exchange import Query
+from simam_deploy.serve.protocol.packed import told_ports, unpacked
 from simam_deploy.serve.protocol.refusals import (
     INTERNAL,
     BadRequest,
-    Busy,
     Refusal,
     TooLarge,
-    Unauthorized,
     Unsupported,
 )
+from simam_deploy.serve.protocol.room import Share
 from simam_deploy.serve.protocol.token import check_token
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 OPEN_PATHS = frozenset(("/", "/v2/health/live", "/v2/health/ready"))
 """Asked without a token: by probes, and by a browser before its user typed one."""
 
-_JSON = (b"content-type", b"application/json")
-_BINARY = (b"content-type", b"application/octet-stream")
 _log = logging.getLogger(__name__)
 
 
@@ -63,28 +62,35 @@ class App:
         self._senders = senders
         self._settings = repository.settings
         self._routes = routes
-        self._buffered = 0
+        self._room = repository.room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        share = Share(self._room)
         try:
             headers = dict(scope["headers"])
             self._check_sender(scope, headers)
             names = infer_names(scope["path"]) if scope["method"] == "POST" else None
             if names is None:
-                scope["read_body"] = lambda: self._read(headers, receive)
+                scope["share"] = share
+                scope["read_body"] = lambda: self._read(headers, receive, share)
                 await self._routes(scope, receive, send)
             else:
-                await self._infer(names, headers, scope, receive, send)
+                await self._infer(names, headers, scope, receive, send, share)
         except ClientGone:
             pass
+        except asyncio.CancelledError:
+            if "connection" not in scope:  # ours are cancelled at the end, when they are cut off
+                raise
         except Refusal as refusal:
             await send_refusal(refusal, scope, send)
         except Exception:  # a bug of ours: logged whole, told as 500, and no other request's end
             _log.exception("%s %s failed", scope["method"], scope["path"])
             await send_refusal(Refusal(INTERNAL), scope, send)
+        finally:
+            share.give_back()
 
     def _check_sender(self, scope: Scope, headers: Headers) -> None:
         """See that the sender may ask.
@@ -100,58 +106,83 @@ class App:
         check_page(scope["method"], scope["path"], headers)
 
     async def _infer(
-        self, names: tuple[str, str], headers: Headers, scope: Scope, receive: Receive, send: Send
+        self,
+        names: tuple[str, str],
+        headers: Headers,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        share: Share,
     ) -> None:
         self._repository.check_loaded()
         self._repository.get(*names).batcher.check_room()
         length = header_length(headers)
-        body = await self._read(headers, receive)
+        body = await self._read(headers, receive, share)
         # Looked up anew: a reload may have replaced it while the body came in.
         model = self._repository.get(*names)
-        query = read_query(body, length, model.inputs, model.name)
-        outputs = await watched(scope, model.infer(query))
-        answer, json_length = write_answer(model.name, model.version, query, outputs, model.outputs)
+        deadline = Deadline(self._settings.timeout)
+        if is_long(body, length):
+            query = await watched(scope, self._read_aside(model, body, length, deadline))
+            model = self._repository.get(*names)
+        else:
+            query = read_query(body, length, model.inputs, model.name)
+        outputs = await watched(scope, model.infer(query, deadline.spent))
+        json_size, raw_size = writing.json_size(query, outputs), writing.raw_size(query, outputs)
+        share.take(json_size + raw_size, "an answer")
+        writes = model.name, model.version, query, outputs, model.outputs
+        if json_size > MOST_HERE or raw_size > writing.MOST_COPIED:
+            answer, json_length = await asyncio.to_thread(writing.write_answer, *writes)
+        else:
+            answer, json_length = writing.write_answer(*writes)
         extra: list[tuple[bytes, bytes]] = []
         if json_length is not None:
             extra.append((b"inference-header-content-length", b"%d" % json_length))
         if self._repository.draining:  # the client's next request shall find another server
             extra.append((b"connection", b"close"))
-        await send_bytes(send, 200, answer, _JSON if json_length is None else _BINARY, *extra)
+        await send_pieces(send, 200, answer, JSON if json_length is None else BINARY, *extra)
 
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
-        """Receive a body within the limits: of one, and of all that are being received.
+    async def _read_aside(
+        self, model: Model, body: bytes, length: int | None, deadline: Deadline
+    ) -> Query:
+        """Have much JSON read by another process; the request has its place in the queue."""
+        told = {"header_length": length, "model": model.name, "ports": told_ports(model.inputs)}
+        with model.batcher.place():
+            reading = self._repository.helper.run(codec.read_aside, body, told)
+            return unpacked(await deadline.within(reading), model.inputs)
+
+    async def _read(self, headers: Headers, receive: Receive, share: Share) -> bytes:
+        """Receive a body within the limits: of one, and of what all requests hold.
 
         Raises:
             Unsupported: It is compressed.
             TooLarge: It is, or says that it is, beyond the limit.
-            Busy: The bodies being received take all the memory they may.
+            Busy: The requests being served hold all the memory they may.
             ClientGone: It stopped in the middle.
         """
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise Unsupported("compressed bodies are not served: send it as it is")
-        self._check_size(int(headers.get(b"content-length", b"0")))
-        chunks: list[bytes] = []
-        size = 0
-        try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                self._buffered += len(chunk)
-                self._check_size(size)
-                chunks.append(chunk)
-                if not message.get("more_body"):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        finally:
-            self._buffered -= size
+        announced = int(headers.get(b"content-length", b"0"))
+        self._check_size(announced)
+        self._room.check(announced)  # not taken before it is there: the header is a client's word
+        body = io.BytesIO()  # one block that grows; joined pieces would be there twice
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk: bytes = message.get("body", b"")
+            self._check_size(body.tell() + len(chunk))
+            share.take(len(chunk), "a body")
+            more = message.get("more_body")
+            if not more and not body.tell():
+                return chunk
+            body.write(chunk)
+            if not more:
+                return body.getvalue()
 
     def _check_size(self, size: int) -> None:
-        if size > self._settings.max_body:
-            raise TooLarge(f"a body of {size} bytes, {self._settings.max_body} is the limit")
-        if self._buffered > self._settings.max_buffered:
-            raise Busy("too many bodies are being received")
+        limit = min(self._settings.max_body, self._room.limit)
+        if size > limit:
+            raise TooLarge(f"a body of {size} bytes, {limit} is the limit")
 
 
 def infer_names(path: str) -> tuple[str, str] | None:
@@ -197,29 +228,3 @@ async def watched(scope: Scope, work: Awaitable[Any]) -> Any:
         raise ClientGone from None
     finally:
         connection.watch(None)
-
-
-async def send_bytes(
-    send: Send, status: int, body: bytes, kind: tuple[bytes, bytes], *extra: tuple[bytes, bytes]
-) -> None:
-    """Send a whole answer."""
-    headers = [kind, (b"content-length", b"%d" % len(body)), *extra]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def refusal_headers(refusal: Refusal) -> dict[str, str]:
-    """Give the headers that go with a refusal."""
-    if isinstance(refusal, Busy):
-        return {"retry-after": RETRY_AFTER}
-    return {"www-authenticate": "Bearer"} if isinstance(refusal, Unauthorized) else {}
-
-
-async def send_refusal(refusal: Refusal, scope: Scope, send: Send) -> None:
-    """Send a refusal in the protocol's form; after a 503 the connection rests."""
-    extra = [(k.encode(), v.encode()) for k, v in refusal_headers(refusal).items()]
-    body = orjson.dumps({"error": str(refusal)})
-    await send_bytes(send, refusal.status, body, _JSON, *extra)
-    connection: GuardedProtocol | None = scope.get("connection")
-    if connection is not None and isinstance(refusal, Busy):
-        connection.hold()

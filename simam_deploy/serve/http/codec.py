@@ -1,4 +1,4 @@
-"""The protocol's HTTP form: JSON, followed by the raw bytes of tensors that are sent binary."""
+"""Requests in the protocol's HTTP form: JSON, followed by the raw bytes of binary tensors."""
 
 from __future__ import annotations
 
@@ -9,18 +9,45 @@ import numpy as np
 import orjson
 
 from simam_deploy.core.arrays import Array, Feeds
-from simam_deploy.serve.http.numbers import dumped, loads
+from simam_deploy.serve.http.numbers import loads
 from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
 from simam_deploy.serve.protocol.datatypes import is_floating
 from simam_deploy.serve.protocol.exchange import Query, Wanted, read_timeout
+from simam_deploy.serve.protocol.packed import packed, read_ports
 from simam_deploy.serve.protocol.refusals import BadRequest, TooLarge
 
+MOST_HERE = 64 << 10
+"""Bytes of JSON that are read and written in the event loop's thread: 20 ms at the worst, of lists
+in lists."""
 MAX_JSON = 32 << 20
-"""Bytes of JSON in one request: parsed, a list of numbers takes up to 16 times its text."""
+"""Bytes of JSON in one request."""
+MAX_COST = 704 << 20
+"""Bytes that what is in it may take: of numbers in lists of three, 32 MiB take 520."""
+_COSTS = {b"[": 104, b"{": 256, b",": 40, b'"': 32}
+"""Bytes that Python's objects take at most, by what they begin with or are divided by."""
+
+
+def is_long(body: bytes, header_length: int | None) -> bool:
+    """Tell whether reading a request's JSON would hold others up."""
+    return (len(body) if header_length is None else header_length) > MOST_HERE
+
+
+def read_aside(content: bytearray, told: dict[str, Any]) -> list[bytes | memoryview]:
+    """Read a request as `read_query` does, in another process: what goes back is packed.
+
+    Args:
+        content: The body.
+        told: `header_length`, `model` and its `ports`.
+
+    Raises:
+        BadRequest, TooLarge: As `read_query`.
+    """
+    ports = read_ports(told["ports"])
+    return packed(read_query(content, told["header_length"], ports, told["model"]))
 
 
 def read_query(
-    body: bytes, header_length: int | None, ports: Mapping[str, Port], model: str
+    body: bytes | bytearray, header_length: int | None, ports: Mapping[str, Port], model: str
 ) -> Query:
     """Read an inference request.
 
@@ -58,12 +85,14 @@ def read_query(
     return _query(header, feeds)
 
 
-def _header(body: bytes, length: int | None) -> dict[str, Any]:
+def _header(body: bytes | bytearray, length: int | None) -> dict[str, Any]:
     if length is not None and length > len(body):
         raise BadRequest(f"Inference-Header-Content-Length {length} is beyond the body")
     text = body if length is None else memoryview(body)[:length]
     if len(text) > MAX_JSON:
         raise TooLarge(f"{len(text)} bytes of JSON, {MAX_JSON} is the limit: send tensors binary")
+    if len(text) > MOST_HERE:
+        _check_cost(bytes(text))
     try:
         header = loads(text)
     except orjson.JSONDecodeError as error:
@@ -71,6 +100,21 @@ def _header(body: bytes, length: int | None) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise BadRequest("the request JSON is no object")
     return header
+
+
+def _check_cost(text: bytes) -> None:
+    """Refuse JSON that takes far more memory once it is read: 32 MiB of empty lists take 1 GB.
+
+    orjson goes on for half a minute where there is no more.
+
+    Raises:
+        TooLarge: It does.
+    """
+    cost = sum(text.count(mark) * size for mark, size in _COSTS.items())
+    if cost > MAX_COST:
+        raise TooLarge(
+            f"{len(text)} bytes of JSON are too many lists and numbers: send them binary"
+        )
 
 
 def _entries(header: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
@@ -91,7 +135,12 @@ def _parameters(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_bytes(
-    port: Port, shape: Sequence[int], count: int, size: Any, body: bytes, offset: int
+    port: Port,
+    shape: Sequence[int],
+    count: int,
+    size: Any,
+    body: bytes | bytearray,
+    offset: int,
 ) -> Array:
     """View a binary tensor; its size is held against its shape and the body first."""
     wanted = count * port.dtype.itemsize
@@ -153,34 +202,3 @@ def _wanted(entry: Mapping[str, Any], binary: bool) -> Wanted:
     if parameters.get("classification"):
         raise BadRequest("the classification extension is not served: use /classify")
     return Wanted(str(entry.get("name")), parameters.get("binary_data", binary) is True)
-
-
-def write_answer(
-    model: str, version: str, query: Query, outputs: Feeds, ports: Mapping[str, Port]
-) -> tuple[bytes, int | None]:
-    """Write the answer: its JSON and the binary tensors behind it.
-
-    Returns:
-        The body, and the JSON's length where binary tensors follow.
-    """
-    entries: list[dict[str, Any]] = []
-    blobs: list[bytes] = []
-    wanted = query.wanted or [Wanted(name, query.binary) for name in outputs]
-    for output in wanted:
-        array = outputs[output.name]
-        entry: dict[str, Any] = {
-            "name": output.name,
-            "datatype": ports[output.name].datatype,
-            "shape": array.shape,
-        }
-        if output.binary:
-            blobs.append(array.tobytes())
-            entry["parameters"] = {"binary_data_size": len(blobs[-1])}
-        else:
-            entry["data"] = dumped(array)
-        entries.append(entry)
-    answer = {"model_name": model, "model_version": version, "outputs": entries}
-    if query.request_id:
-        answer["id"] = query.request_id
-    header = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-    return b"".join((header, *blobs)), len(header) if blobs else None

@@ -5,13 +5,14 @@ Nothing is counted twice: the numbers are those of `Statistics`, read when someb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from simam_deploy.serve.models.gates import SiteGates
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.repository import Repository
 
@@ -48,8 +49,33 @@ class _Models(Collector):
             "nv_inference_pending_request_count", "Requests waiting", labels=_LABELS
         )
         for model in models:
-            pending.add_metric((model.name, model.version), model.batcher.queued)
+            pending.add_metric((model.name, model.version), model.batcher.waiting)
         yield pending
+        yield from _gates(models)
+
+
+_GATES: tuple[tuple[str, str, Callable[[SiteGates], float]], ...] = (
+    ("mean", "Mean of a SimAM's gates, 0.67 on lively inputs", lambda site: site.mean),
+    ("std", "Standard deviation of a SimAM's gates", lambda site: site.std),
+    ("closed_ratio", "Share of gates that are 0.6225, which tell nothing apart",
+     lambda site: site.closed),
+)  # fmt: skip
+
+
+def _gates(models: Sequence[Model]) -> Iterable[Metric]:
+    """Give the gates of each site in the last request that was looked at."""
+    looked = CounterMetricFamily(
+        "simam_gate_samples", "Requests whose gates were looked at", labels=_LABELS
+    )
+    for model in models:
+        looked.add_metric((model.name, model.version), model.gates.count)
+    yield looked
+    for name, about, read in _GATES:
+        gauge = GaugeMetricFamily(f"simam_gate_{name}", about, labels=(*_LABELS, "site"))
+        for model in models:
+            for site, gates in model.gates.sites.items():
+                gauge.add_metric((model.name, model.version, site), read(gates))
+        yield gauge
 
 
 def render(repository: Repository) -> tuple[bytes, str]:

@@ -1,13 +1,4 @@
 const at = id => document.getElementById(id);
-// From dark blue to yellow, evenly brighter, so that it reads on both grounds and without colour.
-const STOPS = [[40, 30, 90], [70, 60, 150], [40, 120, 160], [50, 170, 130], [150, 205, 80], [250, 230, 60]];
-
-function colour(t) {
-  const place = Math.min(Math.max(t, 0), 1) * (STOPS.length - 1);
-  const i = Math.min(Math.floor(place), STOPS.length - 2);
-  return STOPS[i].map((low, k) => Math.round(low + (STOPS[i + 1][k] - low) * (place - i)));
-}
-
 function element(name, text, className) {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
@@ -42,10 +33,8 @@ function inWords(status, said, withToken) {
 
 function clearResults() {
   found = pointed = null;
-  draw();
   at("took").hidden = true;
-  at("attention").hidden = true;
-  at("maps").replaceChildren();
+  clearAttention();
   at("classes").replaceChildren(element("li", "Nothing yet.", "soft"));
 }
 
@@ -72,8 +61,9 @@ async function showModel() {
   if (name !== at("model").value) return;  // another was chosen meanwhile
   at("picture").hidden = !facts.parameters?.takes_pictures;
   detects = Boolean(facts.parameters?.detects);
-  at("picture").classList.toggle("wide", detects);
-  at("heading").textContent = detects ? "Detections" : "Classes";
+  segments = !detects && Boolean(facts.parameters?.segments);
+  at("picture").classList.toggle("wide", detects || segments);
+  at("heading").textContent = detects ? "Detections" : segments ? "Regions" : "Classes";
   at("surer").hidden = !detects;
   clearResults();
   const tensors = list => list.map(t => `${t.name}  ${t.datatype}  [${t.shape.join(", ")}]`);
@@ -109,38 +99,6 @@ function showClasses(classes, milliseconds) {
   showTime(milliseconds);
 }
 
-function heatmap(site) {
-  const rows = site.gates, height = rows.length, width = rows[0].length;
-  const values = rows.flat(), low = Math.min(...values), high = Math.max(...values);
-  const canvas = element("canvas");
-  canvas.width = width; canvas.height = height;
-  canvas.style.aspectRatio = width + " / " + height;
-  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
-  values.forEach((value, i) => {
-    image.data.set([...colour((value - low) / (high - low || 1)), 255], 4 * i);
-  });
-  context.putImageData(image, 0, 0);
-  const figure = element("figure"), caption = element("figcaption", site.name);
-  const span = `${low.toFixed(3)} to ${high.toFixed(3)}`;
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `gates of ${site.name}, ${span}`);
-  caption.append(element("br"), `${site.height} × ${site.width}, ${span}`);
-  figure.append(canvas, caption);
-  return figure;
-}
-
-function showAttention(sites, note) {
-  at("maps").replaceChildren(...sites.map(heatmap));
-  at("low").textContent = "low";
-  at("high").textContent = "high";
-  const steps = STOPS.map(rgb => `rgb(${rgb})`).join(", ");
-  at("ramp").style.background = `linear-gradient(to right, ${steps})`;
-  at("unseen").textContent = note || "";
-  at("unseen").hidden = !note;
-  at("scale").hidden = !sites.length;
-  at("attention").hidden = false;
-}
-
 let shown = "";
 async function look(file) {
   const image = element("img"), frame = element("div", undefined, "shown");
@@ -150,17 +108,19 @@ async function look(file) {
   frame.append(image, element("canvas"));
   at("drop").querySelector("span, .shown").replaceWith(frame);
   clearResults();
-  await (detects ? detect(file) : classify(file));
+  await (detects || segments ? detect(file) : classify(file));
 }
 
 async function detect(file) {
   const begun = performance.now(), mine = shown;
-  const answer = await ask(modelPath() + "/detect?masks=1&threshold=0.05", {method: "POST", body: file});
+  const route = segments ? "/segment?" : "/detect?masks=1&threshold=0.05&";
+  const answer = await ask(modelPath() + route, {method: "POST", body: file});
   if (mine !== shown) return;  // another picture was dropped meanwhile
-  found = answer;
+  found = answer.regions || answer.detections;
   const took = performance.now() - begun;
   await at("drop").querySelector("img").decode();
   showDetections(took);
+  await lookAt((segments ? route : "/detect?threshold=1&") + "attention=1", file, mine);
 }
 
 async function classify(file) {
@@ -168,10 +128,14 @@ async function classify(file) {
   const answer = await ask(modelPath() + "/classify", {method: "POST", body: file});
   if (mine !== shown) return;
   showClasses(answer.classes, performance.now() - begun);
+  await lookAt("/classify?attention=1", file, mine);
+}
+
+async function lookAt(tail, file, mine) {  // after the answer that people wait for
   try {
-    const more = await ask(modelPath() + "/classify?attention=1", {method: "POST", body: file});
-    if (mine === shown) showAttention(more.attention, more.attention_note);
-  } catch { at("attention").hidden = true; }
+    const more = await ask(modelPath() + tail, {method: "POST", body: file});
+    if (mine === shown) showAttention(more);
+  } catch { clearAttention(); }
 }
 
 at("file").addEventListener("change", event => {
@@ -188,6 +152,7 @@ at("drop").addEventListener("drop", event => {
   if (file) attempt(() => look(file));
 });
 at("least").addEventListener("input", () => found ? showDetections() : draw());
+for (const slider of ["over", "strength"]) at(slider).addEventListener("input", draw);
 addEventListener("resize", draw);
 at("model").addEventListener("change", () => attempt(showModel));
 at("token").addEventListener("change", () => attempt(listModels));

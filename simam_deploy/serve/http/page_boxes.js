@@ -1,8 +1,9 @@
 "use strict";
-// What was detected in a picture, drawn over it and listed beside it.
-let detects = false, found = null, pointed = null;
+// What was detected in a picture, or the regions of its classes, drawn over it and listed beside it.
+let detects = false, segments = false, found = null, pointed = null;
+const sure = each => segments || each.score > at("least").value / 100;
 // One colour each, by the golden angle from blue on, so that those next in the list are far apart.
-const colourOf = each => rgb((215 + 137.5 * found.detections.indexOf(each)) % 360);
+const colourOf = each => rgb((215 + 137.5 * found.indexOf(each)) % 360);
 
 function planeOf(each) {
   const mask = each.mask, plane = element("canvas"), [r, g, b] = colourOf(each);
@@ -50,28 +51,28 @@ function drawBox(context, each, scale, faint) {
 
 function draw() {
   const canvas = at("drop").querySelector("canvas"), image = at("drop").querySelector("img");
-  const least = at("least").value / 100;
-  at("share").textContent = Math.round(100 * least) + " %";
-  if (!canvas || !image.clientWidth) return;
+  at("share").textContent = at("least").value + " %";
+  if (!canvas || !image.clientWidth) return;  // none yet, or it is no picture
   canvas.width = image.clientWidth * devicePixelRatio;
   canvas.height = image.clientHeight * devicePixelRatio;
+  const context = canvas.getContext("2d"), scale = canvas.width / image.naturalWidth;
+  drawAttention(context, scale);
   if (!found) return;
-  const context = canvas.getContext("2d"), scale = canvas.width / found.width;
-  const shown = found.detections.filter(each => each.score > least).reverse();  // the surest on top
-  context.scale(scale, canvas.height / found.height);
+  const shown = found.filter(sure).reverse();  // the surest on top
+  context.scale(scale, scale);
   shown.forEach(each => drawMask(context, each, pointed && pointed !== each ? 0.1 : 0.45));
   context.resetTransform();
-  shown.forEach(each => drawBox(context, each, scale, pointed && pointed !== each));
+  shown.filter(each => each.box).forEach(each => drawBox(context, each, scale, pointed && pointed !== each));
 }
 
 function showDetections(milliseconds) {
-  const shown = found.detections.filter(each => each.score > at("least").value / 100);
+  const shown = found.filter(sure);
   at("classes").replaceChildren(...shown.map(each => {
     const item = element("li"), label = element("span", undefined, "label");
     const swatch = element("i", undefined, "swatch");
     swatch.style.background = `rgb(${colourOf(each)})`;
     label.append(swatch, each.label);
-    item.append(label, element("span", (100 * each.score).toFixed(1) + " %", "percent"));
+    item.append(label, element("span", (100 * (each.share ?? each.score)).toFixed(1) + " %", "percent"));
     item.addEventListener("mouseenter", () => { pointed = each; draw(); });
     item.addEventListener("mouseleave", () => { pointed = null; draw(); });
     return item;

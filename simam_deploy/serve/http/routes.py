@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from importlib import resources
 from typing import Any
@@ -17,10 +16,11 @@ from starlette.routing import Route
 
 from simam_deploy.serve import describe
 from simam_deploy.serve.http.answer import json_response, model_of
-from simam_deploy.serve.http.app import refusal_headers
-from simam_deploy.serve.http.shown import classify, detect
+from simam_deploy.serve.http.codec import MOST_HERE
+from simam_deploy.serve.http.sending import refusal_headers
+from simam_deploy.serve.http.shown import classify, detect, segment
 from simam_deploy.serve.models.repository import Repository
-from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, Unsupported
+from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, TooLarge, Unsupported
 
 _PAGE_MAY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -32,8 +32,7 @@ _PAGE_MAY = (
 def make_routes(repository: Repository) -> Starlette:
     """Make the application of all routes but /infer."""
     models = "/v2/models/{model}"
-    decoding = asyncio.Semaphore(1)
-    shown = {"/classify": classify, "/detect": detect}
+    shown = {"/classify": classify, "/detect": detect, "/segment": segment}
     table: list[tuple[str, str, Any]] = [
         ("GET", "/v2/health/live", live),
         ("GET", "/v2/health/ready", ready),
@@ -49,7 +48,7 @@ def make_routes(repository: Repository) -> Starlette:
           for tail, endpoint in (
               ("", model_metadata), ("/ready", model_ready),
               ("/config", model_config), ("/stats", model_statistics))),
-        *(("POST", prefix + tail, functools.partial(endpoint, decoding))
+        *(("POST", prefix + tail, endpoint)
           for prefix in (models, models + "/versions/{version}")
           for tail, endpoint in shown.items()),
     ]  # fmt: skip
@@ -162,8 +161,11 @@ async def _document(request: Request) -> dict[str, Any]:
 
     Raises:
         BadRequest: It is none.
+        TooLarge: It is far more than what is asked for here.
     """
     body = await request.scope["read_body"]()
+    if len(body) > MOST_HERE:
+        raise TooLarge(f"{len(body)} bytes of JSON, {MOST_HERE} is the limit here")
     try:
         document = orjson.loads(body or b"{}")
     except orjson.JSONDecodeError as error:
@@ -195,7 +197,7 @@ async def openapi(repository: Repository, request: Request) -> Response:
 def _page() -> bytes:
     """Put the page's style and scripts into it, so that it is one answer and asks for no more."""
     whole = _asset("page.html")
-    for part in ("page.css", "page_boxes.js", "page.js"):
+    for part in ("page.css", "page_boxes.js", "page_attention.js", "page.js"):
         whole = whole.replace(f"/* {part} */\n".encode(), _asset(part))
     return whole
 

@@ -9,18 +9,21 @@ file replaced by another that is not served yet: then there are no maps.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.errors import InputError
+from simam_deploy.op.contract import simam_gate
 from simam_deploy.serve.protocol.refusals import Unsupported
 
 if TYPE_CHECKING:
-    from simam_deploy.precision.taps import SiteRecorder
+    from simam_deploy.precision.taps import SiteRecorder, SiteSample
 
+T = TypeVar("T")
 LARGEST_SIDE = 64
 """Cells of a heatmap along a side; larger maps are averaged down to at most that."""
 
@@ -49,13 +52,25 @@ class Attention:
         Raises:
             Unsupported: The file is a plan, has no SimAM or was replaced, or the model is closed.
         """
+        return [_heatmap(each.name, each.attention()) for each in self._samples(feeds)]
+
+    def gates(self, feeds: Feeds, sum_up: Callable[[Array], T]) -> dict[str, T]:
+        """Compute every gate of every row, and sum them up by site; as `heatmaps` in all else.
+
+        Args:
+            feeds: Of one request.
+            sum_up: Given a site's gates, (N, C, H, W); one site's are held at a time.
+        """
+        samples = self._samples(feeds)
+        return {each.name: sum_up(simam_gate(each.x, each.e_lambda)) for each in samples}
+
+    def _samples(self, feeds: Feeds) -> tuple[SiteSample, ...]:
         with self._turn:
             if self._closed:
                 raise Unsupported("the model was unloaded or loaded anew meanwhile")
             if self._loaded is None:
                 self._loaded = _load(self.path, self._served)
-            samples = self._loaded.record(feeds)
-        return [_heatmap(each.name, each.attention()) for each in samples]
+            return self._loaded.record(feeds)
 
     def close(self) -> None:
         """Free the session, if there is one, once it computes no more; none is opened after."""

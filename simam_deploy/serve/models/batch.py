@@ -11,6 +11,7 @@ import numpy as np
 
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.runtime.protocol import Runner
+from simam_deploy.serve.models.seen import Seen
 from simam_deploy.serve.models.statistics import Timing
 
 Outputs = Feeds
@@ -18,13 +19,17 @@ Outputs = Feeds
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request that waits or is being computed; `done` gets its outputs and how long they took."""
+    """A request that waits or is being computed; `done` gets its outputs and how long they took.
+
+    `seen` is told which batch it went into, if somebody looks.
+    """
 
     feeds: Feeds
     rows: int
     line: Hashable
     queued_at: int
     done: asyncio.Future[tuple[Outputs, Timing]]
+    seen: Seen | None = None
 
 
 def run_batch(runner: Runner, jobs: list[Job], *, split: bool) -> tuple[list[Outputs], Timing]:

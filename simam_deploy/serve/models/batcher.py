@@ -8,16 +8,18 @@ different shapes wait in lines of their own, and the line whose first has waited
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.serve.models.batch import Job, Outputs, run_batch
+from simam_deploy.serve.models.seen import join, looked_at
 from simam_deploy.serve.models.statistics import Statistics, Timing
 from simam_deploy.serve.protocol.refusals import BadRequest, Busy, ModelFailed, Refusal, TimedOut
 
@@ -57,6 +59,7 @@ class Batcher:
         self._statistics = statistics
         self._lines: dict[Hashable, deque[Job]] = {}
         self._queued = 0
+        self._prepared = 0
         self._closing = False
         self._changed = threading.Condition()
         self._runners = runners
@@ -69,8 +72,13 @@ class Batcher:
 
     @property
     def queued(self) -> int:
-        """Count the requests that wait."""
+        """Count the requests that wait for a thread."""
         return self._queued
+
+    @property
+    def waiting(self) -> int:
+        """Count those, and the ones that are made ready to."""
+        return self._queued + self._prepared
 
     def check_room(self) -> None:
         """See whether one more request may wait.
@@ -78,16 +86,31 @@ class Batcher:
         Raises:
             Busy: It may not.
         """
-        if self._queued >= self.limits.max_queue:
+        if self.waiting >= self.limits.max_queue:
             self._statistics.refused += 1
             raise Busy(f"the queue of {self.limits.max_queue} requests is full")
 
-    async def run(self, feeds: Feeds, timeout: float | None = None) -> Outputs:
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Have a place in the queue while inputs are made ready, as from a picture.
+
+        Raises:
+            Busy: There is none.
+        """
+        self.check_room()
+        self._prepared += 1
+        try:
+            yield
+        finally:
+            self._prepared -= 1
+
+    async def run(self, feeds: Feeds, timeout: float | None = None, spent: float = 0.0) -> Outputs:
         """Compute a request, in a batch with others that fit it.
 
         Args:
             feeds: One array per input.
             timeout: Seconds, if less than the batcher's own.
+            spent: Seconds of them that are over already.
 
         Raises:
             BadRequest: Its inputs differ in rows, or it has more than fit a batch.
@@ -101,7 +124,7 @@ class Batcher:
         # Counted here alone, where the asker is told or is gone: what a batch came to says nothing
         # of a request that ran out of time while it was computed.
         try:
-            outputs, timing = await self._done(job, timeout)
+            outputs, timing = await self._done(job, timeout, spent)
         except BaseException:
             self._statistics.fail.add(time.perf_counter_ns() - job.queued_at)
             raise
@@ -114,13 +137,16 @@ class Batcher:
         self.check_room()
         done = asyncio.get_running_loop().create_future()
         line = tuple(feeds[name].shape[1:] for name in sorted(feeds))
-        job = Job(feeds, rows, line, time.perf_counter_ns(), done)
+        seen = looked_at.get()
+        job = Job(feeds, rows, line, time.perf_counter_ns(), done, seen)
+        if seen is not None:
+            seen.rows, seen.queued_at = rows, job.queued_at
         self._enqueue(job)
         return job
 
-    async def _done(self, job: Job, timeout: float | None) -> tuple[Outputs, Timing]:
+    async def _done(self, job: Job, timeout: float | None, spent: float) -> tuple[Outputs, Timing]:
         seconds = min(timeout or self.limits.timeout, self.limits.timeout)
-        timer = job.done.get_loop().call_later(seconds, _expire, job.done, seconds)
+        timer = job.done.get_loop().call_later(seconds - spent, _expire, job.done, seconds)
         try:
             return await job.done
         finally:
@@ -233,7 +259,9 @@ class Batcher:
 
     def _settle(self, jobs: list[Job], results: list[Outputs], timing: Timing) -> None:
         """Count a batch and hand its results out, in the event loop."""
-        self._statistics.count_batch(sum(job.rows for job in jobs), timing)
+        rows = sum(job.rows for job in jobs)
+        join([job.seen for job in jobs], rows, timing)
+        self._statistics.count_batch(rows, timing)
         self._statistics.last_ms = time.time_ns() // 1_000_000
         for job, outputs in zip(jobs, results, strict=True):
             if not job.done.done():

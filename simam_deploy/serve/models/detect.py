@@ -8,7 +8,7 @@ from typing import Any
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.core.labels import label_of
 from simam_deploy.detect.decoding import Found, find_decoder, may_detect
-from simam_deploy.detect.masks import cut_out, runs
+from simam_deploy.detect.masks import cut_out, described
 from simam_deploy.errors import InputError
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.pictures import inputs_of
@@ -95,13 +95,5 @@ def _entries(model: Model, sides: Sides, found: Found, masks: bool) -> Iterator[
             "label": label_of(label, model.labels),
             "score": round(float(found.scores[number]), 6),
             "box": [round(float(side), 2) for side in box],
-            **({} if mask is None else {"mask": _mask(mask, box, sides)}),
+            **({} if mask is None else {"mask": described(cut_out(mask, box, *sides))}),
         }
-
-
-def _mask(mask: Array, box: Array, sides: Sides) -> dict[str, Any]:
-    """Describe the rectangle that a mask reaches, and its pixels as runs along the rows."""
-    cut = cut_out(mask, box, *sides).trimmed()
-    height, width = cut.bits.shape
-    place = {"left": cut.left, "top": cut.top, "width": width, "height": height}
-    return {**place, "counts": runs(cut.bits)}

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +23,12 @@ from simam_deploy.core.version import __version__
 from simam_deploy.engine.plan.cache_guard import (
     UntrustedError,
     check_entry,
-    evict,
     kept_folder,
     make_own,
+    put_entry,
 )
 from simam_deploy.errors import InputError
+from simam_deploy.op.find import find_operators
 from simam_deploy.serve.models.open_runner import Read
 from simam_deploy.serve.settings import MIB, Settings
 
@@ -115,10 +115,17 @@ def _key(hashes: Mapping[str, str], settings: Settings) -> str:
         "files": sorted(hashes.values()) if len(hashes) == 1 else sorted(hashes.items()),
         "onnxruntime": [ort.__version__, ort.get_build_info()],
         "cpu": _cpu(),
+        "operators": _operators(),
         "rows": settings.max_batch_size,
         "by": __version__,
     }
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _operators() -> str:
+    """Hash the library of SimAM's operators that a graph may be written with, if there is one."""
+    found = find_operators()
+    return "" if found is None else hashlib.sha256(found.read_bytes()).hexdigest()
 
 
 def _cpu() -> list[str]:
@@ -168,8 +175,4 @@ def _store(entry: Path, graph: Path, keeps_rows_apart: bool) -> None:
         "keeps_rows_apart": keeps_rows_apart,
     }
     (part / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
-    for file in part.iterdir():
-        file.chmod(0o600)
-    shutil.rmtree(entry, ignore_errors=True)
-    part.replace(entry)
-    evict(entry.parent, entry)
+    put_entry(part, entry)

@@ -15,8 +15,10 @@ from simam_deploy.runtime import Runner
 from simam_deploy.serve.models.attention import Attention
 from simam_deploy.serve.models.batch import Outputs
 from simam_deploy.serve.models.batcher import Batcher, Limits
+from simam_deploy.serve.models.gates import GateWatch
 from simam_deploy.serve.models.kept import Start, begun
 from simam_deploy.serve.models.open_runner import open_runners
+from simam_deploy.serve.models.seen import looked_at
 from simam_deploy.serve.models.statistics import Statistics
 from simam_deploy.serve.models.warm_up import check_runs, warm_up
 from simam_deploy.serve.protocol.check import Port, port_of
@@ -44,6 +46,7 @@ class Model:
         statistics: What it did so far.
         batcher: Runs it.
         attention: Its SimAM sites' gates.
+        gates: Statistics of them, where they are wanted.
         note: What an operator should know of how it was loaded; "" for nothing.
     """
 
@@ -60,6 +63,7 @@ class Model:
     statistics: Statistics
     batcher: Batcher
     attention: Attention
+    gates: GateWatch
     note: str
 
     def close(self) -> None:
@@ -67,8 +71,12 @@ class Model:
         self.batcher.close()
         self.attention.close()
 
-    async def infer(self, query: Query) -> Outputs:
+    async def infer(self, query: Query, spent: float = 0.0) -> Outputs:
         """Compute a request.
+
+        Args:
+            query: It.
+            spent: Seconds since it arrived.
 
         Raises:
             Refusal: As `Batcher.run`; BadRequest for an output that the model has not, or a
@@ -81,7 +89,11 @@ class Model:
                     f"it has {', '.join(self.outputs)}"
                 )
         check_profiles(self.profiles, query.feeds)
-        return await self.batcher.run(query.feeds, query.timeout)
+        if (seen := looked_at.get()) is not None:
+            seen.model = self.name, self.version
+        outputs = await self.batcher.run(query.feeds, query.timeout, spent)
+        self.gates.offer(query.feeds)
+        return outputs
 
 
 def load_model(name: str, path: Path, version: str, settings: Settings) -> Model:
@@ -144,6 +156,7 @@ def _ready_model(
         statistics=statistics,
         batcher=Batcher(runners, limits, statistics, name),
         attention=attention,
+        gates=GateWatch(attention, settings.gate_interval),
         note=start.note,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from simam_deploy.core.arrays import Array
 from simam_deploy.core.labels import label_of
 from simam_deploy.detect.decoding import may_detect
 from simam_deploy.errors import InputError
+from simam_deploy.serve.models.decoders import Decoders
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.protocol.check import Port, spec_of
 from simam_deploy.serve.protocol.refusals import BadRequest, ModelFailed, Unsupported
@@ -23,6 +25,7 @@ from simam_deploy.source.samples.picture_inputs import (
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 """First bytes of JPEG and PNG."""
+_NAME = "the picture"
 
 
 def inputs_of(model: Model) -> PictureInputs:
@@ -53,8 +56,8 @@ def classifies(model: Model) -> bool:
     return True
 
 
-def read_picture(content: bytes, inputs: PictureInputs) -> Picture:
-    """Decode a JPEG or PNG file and prepare it.
+async def read_picture(decoders: Decoders, content: bytes, inputs: PictureInputs) -> Picture:
+    """Decode a JPEG or PNG file and prepare it, when its turn comes.
 
     Raises:
         Unsupported: It is neither.
@@ -63,7 +66,9 @@ def read_picture(content: bytes, inputs: PictureInputs) -> Picture:
     if not content.startswith(_SIGNATURES):
         raise Unsupported("a JPEG or PNG file is wanted as the body")
     try:
-        return inputs.read(io.BytesIO(content), "the picture")
+        weight = await asyncio.to_thread(inputs.memory_of, content, _NAME)
+        weight += len(content)
+        return await decoders.run(weight, inputs.read, io.BytesIO(content), _NAME)
     except InputError as error:
         raise BadRequest(str(error)) from error
 

@@ -7,13 +7,17 @@ named, when the server started.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
-from collections.abc import Coroutine, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from simam_deploy.errors import SimamError
+from simam_deploy.serve.aside.helper import Helper
+from simam_deploy.serve.models.decoders import Decoders
 from simam_deploy.serve.models.model import Model, load_model
 from simam_deploy.serve.models.shared import Shared
 from simam_deploy.serve.protocol.refusals import (
@@ -24,13 +28,14 @@ from simam_deploy.serve.protocol.refusals import (
     NotFound,
     Refusal,
 )
+from simam_deploy.serve.protocol.room import Room
 from simam_deploy.serve.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 
 class Repository:
-    """What is served.
+    """What is served, and what all requests share, whatever carries them.
 
     Args:
         sources: The file of every name.
@@ -40,6 +45,9 @@ class Repository:
     def __init__(self, sources: Mapping[str, Path], settings: Settings) -> None:
         self.sources = dict(sources)
         self.settings = settings
+        self.room = Room(settings.max_buffered)
+        self.decoders = Decoders()
+        self.helper = Helper()
         self.models: dict[str, Model] = {}
         self.reasons: dict[str, str] = {}
         self.loaded = False
@@ -156,7 +164,7 @@ class Repository:
             model = self.models.pop(name, None)
             self.reasons[name] = "unloaded"
             if model is not None:
-                await asyncio.to_thread(model.close)
+                await _ended(model.close)
 
     def check_loaded(self) -> None:
         """See whether the server takes requests; while it drains it does.
@@ -174,3 +182,21 @@ class Repository:
             await loads.close()
         for name in self.sources:  # each waits for the change of its model that is under way
             await self.unload(name)
+        await self.decoders.close()
+        await self.helper.close()
+
+
+async def _ended(close: Callable[[], None]) -> None:
+    """Await the end of a model in a thread that the process's own end does not wait for."""
+    loop = asyncio.get_running_loop()
+    ended = loop.create_future()
+
+    def work() -> None:
+        try:
+            close()
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before
+                loop.call_soon_threadsafe(ended.set_result, None)
+
+    threading.Thread(target=work, name="ending", daemon=True).start()
+    await ended

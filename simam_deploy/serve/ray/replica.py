@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from simam_deploy.errors import InputError
-from simam_deploy.serve.http.app import App, Asgi, Receive, Scope, Send, send_refusal
+from simam_deploy.serve.http.app import App
+from simam_deploy.serve.http.asgi import Asgi, Receive, Scope, Send
 from simam_deploy.serve.http.routes import make_routes
+from simam_deploy.serve.http.sending import send_refusal
 from simam_deploy.serve.models.repository import Repository
 from simam_deploy.serve.protocol.refusals import Unsupported
 from simam_deploy.serve.settings import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from simam_deploy.core.arrays import Array
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.errors import UsageError
 from simam_deploy.source.samples.inputs import SampleInputs, picture_inputs, size_fact
-from simam_deploy.source.samples.pictures import Decoded, decode
+from simam_deploy.source.samples.pictures import Decoded, decode, stored_size
 from simam_deploy.source.samples.placement import Placement
 from simam_deploy.source.samples.preparation import Preparation, read_preparation
 
@@ -58,6 +59,14 @@ class PictureInputs:
             InputError: As `decode`.
         """
         return self.prepared(decode(file, name))
+
+    def memory_of(self, content: bytes, name: str) -> int:
+        """Tell by a file's header how many bytes `read` takes at most.
+
+        Raises:
+            InputError: As `decode`.
+        """
+        return self.prepare.memory_of(stored_size(io.BytesIO(content), name))
 
     def prepared(self, decoded: Decoded) -> Picture:
         """Prepare a picture."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,16 @@ def size_of(file: Path, name: str) -> tuple[int, int]:
         return size[::-1] if _orientation(picture) in (5, 6, 7, 8) else size
 
 
+def stored_size(file: IO[bytes], name: str) -> tuple[int, int]:
+    """Read height and width of a picture as it is stored; EXIF may lie behind a PNG's pixels.
+
+    Raises:
+        InputError: As `decode`.
+    """
+    with _opened(file, name) as picture:
+        return picture.height, picture.width
+
+
 def turned_notes(count: int, of: int) -> tuple[str, ...]:
     """Say how many pictures were turned, if any were."""
     note = f"{count} of {of} pictures were turned upright, as their EXIF orientation says"
@@ -122,17 +133,46 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if turn is None else picture.transpose(Image.Transpose[turn])
 
 
+class _Strictly:
+    """Has Pillow's warning of too many pixels raised, and others left out.
+
+    Filters are the process's, and who leaves `catch_warnings` puts back what he found: threads that
+    overlap share one, from the first that comes to the last that goes.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._inside = 0
+        self._caught = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        from PIL import Image
+
+        with self._turn:
+            self._inside += 1
+            if self._inside == 1:
+                self._caught.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", UserWarning)  # damaged EXIF
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+    def __exit__(self, *raised: object) -> None:
+        with self._turn:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.close()
+
+
+_STRICTLY = _Strictly()
+
+
 @contextlib.contextmanager
 def _opened(file: Path | IO[bytes], name: str) -> Iterator[Image.Image]:
     """Turn what a damaged picture makes its decoders raise into one line."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # damaged EXIF
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=sorted(set(FORMATS.values()))) as picture:
-                yield picture
+        with _STRICTLY, Image.open(file, formats=sorted(set(FORMATS.values()))) as picture:
+            yield picture
     except UnidentifiedImageError as error:  # its own words hold an object's address
         raise InputError(
             f"{name} cannot be decoded: it is damaged, or none of {', '.join(FORMATS)}"

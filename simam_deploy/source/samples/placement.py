@@ -36,6 +36,16 @@ class Placement:
         moved = (boxes - self._offset()) / self._scale()
         return np.clip(moved, 0, [width, height, width, height])
 
+    def input_in_picture(self, sides: Sides) -> npt.NDArray[np.float64]:
+        """Say where an input lies over the picture: x1 y1 x2 y2, beyond its sides if it was padded.
+
+        Args:
+            sides: The input's height and width.
+        """
+        height, width = sides
+        whole: npt.NDArray[np.float64] = np.array([0, 0, width, height], np.float64)
+        return (whole - self._offset()) / self._scale()
+
     def _scale(self) -> npt.NDArray[np.float64]:
         y, x = (a / b for a, b in zip(self.scaled, self.picture, strict=True))
         return np.array([x, y, x, y])

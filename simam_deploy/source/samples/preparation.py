@@ -32,6 +32,8 @@ from simam_deploy.source.samples.sampling import sampled
 if TYPE_CHECKING:
     from PIL import Image
 
+MOST_PIXELS = 1 << 27
+"""Of a picture once it is scaled; Pillow opens 89 million."""
 Floats = npt.NDArray[np.float32]
 
 
@@ -63,9 +65,20 @@ class Preparation:
             picture = picture.convert(self.mode)
         sides = picture.height, picture.width
         where, made = self.placement(sides), self.fitting.made(sides)
+        _check_scaled(where)
         if isinstance(self.fitting, (Letterboxed, Padded)):
             return self._filled(self._normalised(sampled(picture, where.scaled)), where, made)
         return self._normalised(np.asarray(_scaled(picture, where, made)))
+
+    def memory_of(self, picture: Sides) -> int:
+        """Tell how many bytes a picture of this height and width takes at most, decoded and scaled.
+
+        Pillow has 4 for a pixel, and a second picture where one is turned or converted. What is
+        letterboxed is an array of 3 as well, of which NumPy gathers the pieces.
+        """
+        pixels, scaled = math.prod(picture), math.prod(self.placement(picture).scaled)
+        arrays = isinstance(self.fitting, (Letterboxed, Padded))
+        return 14 * pixels + 24 * scaled if arrays else 8 * pixels + 4 * scaled
 
     def placement(self, picture: Sides) -> Placement:
         """Say where a picture of this height and width comes to lie in the input."""
@@ -98,6 +111,17 @@ class Preparation:
         (top, left), (height, width) = where.offset, where.scaled
         full[:, top : top + height, left : left + width] = array
         return full
+
+
+def _check_scaled(where: Placement) -> None:
+    """Refuse a strip whose short side is scaled up to the input's: 10 x 8 million took 160 GB.
+
+    Raises:
+        InputError: It is one.
+    """
+    if math.prod(where.scaled) > MOST_PIXELS:
+        before, after = (f"{height} x {width}" for height, width in (where.picture, where.scaled))
+        raise InputError(f"a picture of {before} would be scaled to {after}: it is too narrow")
 
 
 def _scaled(picture: Image.Image, where: Placement, size: Sides) -> Image.Image:

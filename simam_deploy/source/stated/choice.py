@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from simam_deploy.core.labels import check_number
 from simam_deploy.core.specs import TensorSpec, shape_text
 from simam_deploy.errors import InputError
+from simam_deploy.source.left_free import ASSUMED_SIZE, IMAGE_AXES, filled, left_free
 from simam_deploy.source.stated.record import Said, Stated, shown
 
 _FIT = ("resize", "crop", "keep_ratio", "stretch", "pad", "pad_value", "pad_divisor")
@@ -83,7 +84,10 @@ def _notes(stated: Stated, facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def input_shape(
-    given: Sequence[int] | None, stated: Stated, published: Sequence[int] = ()
+    given: Sequence[int] | None,
+    stated: Stated,
+    published: Sequence[int] = (),
+    free: Collection[int] = IMAGE_AXES,
 ) -> tuple[Sequence[int] | None, tuple[str, ...]]:
     """Choose the full shape of a picture's input: a user's, else of the size that the file says.
 
@@ -91,13 +95,30 @@ def input_shape(
         given: The user's.
         stated: What the file says.
         published: The family's (C, H, W); empty for a network of none.
+        free: The axes of the full shape that a user may leave free.
 
     Returns:
         The shape, None where nobody says it, and a note on where it was found.
+
+    Raises:
+        UsageError: A user leaves free what cannot be.
     """
-    said, levels = size_of_input(stated), stated.one("levels")
-    if given is not None or said is None or len(published) not in (0, 3):
+    if given is not None and not left_free(given):
         return given, ()
+    shape, found = _stated_shape(stated, published)
+    if given is None:
+        return shape, found
+    usual = shape or (1, *(published or [ASSUMED_SIZE] * (len(given) - 1)))
+    return filled(given, usual, free), found
+
+
+def _stated_shape(
+    stated: Stated, published: Sequence[int]
+) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+    """Give the full shape of the size that a file says, if it does, and where."""
+    said, levels = size_of_input(stated), stated.one("levels")
+    if said is None or len(published) not in (0, 3):
+        return None, ()
     channels = published[0] if published else len(levels.value["mean"]) if levels else 3
     shape = (1, channels, *said.value)
     return shape, (f"input of {shape_text(said.value)}, {said.where}",)

@@ -295,10 +295,11 @@ class EngineInspector:
 
 @_recorded
 class IExecutionContext:
-    def __init__(self, engine):
+    def __init__(self, engine, config=None):
         self._engine = engine
         self._shape = None
         self._addresses = {}
+        self._cache = None if config is None else config._cache
 
     def set_optimization_profile_async(self, profile_index, stream_handle):
         self._profile = profile_index
@@ -320,10 +321,22 @@ class IExecutionContext:
         self._addresses[name] = memory
         return True
 
+    def _compile(self):
+        """TensorRT-RTX finishes a kernel when it first runs, if its runtime cache has none."""
+        if self._cache is not None and self._shape not in self._cache._kernels:
+            self._engine._compiled.append(self._shape)
+            self._cache._kernels.append(self._shape)
+
+    if "is_stream_capturable" in _RECORDED["classes"]["IExecutionContext"]:
+
+        def is_stream_capturable(self, stream):
+            return True
+
     def execute_async_v3(self, stream_handle):
         import numpy as np
         from cuda.bindings import runtime
 
+        self._compile()
         io = self._engine._facts["io"]
         dtype = {"FLOAT": np.float32, "HALF": np.float16}[io["type"]]
         rows = self._shape[0]
@@ -343,10 +356,44 @@ class IExecutionContext:
         return True
 
 
+if "IRuntimeCache" in _RECORDED["classes"]:
+
+    @_recorded
+    class IRuntimeCache:
+        def __init__(self):
+            self._kernels = []
+
+        def serialize(self):
+            return json.dumps({"by": __version__, "kernels": self._kernels}).encode()
+
+        def deserialize(self, blob):
+            try:
+                held = json.loads(blob)
+            except ValueError:
+                return False
+            if held["by"] != __version__:
+                return False
+            self._kernels = [tuple(shape) for shape in held["kernels"]]
+            return True
+
+    @_recorded
+    class IRuntimeConfig:
+        def __init__(self):
+            self._cache = None
+
+        def create_runtime_cache(self):
+            return IRuntimeCache()
+
+        def set_runtime_cache(self, cache=None):
+            self._cache = cache
+            return True
+
+
 @_recorded
 class ICudaEngine:
     def __init__(self, facts):
         self._facts = facts
+        self._compiled = []
         object.__setattr__(self, "num_io_tensors", 2)
         object.__setattr__(self, "num_optimization_profiles", max(1, len(facts["profiles"])))
 
@@ -372,8 +419,13 @@ class ICudaEngine:
         profiles = self._facts["profiles"] or [{name: [shape] * 3}]
         return profiles[profile_index][name]
 
-    def create_execution_context(self):
-        return IExecutionContext(self)
+    def create_execution_context(self, runtime_config=None):
+        return IExecutionContext(self, runtime_config)
+
+    if "create_runtime_config" in _RECORDED["classes"]["ICudaEngine"]:
+
+        def create_runtime_config(self):
+            return IRuntimeConfig()
 
     def create_engine_inspector(self):
         return EngineInspector(self._facts)
@@ -387,7 +439,7 @@ class Runtime:
     def deserialize_cuda_engine(self, serialized_engine):
         content = bytes(serialized_engine)
         try:
-            return ICudaEngine(json.loads(content.removeprefix(b"ftrt")))
+            return ICudaEngine(json.loads(content[len(b"ftrt") :]))
         except ValueError:
             self._logger.log(ILogger.Severity.ERROR, "Error Code 1: Serialization failed")
             return None

@@ -1,6 +1,6 @@
 """The runner's own work (buffers, graphs, profiles, types), on a device that is host memory.
 
-That a plan computes what its graph does is for `scripts/bench/engine_gpu.py`, on a GPU.
+That a plan computes what its graph does is for `scripts/bench/gpu_all`, on a GPU.
 """
 
 import threading

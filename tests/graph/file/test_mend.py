@@ -95,10 +95,22 @@ def test_an_input_with_a_default_stays_one_from_ir_4_on(tmp_path):
 
 def test_negative_sizes_of_inputs_have_names_and_others_are_open():
     model = others.negative(0, 2, 3)
-    assert mend(model) == ("negative sizes, taken as free ones: 4",)
+    assert mend(model) == ("sizes below 1, taken as free ones: 4",)
     ins, outs = (v[0].type.tensor_type.shape.dim for v in (model.graph.input, model.graph.output))
     assert [d.dim_param or d.dim_value for d in ins] == ["batch", 3, "x_2", "x_3"]
     assert not outs[0].WhichOneof("value")
+
+
+def test_an_input_of_no_rows_has_a_free_batch_and_an_empty_tensor_stays():
+    model = graph("y = Relu(x)")
+    empty = onnx.helper.make_tensor_value_info("a", onnx.TensorProto.FLOAT, [0])
+    model.graph.value_info.append(empty)
+    assert mend(model) == ()
+    assert model.graph.value_info[0] == empty
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 0
+    assert mend(model) == ("sizes below 1, taken as free ones: 3",)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
 def test_names_are_numbered_past_those_that_are_there():

@@ -145,7 +145,7 @@ def test_a_client_that_hangs_up_in_its_body_leaves_nothing_behind(guarded):
             sock.sendall(GOOD[:cut])
     until(lambda: not guarded.server._http.server_state.connections)
     until(lambda: not guarded.in_flight)
-    assert guarded.server.app._buffered == 0
+    assert guarded.server.repository.room.held == 0
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -1,5 +1,6 @@
 """A manifest may say anything: the model is refused in one line, or serves."""
 
+import asyncio
 import io
 import json
 
@@ -11,6 +12,7 @@ from simam_deploy.core.facts import FACTS
 from simam_deploy.core.manifest import manifest_path, write_manifest
 from simam_deploy.errors import SimamError
 from simam_deploy.serve.describe import facts_document
+from simam_deploy.serve.models.decoders import Decoders
 from simam_deploy.serve.models.model import load_model
 from simam_deploy.serve.models.pictures import inputs_of, read_picture
 from simam_deploy.serve.protocol.refusals import Refusal
@@ -33,7 +35,9 @@ def load_and_ask(path):
         return str(error)
     try:
         orjson.dumps(facts_document(model))
-        read_picture(picture(), inputs_of(model))
+        decoders = Decoders()
+        asyncio.run(read_picture(decoders, picture(), inputs_of(model)))
+        asyncio.run(decoders.close())
     except Refusal as refusal:
         return str(refusal)
     finally:

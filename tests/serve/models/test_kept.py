@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from simam_deploy.core.manifest import write_manifest
-from simam_deploy.engine.plan.cache_guard import kept_folder
+from simam_deploy.engine.plan.cache_guard import OLDEST, kept_folder
 from simam_deploy.errors import InputError
 from simam_deploy.serve.models import kept, model
 from simam_deploy.serve.settings import Settings
@@ -211,12 +212,15 @@ def test_a_file_that_does_not_run_is_not_kept(cache, tmp_path, monkeypatch):
     assert list(cache.iterdir()) == []
 
 
-def test_room_is_made_by_the_rule_of_plans(cache, tmp_path, monkeypatch):
-    evicted = []
-    monkeypatch.setattr(kept, "evict", lambda *given: evicted.append(given))
+def test_room_is_made_by_the_rule_of_plans(cache, tmp_path):
     started(network(tmp_path))
     (entry,) = cache.iterdir()
-    assert evicted == [(cache, entry)]
+    stale = cache / ("0" * 64)
+    entry.rename(stale)
+    long_ago = time.time() - OLDEST - 1
+    os.utime(stale, (long_ago, long_ago))
+    started(network(tmp_path))
+    assert list(cache.iterdir()) == [entry]
 
 
 def test_small_models_are_not_kept(cache, monkeypatch, tmp_path):

@@ -1,0 +1,82 @@
+"""SimAM's planes for ONNX Runtime's CPU provider, compiled by g++ and held against float64.
+
+`plugins/simam/tests/planes_host.cpp` computes every odd size, epilogue and type, in place and not,
+by two threads, in every way that this machine has.
+"""
+
+import concurrent.futures
+import platform
+import shutil
+import subprocess
+
+import pytest
+
+from tests.test_import_order import ROOT
+
+SOURCES = ROOT / "plugins" / "simam"
+WAYS = {
+    "planes_avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"],
+    "planes_avx2": ["-mavx2", "-mfma"],
+}
+FLAGS = ["-std=gnu++17", "-O1", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
+         "-Wno-psabi"]  # fmt: skip
+
+
+def compiled(folder, *more, change=None):
+    """Build the program; `change` is made to the text that every way includes."""
+    gxx = shutil.which("g++")
+    if gxx is None:
+        pytest.skip("no g++: the planes' host proof cannot be compiled")
+    source = folder / "simam"
+    shutil.copytree(SOURCES, source)
+    if change is not None:
+        body = source / "onnxruntime" / "planes_body.h"
+        text = body.read_text()
+        assert change[0] in text
+        body.write_text(text.replace(*change))
+    names = ["ways", "typed", "planes_plain"]
+    names += WAYS if platform.machine() in ("x86_64", "AMD64") else []
+
+    def build(name):
+        place = "tests" if name == "planes_host" else "onnxruntime"
+        command = [gxx, *FLAGS, *more, *WAYS.get(name, ()), "-c", f"{source / place / name}.cpp"]
+        subprocess.run(command, cwd=folder, check=True)
+        return f"{name}.o"
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(build, [*names, "planes_host"]))
+    subprocess.run([gxx, *more, *objects, "-o", "host", "-lpthread"], cwd=folder, check=True)
+    return folder / "host"
+
+
+def ran(program):
+    return subprocess.run([program], capture_output=True, text=True, check=False)
+
+
+def test_every_way_is_within_a_millionth_of_float64(tmp_path):
+    done = ran(compiled(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "plain: worst" in done.stdout
+    assert done.stdout.count("by float64 0.00e+00") == done.stdout.count("worst")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sanitizer", ["address,undefined", "thread"])
+def test_no_byte_is_touched_that_is_not_the_tensor_s_own(sanitizer, tmp_path):
+    done = ran(compiled(tmp_path, f"-fsanitize={sanitizer}", "-fno-sanitize-recover", "-g"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("(x - plane.centre) * plane.a - plane.rest_a", "(x - plane.centre) * plane.a"),
+        ("total += fresh ? end - shift : Vec{};", "total += end - shift;"),
+        ("1.0 / (hw - 1.0)", "1.0 / hw"),
+        ("y = y < job.low ? all(job.low) : y;", ""),
+    ],
+)
+def test_a_planted_fault_is_seen(right, wrong, tmp_path):
+    assert ran(compiled(tmp_path, change=(right, wrong))).returncode == 1
