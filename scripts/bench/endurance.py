@@ -139,7 +139,7 @@ def main() -> None:
         path = export_onnx(checkpoint, Path(name) / "digits.onnx").path
         picture()  # made once, before anybody's clock runs
         figures = (
-            {**stamp, "part": part, "what": what, "value": f"{value:.4g}"}
+            {**stamp, "part": part, "what": what, "value": f"{value:.6g}"}
             for measure in (flat, crowded, ended)
             for part, what, value in measure(path, args.share)
         )

@@ -7,8 +7,8 @@ import ctypes
 
 _MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of glibc's malloc.h."""
-_LARGE = 256 << 10
-"""Bytes from which a block is mapped by itself: a photograph's file is one."""
+_LARGE = 128 << 10
+"""Bytes from which a block is mapped by itself: where glibc's own threshold begins."""
 
 
 def return_large_blocks() -> None:
