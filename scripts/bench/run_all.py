@@ -76,6 +76,7 @@ BENCHES = (
     Bench("gpu_all", 25, ("gpu", "nvcc", "rtx"), (), _GPU, (0, _SKIPPED)),
     Bench("auto", 25, ("rtx",)),
     Bench("quantised", 25, ("rtx",)),
+    Bench("paying", 25, ("rtx",)),
     Bench("bench_agreement", 25),
     Bench("own_networks", 25),
     Bench("rows", 30, ("rtx",)),

@@ -128,7 +128,7 @@ def test_a_layer_that_costs_too_much_is_found_by_bisection(trials, planted):
     planted(wrong_in_two)
     quantised, report, tried = settled(trials)
     assert report.passed
-    assert quantised.left == {"two": "with it an output costs more than int8 must"}
+    assert quantised.left == {"two": "with it an output costs more than eight bits must"}
     assert quantised.names == ("three",)
     assert len(tried) <= 5
     assert "factor" not in read_model(trials.file).graph.initializers
