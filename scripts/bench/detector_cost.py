@@ -83,7 +83,7 @@ def measure(rounds: int, folder: Path) -> Iterator[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
+    parser.add_argument("--csv", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for row in recorded(args.csv, COLUMNS, measure(args.rounds, Path(folder))):

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import subprocess
 import tempfile
@@ -128,7 +127,7 @@ def _end_one(path: Path, after: float) -> tuple[list[Asked], float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
+    parser.add_argument("--csv", type=Path)
     parser.add_argument("--share", type=float, default=1.0, help="of all requests and servers")
     args = parser.parse_args()
     from simam_deploy.pipeline.export import export_onnx

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -142,7 +141,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--precisions", nargs="*", default=PRECISIONS, choices=PRECISIONS)
     parser.add_argument("--source", default="onnx", choices=("onnx", "pth"))
-    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
+    parser.add_argument("--csv", type=Path)
     args = parser.parse_args()
     words: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:

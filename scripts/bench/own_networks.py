@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -132,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="*", default=NETWORKS, choices=NETWORKS)
     parser.add_argument("--sizes", nargs="*", type=int, default=tuple(SIZES), choices=SIZES)
-    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
+    parser.add_argument("--csv", type=Path)
     args = parser.parse_args()
     made = []
     with tempfile.TemporaryDirectory() as folder:

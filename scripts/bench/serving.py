@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--pytriton", metavar="PYTHON", help="of an environment that has it")
-    parser.add_argument("--csv", type=Path, default=Path(os.devnull))
+    parser.add_argument("--csv", type=Path)
     args = parser.parse_args()
     from simam_deploy.pipeline.export import export_onnx
 

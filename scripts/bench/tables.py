@@ -22,9 +22,12 @@ def facts(*packages: str) -> dict[str, str]:
 
 
 def recorded(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
+    path: Path | None, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
 ) -> Iterator[Mapping[str, Any]]:
-    """Pass on rows, each written into a new file before the next is measured."""
+    """Pass on rows, each written into a new file, if there is to be one, before the next."""
+    if path is None:
+        yield from rows
+        return
     path.unlink(missing_ok=True)
     yield from appended(path, columns, rows)
 

@@ -99,7 +99,7 @@ def test_an_onnx_of_another_opset_is_exported_again(exported, digits_onnx, tmp_p
     [
         ({}, {"arch": "resnet18"}, "states its own network"),
         ({}, {"output_names": ("y",)}, "states its own output names"),
-        ({"calibration_data": "x"}, {}, "for int8 alone"),
+        ({"calibration_data": "x"}, {}, "for int8 and fp8 alone"),
     ],
 )
 def test_what_would_be_left_unsaid_is_refused(engine, network, says, tmp_path):

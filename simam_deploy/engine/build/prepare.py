@@ -25,6 +25,7 @@ from simam_deploy.graph.passes.fix_batch import fix_batch
 from simam_deploy.graph.prepare import for_engine, with_sites
 from simam_deploy.graph.sites import check_sites, dims, simam_nodes
 from simam_deploy.graph.types import precision_of
+from simam_deploy.op.contract import DOMAIN
 
 _KEPT = {
     "arch": "arch",
@@ -66,6 +67,13 @@ class Recognised:
         """Whether the size of some SimAM's planes is not known before it runs."""
         shapes = (dims(node.inputs[0])[2:] for node in simam_nodes(self.model))
         return any(not isinstance(size, int) for shape in shapes for size in shape)
+
+    @property
+    def has_operators(self) -> bool:
+        """Whether it holds a detector's operators, of which the plugin has nodes too."""
+        model = self.model.clone()
+        for_engine(model, "plugin", STANDARD, True)
+        return any(node.domain == DOMAIN for node in model.graph)
 
     def write(self, file: Path, lowering: str, form: str = STANDARD) -> dict[str, Any]:
         """Write the graph to build; the model stays as it is.

@@ -209,6 +209,7 @@ def test_a_cell_of_which_a_row_has_no_figures_is_measured_again(run):
 
 
 INTERRUPTED = """
+import signal
 import sys
 sys.path[:0] = {paths!r}
 import gpu_all
@@ -217,6 +218,7 @@ from gpu.part import Part, Run
 from gpu.setting import Setting
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     part = Part("hangs", 5, "table", "misbehaving", ("cell",), ("value",), "nothing", of="hangs")
     run = Run(Path({out!r}), {stamp!r}, Setting(work=Path({out!r})))
     sys.exit(gpu_all._attended([part, part], run, 5))
