@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -30,7 +30,9 @@ from simam_deploy.serve.models.shared import Shared
 from simam_deploy.serve.protocol.address import netloc
 from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
-from simam_deploy.serve.watch.watch import Watch, WatchedGrpc, WatchedHttp
+
+if TYPE_CHECKING:
+    from simam_deploy.serve.watch.watch import Watch
 
 Say = Callable[[str], None]
 _TAKEN_IN = 0.3
@@ -60,8 +62,7 @@ class Server:
         self._say = say
         self._stop = asyncio.Event()
         self.ended = False
-        looking = settings.access_log or settings.traces is not None
-        self._watch = Watch(settings) if looking else None
+        self._watch = _watch(settings)
         self._encryption = encryption_of(settings.certificate, settings.private_key)
         self._http = uvicorn.Server(self._http_config())
         self._grpc: Any = None
@@ -70,7 +71,7 @@ class Server:
     def _http_config(self) -> uvicorn.Config:
         s = self._settings
         config = uvicorn.Config(
-            self.app if self._watch is None else WatchedHttp(self.app, self._watch),
+            self.app if self._watch is None else self._watch.http(self.app),
             http=guarded(s),
             ws="none",
             lifespan="off",
@@ -141,7 +142,7 @@ class Server:
         scheme = "http" if s.certificate is None else "https"
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
         if s.grpc_port is not None:
-            watched = [] if self._watch is None else [WatchedGrpc(self._watch)]
+            watched = [] if self._watch is None else [self._watch.grpc()]
             self._grpc, self.grpc_port = await start_grpc(self.repository, watched)
             self._say(f"gRPC on {netloc(s.host, self.grpc_port)}")
 
@@ -200,6 +201,19 @@ def _bound_socket(host: str, port: int) -> socket.socket:
             f"cannot listen for HTTP on {netloc(host, port)}: {error.strerror}"
         ) from error
     return sock
+
+
+def _watch(settings: Settings) -> Watch | None:
+    """Make what looks at requests, if anybody wants to be told: others start without its imports.
+
+    Raises:
+        InputError: The access log cannot be written.
+    """
+    if not settings.access_log and settings.traces is None:
+        return None
+    from simam_deploy.serve.watch.watch import Watch
+
+    return Watch(settings)
 
 
 @contextlib.contextmanager

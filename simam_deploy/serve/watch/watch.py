@@ -56,6 +56,14 @@ class Watch:
         if self.log is not None:
             self.log.end(seen, trace_id)
 
+    def http(self, app: Asgi) -> Asgi:
+        """Give an ASGI application whose requests are looked at."""
+        return WatchedHttp(app, self)
+
+    def grpc(self) -> WatchedGrpc:
+        """Give an interceptor that looks at every call."""
+        return WatchedGrpc(self)
+
     def close(self) -> None:
         """Write and send what waits; blocks until then."""
         if self.log is not None:
