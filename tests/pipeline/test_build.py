@@ -15,6 +15,7 @@ from simam_deploy.engine.options import EngineOptions
 from simam_deploy.engine.plan.preflight import check_plan
 from simam_deploy.errors import EngineError, InputError, UsageError
 from simam_deploy.graph.file.write import write_model
+from simam_deploy.op import find
 from simam_deploy.pipeline import build as steps
 from simam_deploy.pipeline.build import build
 from tests.engine.conftest import write_onnx
@@ -23,6 +24,12 @@ from tests.graph.onnx_text import simam_model
 pytest.importorskip(
     "tensorrt_rtx", reason="TensorRT-RTX is missing: pip install 'simam-deploy[rtx]'"
 )
+
+
+@pytest.fixture(autouse=True)
+def without_a_plugin(monkeypatch, tmp_path_factory):
+    """Whether or not one was built here: tests/plugins has the plans with it."""
+    monkeypatch.setattr(find, "_BUILT", tmp_path_factory.mktemp("built"))
 
 
 def rtx(source, output, **options):
