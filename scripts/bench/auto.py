@@ -17,7 +17,6 @@ What was expected stands in predictions.md. A run that is stopped goes on where 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import tempfile
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from quantised import DIGITS, YOLO, fresh, inputs
-from tables import FACTS, appended, facts
+from tables import FACTS, appended, facts, stand_in
 
 from simam_deploy import EngineOptions, build
 from simam_deploy.graph.file.write import write_model
@@ -65,12 +64,9 @@ def measured(network: str, folder: Path) -> dict[str, Any]:
 
 def rows(table: Path) -> Iterator[dict[str, Any]]:
     """Build what is not in a table yet."""
-    known: set[str] = set()
-    if table.exists():
-        with table.open(newline="") as file:
-            known = {row["network"] for row in csv.DictReader(file)}
+    known = stand_in(table, ["network"])
     for network in ORDER:
-        if network not in known:
+        if (network,) not in known:
             with tempfile.TemporaryDirectory() as folder:
                 yield measured(network, Path(folder))
 

@@ -18,7 +18,6 @@ was expected stands in predictions.md.
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 import itertools
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ from typing import Any
 import onnx_ir as ir
 from engines import YOLO_SHAPE, traced_of, traced_yolo
 from rtx_plan import build_plan, count_launches
-from tables import FACTS, appended, facts
+from tables import FACTS, appended, facts, stand_in
 
 from simam_deploy.bench.operator_graphs import WAYS
 from simam_deploy.graph.detect import STANDARD
@@ -120,17 +119,9 @@ def counted(asked: Asked) -> dict[str, Any]:
         return {**row, "reason": " ".join(str(error).split())[:200]}
 
 
-def done(table: Path) -> set[Asked]:
-    """Name the plans that are in a table."""
-    if not table.exists():
-        return set()
-    with table.open(newline="") as file:
-        return {tuple(row[column] for column in ASKED) for row in csv.DictReader(file)}
-
-
 def rows(table: Path) -> Iterator[dict[str, Any]]:
     """Count what is not in a table yet; each plan once."""
-    known = done(table)
+    known = stand_in(table, ASKED)
     return (counted(asked) for asked in dict.fromkeys(plans()) if asked not in known)
 
 

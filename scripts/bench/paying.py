@@ -16,7 +16,6 @@ A run that is stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 import itertools
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from typing import Any
 
 import onnx_ir as ir
 from engines import YOLO_SHAPE, launches, traced_of, traced_yolo
-from tables import FACTS, appended, facts
+from tables import FACTS, appended, facts, stand_in
 
 from simam_deploy.graph.detect import STANDARD
 from simam_deploy.graph.passes.tidy import tidy
@@ -93,10 +92,7 @@ def measured(asked: Asked) -> dict[str, Any]:
 
 def rows(table: Path) -> Iterator[dict[str, Any]]:
     """Measure what is not in a table yet."""
-    known: set[Asked] = set()
-    if table.exists():
-        with table.open(newline="") as file:
-            known = {tuple(row[column] for column in ASKED) for row in csv.DictReader(file)}
+    known = stand_in(table, ASKED)
     return (measured(asked) for asked in all_asked() if asked not in known)
 
 

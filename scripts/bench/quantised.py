@@ -23,7 +23,6 @@ What was expected stands in predictions.md. A run that is stopped goes on where 
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
 import itertools
 import sys
@@ -37,7 +36,7 @@ import onnx
 import onnx_ir as ir
 from engines import YOLO_SHAPE, eight_bit_convolutions, plan, traced_of, traced_yolo
 from rtx_plan import count_launches
-from tables import FACTS, appended, facts
+from tables import FACTS, appended, facts, stand_in
 
 from simam_deploy import NetworkOptions, OnnxOptions, export_onnx
 from simam_deploy.core.arrays import Array
@@ -180,17 +179,9 @@ def measured(asked: Asked) -> dict[str, Any]:
     return row
 
 
-def done(table: Path) -> set[Asked]:
-    """Name the rows that are in a table."""
-    if not table.exists():
-        return set()
-    with table.open(newline="") as file:
-        return {tuple(row[column] for column in ASKED) for row in csv.DictReader(file)}
-
-
 def rows(table: Path) -> Iterator[dict[str, Any]]:
     """Measure what is not in a table yet."""
-    known = done(table)
+    known = stand_in(table, ASKED)
     return (measured(asked) for asked in all_asked() if asked not in known)
 
 

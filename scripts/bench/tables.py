@@ -45,3 +45,11 @@ def appended(
             writer.writerow(row)
             table.flush()
             yield row
+
+
+def stand_in(path: Path, columns: Sequence[str]) -> set[tuple[str, ...]]:
+    """Give what rows of a table, if it is there, have in these columns: it is measured already."""
+    if not path.exists():
+        return set()
+    with path.open(newline="") as table:
+        return {tuple(row[column] for column in columns) for row in csv.DictReader(table)}

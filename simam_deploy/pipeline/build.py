@@ -122,7 +122,9 @@ def _forms(job: Job, recognised: Recognised) -> tuple[str, ...]:
     if recognised.has_simam:
         forms = OF_FREE_SIDES if recognised.has_free_planes else WITHOUT_PLUGIN
         return (*forms, *with_plugin)
-    return (WITHOUT_PLUGIN[0], *(with_plugin if recognised.has_operators else ()))
+    if with_plugin and not recognised.has_operators:
+        with_plugin = ()
+    return (WITHOUT_PLUGIN[0], *with_plugin)
 
 
 def _is_ready(job: Job) -> bool:

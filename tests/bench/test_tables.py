@@ -4,7 +4,7 @@ import re
 
 import pytest
 import run_all
-from tables import appended, recorded
+from tables import appended, recorded, stand_in
 
 ROWS = [{"a": 1, "b": "x"}, {"a": 2}]
 
@@ -17,6 +17,14 @@ def test_what_was_measured_before_a_stop_is_there(tmp_path):
             assert table.read_text() == "a,b\n1,x\n"
     assert list(appended(table, ("a", "b"), [{"a": 3}])) == [{"a": 3}]
     assert table.read_text() == "a,b\n1,x\n2,\n3,\n"
+
+
+def test_what_stands_in_a_table_is_not_measured_again(tmp_path):
+    table = tmp_path / "table.csv"
+    assert stand_in(table, ("a",)) == set()
+    assert list(recorded(table, ("a", "b"), ROWS)) == ROWS
+    assert stand_in(table, ("a", "b")) == {("1", "x"), ("2", "")}
+    assert stand_in(table, ("b",)) == {("x",), ("",)}
 
 
 def test_without_a_table_rows_are_passed_on():

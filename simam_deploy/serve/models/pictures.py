@@ -87,6 +87,16 @@ def scores_of(model: Model) -> Port:
     raise Unsupported(f"model '{model.name}' has no output of class scores")
 
 
+def check_finite(scores: Array) -> None:
+    """See that scores are numbers to be compared.
+
+    Raises:
+        ModelFailed: One is no finite number.
+    """
+    if not np.isfinite(scores).all():
+        raise ModelFailed("the model gave scores that are no finite numbers for this picture")
+
+
 def rank(scores: Array, labels: Sequence[str], top: int) -> list[dict[str, Any]]:
     """Turn a row of scores into the `top` likeliest classes.
 
@@ -97,8 +107,7 @@ def rank(scores: Array, labels: Sequence[str], top: int) -> list[dict[str, Any]]
         ModelFailed: A score is no finite number.
     """
     row = scores.astype(np.float64).reshape(-1)
-    if not np.isfinite(row).all():
-        raise ModelFailed("the model gave scores that are no finite numbers for this picture")
+    check_finite(row)
     if row.min() < 0 or abs(row.sum() - 1) > 1e-2:
         row = np.exp(row - row.max())
         row /= row.sum()

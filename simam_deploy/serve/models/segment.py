@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.core.labels import label_of
 from simam_deploy.detect.decoding import may_mask
@@ -13,9 +11,9 @@ from simam_deploy.detect.masks import Cut, described
 from simam_deploy.detect.regions import class_map
 from simam_deploy.serve.models.detect import has_boxes
 from simam_deploy.serve.models.model import Model
-from simam_deploy.serve.models.pictures import inputs_of
+from simam_deploy.serve.models.pictures import check_finite, inputs_of
 from simam_deploy.serve.protocol.check import Port, spec_of
-from simam_deploy.serve.protocol.refusals import ModelFailed, Unsupported
+from simam_deploy.serve.protocol.refusals import Unsupported
 from simam_deploy.source.samples.picture_inputs import Picture
 
 
@@ -73,8 +71,7 @@ def regions_in(model: Model, outputs: Feeds, picture: Picture) -> list[dict[str,
         ModelFailed: A score is no finite number.
     """
     scores = outputs[regions_of(model).name][0]
-    if not np.isfinite(scores).all():
-        raise ModelFailed("the model gave scores that are no finite numbers for this picture")
+    check_finite(scores)
     height, width = picture.array.shape[-2:]
     classes = class_map(scores, picture.placement, (height, width))
     counts = {index: int((classes == index).sum()) for index in range(len(model.labels))}
