@@ -6,7 +6,7 @@ Both divide by H*W - 1: a map of one pixel is none. No weights are touched.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,12 +52,25 @@ def smallest_input(
         UsageError: No size up to 16384 works, so the trouble lies in another axis.
     """
     outline = _outline(model)
+    return smallest_shape(lambda shape: _works(outline, shape), input_shape, axes)
+
+
+def smallest_shape(
+    works: Callable[[tuple[int, ...]], bool], input_shape: tuple[int, ...], axes: Sequence[int]
+) -> tuple[int, ...]:
+    """Find the smallest input that works, as `smallest_input` does of a network.
+
+    Args:
+        works: Tells whether an input of a shape does; a larger one than one that does, does.
+        input_shape: An input shape, batch included.
+        axes: Axes of it that may change; all of them get the same size.
+    """
 
     def resized(size: int) -> tuple[int, ...]:
         return tuple(size if axis in axes else old for axis, old in enumerate(input_shape))
 
     high = 1
-    while not _works(outline, resized(high)):  # few are above 33: half the runs that halving takes
+    while not works(resized(high)):  # few are above 33: half the runs that halving takes
         high *= 2
         if high > _LARGEST:
             raise UsageError(
@@ -66,7 +79,7 @@ def smallest_input(
     low = high // 2 + 1
     while low < high:
         middle = (low + high) // 2
-        if _works(outline, resized(middle)):
+        if works(resized(middle)):
             high = middle
         else:
             low = middle + 1
@@ -117,4 +130,9 @@ def _works(outline: nn.Module, input_shape: tuple[int, ...]) -> bool:
         shapes = _shapes(outline, input_shape)
     except UsageError:
         return False
-    return all(shape[2] * shape[3] >= 2 for shape in shapes.values())
+    return all(map(suffices, shapes.values()))
+
+
+def suffices(shape: tuple[int, ...]) -> bool:
+    """Tell whether a map, (N, C, H, W), has the two pixels that SimAM and SRM divide by."""
+    return shape[2] * shape[3] >= 2

@@ -172,11 +172,21 @@ def smallest_workable(model: nn.Module, plan: InputPlan) -> tuple[int, ...]:
     Raises:
         InputError: The planned shape is smaller; names the first site that it starves.
     """
-    from simam_deploy.models.geometry import site_shapes, smallest_input
+    from simam_deploy.models.geometry import site_shapes, smallest_input, smallest_shape, suffices
+    from simam_deploy.source.direct import Unknown, maps_of_sites
 
-    smallest = smallest_input(model, plan.shape, plan.spatial)
-    for site, shape in site_shapes(model, plan.shape).items():
-        if shape[2] * shape[3] < 2:
+    try:
+        maps = maps_of_sites(model, plan.spec, plan.spatial)
+    except Unknown:
+        smallest = smallest_input(model, plan.shape, plan.spatial)
+        shapes = site_shapes(model, plan.shape)
+    else:
+        smallest = smallest_shape(
+            lambda shape: all(map(suffices, maps(shape).values())), plan.shape, plan.spatial
+        )
+        shapes = maps(plan.shape)
+    for site, shape in shapes.items():
+        if not suffices(shape):
             kind = type(model.get_submodule(site)).__name__
             raise InputError(
                 f"input {shape_text(plan.shape)} reaches {kind} {site} as a "

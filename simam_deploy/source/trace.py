@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import tempfile
 import warnings
@@ -23,6 +22,7 @@ from simam_deploy.graph.file.weights import without_weights
 from simam_deploy.graph.passes.opset import NATIVE
 from simam_deploy.graph.sites import simam_nodes
 from simam_deploy.models.attention.simam import as_nodes
+from simam_deploy.source.ends import name_ends
 from simam_deploy.source.forward import Forward
 
 DEFAULT_OPSET = NATIVE
@@ -132,18 +132,6 @@ def _dynamo(
         graph = without_weights(program.model, onnxscript.optimizer.optimize)
     _name_sites(graph)
     return graph
-
-
-def name_ends(model: ir.Model, inputs: Sequence[str], outputs: Sequence[str]) -> None:
-    """Name a graph's inputs and outputs, and anew what inside has one of their names."""
-    graph = model.graph
-    inner = [*graph.initializers.values(), *(v for node in graph.all_nodes() for v in node.outputs)]
-    taken = {*inputs, *outputs, *(value.name for value in (*graph.inputs, *inner))}
-    for value in [value for value in inner if value.name in (*inputs, *outputs)]:
-        value.name = next(n for i in itertools.count(1) if (n := f"{value.name}_{i}") not in taken)
-        taken.add(value.name)
-    for value, name in zip((*graph.inputs, *graph.outputs), (*inputs, *outputs), strict=True):
-        value.name = name
 
 
 @contextlib.contextmanager

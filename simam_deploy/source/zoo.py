@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from simam_deploy.errors import NetworkError, UsageError
 from simam_deploy.runtime.torch_runner import TorchRunner
+from simam_deploy.source.direct import Unknown, graph_of_modules
 from simam_deploy.source.forward import Forward
-from simam_deploy.source.input_plan import fit_outputs, plan_input, smallest_workable
+from simam_deploy.source.input_plan import InputPlan, fit_outputs, plan_input, smallest_workable
 from simam_deploy.source.lambdas import contradicted_lambda, lambda_of, no_gates, without_simam
 from simam_deploy.source.options import NetworkOptions
 from simam_deploy.source.stated.choice import input_shape, take
@@ -17,6 +18,9 @@ from simam_deploy.source.subject import Opset, Subject, Traced, origin
 from simam_deploy.source.trace import DEFAULT_OPSET, trace
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+    from torch import nn
+
     from simam_deploy.models.identify import Identity
     from simam_deploy.source.checkpoint import Checkpoint
 
@@ -105,8 +109,18 @@ def _load_one(
         precision="fp32",
         opset=version,
         reference=runner,
-        graph=lambda: Traced(trace(model, (plan.spec,), names, plan.trace_sizes, version)),
+        graph=lambda: Traced(_graph(model, network, plan, names, version)),
     )
+
+
+def _graph(
+    model: Forward, network: nn.Module, plan: InputPlan, names: tuple[str, ...], opset: int
+) -> ir.Model:
+    """Write a network's graph by its modules, or have it traced where one is not known."""
+    try:
+        return graph_of_modules(network, plan.spec, names, opset)
+    except Unknown:
+        return trace(model, (plan.spec,), names, plan.trace_sizes, opset)
 
 
 def _with_a_way_on(error: NetworkError, checkpoint: Checkpoint) -> NetworkError:
