@@ -13,8 +13,8 @@ from simam_deploy.cli.formats import FORMATS, Made
 from simam_deploy.cli.options import add_options
 from simam_deploy.cli.process import (
     Steps,
-    return_freed_memory,
     run,
+    wait_asleep,
     warn_contradictions,
     warn_unproved,
 )
@@ -96,7 +96,7 @@ def _list() -> None:
 
 def _export(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
     _check(args)
-    return_freed_memory()
+    wait_asleep()
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         made = FORMATS[args.format](args, Steps(args.quiet))
     document = made.document

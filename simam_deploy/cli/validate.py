@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simam_deploy.cli.options import add_options, read_options
-from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_unproved
+from simam_deploy.cli.process import Steps, run, wait_asleep, warn_unproved
 from simam_deploy.cli.report import add_report, check_page, typed, write_report
 from simam_deploy.core.files import PLANS
 from simam_deploy.errors import UsageError, ValidationError
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _validate(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
     _check(args)
-    return_freed_memory()
+    wait_asleep()
     from simam_deploy.pipeline.validate import validate_models
     from simam_deploy.report.validate_text import validate_table
 

@@ -72,7 +72,7 @@ def keep_original(
     if simplified:
         model = as_simplified(model)
     file = folder / "original.onnx"
-    write_model(model, file)
+    write_model(model, file, single_file_limit=0)  # weights are mapped, by each that reads it
     return Original(file, opset, fused)
 
 

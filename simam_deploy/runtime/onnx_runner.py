@@ -115,6 +115,7 @@ class OnnxRunner(Closing):
             options.optimized_model_filepath = str(write_optimised)
         if threads is not None:
             options.intra_op_num_threads = threads
+        if threads is not None or as_written:
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile / "nodes")

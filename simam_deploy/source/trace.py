@@ -6,13 +6,12 @@ import contextlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 import onnx_ir as ir
-import onnxscript.optimizer
 import torch
 from torch import nn
 
@@ -118,6 +117,8 @@ def _dynamo(
     **options: Any,
 ) -> ir.Model:
     """Call the dynamo exporter, and the optimiser without the weights."""
+    import onnxscript.optimizer  # 0.5 s, which a known network's export does without
+
     with _quiet(), _one_line():
         program = torch.onnx.export(
             model,

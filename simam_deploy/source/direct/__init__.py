@@ -1,5 +1,7 @@
-"""A network's graph from its modules, where all of them are known: in a fiftieth of the exporter's
-time, which traces the whole network, decomposes it and translates what comes of that.
+"""A network's graph from its modules, where all of them are known.
+
+The exporter traces the whole network, decomposes it and translates what comes of that: a hundred
+times the 0.06 s that this takes.
 
 The network's own forward, walked by torch.fx, says how its modules are joined: there is no second
 definition of any network. What is unknown is `Unknown`, and torch.onnx has the network then.

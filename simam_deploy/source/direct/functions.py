@@ -20,7 +20,7 @@ def relu(sheet: Sheet, x: ir.Value, inplace: bool = False) -> ir.Value:
 
 
 def clamp(
-    sheet: Sheet, x: ir.Value, min: float | None = None, max: float | None = None  # noqa: A002
+    sheet: Sheet, x: ir.Value, min: float | None = None, max: float | None = None
 ) -> ir.Value:  # fmt: skip
     """Write Clip."""
     bounds = [None if bound is None else sheet.number(float(bound)) for bound in (min, max)]

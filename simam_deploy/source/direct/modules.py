@@ -29,8 +29,8 @@ def convolution(sheet: Sheet, module: nn.Conv1d | nn.Conv2d, x: ir.Value) -> ir.
     """Write Conv: https://onnx.ai/onnx/operators/onnx__Conv.html."""
     if module.padding_mode != "zeros" or isinstance(module.padding, str):
         raise Unknown(f"padding {module.padding}, {module.padding_mode}")
-    axes = zip(module.kernel_size, module.stride, module.padding, module.dilation, strict=True)
-    windows = [Window(*axis) for axis in axes]
+    sides = module.kernel_size, module.stride, module.padding, module.dilation
+    windows = [Window(*axis) for axis in zip(*sides, strict=True)]
     batch, _, *sizes = shape_of(x)
     return sheet.op(
         "Conv", x, sheet.weight(module.weight),
@@ -70,8 +70,9 @@ def average_pool(sheet: Sheet, module: nn.AvgPool2d, x: ir.Value) -> ir.Value:
 
 def _windows(module: nn.MaxPool2d | nn.AvgPool2d, dilation: int | tuple[int, ...]) -> list[Window]:
     stride = module.kernel_size if module.stride is None else module.stride
-    axes = map(_twice, (module.kernel_size, stride, module.padding, dilation))
-    return [Window(*axis, bool(module.ceil_mode)) for axis in zip(*axes, strict=True)]
+    sides = map(_twice, (module.kernel_size, stride, module.padding, dilation))
+    ceil = bool(module.ceil_mode)
+    return [Window(k, s, p, d, ceil) for k, s, p, d in zip(*sides, strict=True)]
 
 
 def _pool(

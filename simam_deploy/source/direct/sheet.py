@@ -23,7 +23,7 @@ class Sheet:
     """
 
     def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
-        self._names = {id(tensor): name for name, tensor in reversed(weights.items())}
+        self._names = {id(tensor): name for name, tensor in reversed(list(weights.items()))}
         self.nodes: list[ir.Node] = []
         self.initializers: dict[str, ir.Value] = {}
 

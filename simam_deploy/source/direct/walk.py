@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import onnx_ir as ir
-import torch
 from torch import fx, nn
 
 from simam_deploy.core.specs import TensorSpec
@@ -19,7 +18,7 @@ from simam_deploy.source.direct.sheet import Sheet
 from simam_deploy.source.ends import name_ends
 
 _IR_VERSION = 10
-"""Of opset 18 to 21, and what torch.onnx gives its graphs: the one that is written is its opset's."""
+"""What torch.onnx gives its graphs; a file has the lowest that its opset allows."""
 
 
 class _Tracer(fx.Tracer):
@@ -92,8 +91,8 @@ class _Walk:
         return values
 
     def _write(self, step: fx.Node) -> ir.Value:
-        given = fx.map_arg(step.args, self._found.__getitem__)
-        named = fx.map_arg(step.kwargs, self._found.__getitem__)
+        given: Any = fx.map_arg(step.args, self._value)
+        named: Any = fx.map_arg(step.kwargs, self._value)
         before = len(self._sheet.nodes)
         if step.op == "call_module":
             value = self._write_module(str(step.target), given, named)
@@ -105,6 +104,9 @@ class _Walk:
             node.outputs[0].name = step.name
             node.name = node.name or f"node_{step.name}"
         return value
+
+    def _value(self, step: fx.Node) -> Any:
+        return self._found[step]
 
     def _write_module(self, path: str, given: Any, named: Any) -> ir.Value:
         module = self._parts[path]
