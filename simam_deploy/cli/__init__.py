@@ -47,5 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(text)
         return 0
     # As Python writes it: whatever the word holds, it does not steer a terminal.
-    print(f"simam: error: no command {args[0]!a}; there is {', '.join(COMMANDS)}", file=sys.stderr)
+    import difflib  # 3 ms, for those alone who mistyped
+
+    near = difflib.get_close_matches(args[0], COMMANDS, 1)
+    ways_on = f"did you mean {near[0]}?" if near else f"there is {', '.join(COMMANDS)}"
+    print(f"simam: error: no command {args[0]!a}; {ways_on}", file=sys.stderr)
     return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import difflib
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO, cast
 
 from simam_deploy.cli.options import worded
+from simam_deploy.core.version import __version__
 from simam_deploy.errors import SimamError
 from simam_deploy.report.power_text import ADVICE
 from simam_deploy.report.terminal import lines, one_line
@@ -34,9 +36,23 @@ def run(
     Returns:
         0, the error's exit code, or 130 after Ctrl-C or SIGTERM.
     """
+    version = f"simam-deploy {__version__}"
+    parser.add_argument("--version", action="version", version=version, help="print it, and end")
     with escaped():
-        args = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
+        args = _parsed(parser, _joined(sys.argv[1:] if argv is None else argv))
         return _exit_code(parser, lambda: command(args))
+
+
+def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Parse, and say of an option that is none which one comes near."""
+    args, strange = parser.parse_known_args(words)
+    if strange:
+        known = [option for action in parser._actions for option in action.option_strings]
+        option = next((word.partition("=")[0] for word in strange if word.startswith("-")), "")
+        near = difflib.get_close_matches(option, known, 1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        parser.error(f"unrecognized arguments: {' '.join(strange)}{meant}")
+    return args
 
 
 def _joined(words: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import simam_deploy
+from simam_deploy.cli import COMMANDS
 
 
 def simam(*args, **options):
@@ -27,14 +28,33 @@ def test_help_names_every_command_and_exit_code():
     assert simam().stdout == done.stdout
 
 
-def test_version():
-    assert simam("--version").stdout.strip() == f"simam-deploy {simam_deploy.__version__}"
+@pytest.mark.parametrize("words", [[], *([name] for name in COMMANDS), ["bench", "attention"]])
+def test_version(words):
+    done = simam(*words, "--version")
+    assert (done.returncode, done.stdout) == (0, f"simam-deploy {simam_deploy.__version__}\n")
 
 
-def test_an_unknown_command_is_one_line_and_exit_2():
-    done = simam("exprot")
+@pytest.mark.parametrize(
+    ("word", "says"), [("exprot", "did you mean export?"), ("zzz", "there is export, bench, ")]
+)
+def test_an_unknown_command_is_one_line_and_exit_2(word, says):
+    done = simam(word)
     assert done.returncode == 2
-    assert done.stderr.startswith("simam: error: no command 'exprot'")
+    assert done.stderr.startswith(f"simam: error: no command '{word}'; {says}")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--lowring", "nopow", "m.pth"], "--lowring m.pth; did you mean --lowering?"),
+        (["m.pth", "--precison=fp16"], "--precison=fp16; did you mean --precision?"),
+        (["m.pth", "--zzz"], "--zzz"),
+    ],
+)
+def test_a_mistyped_option_is_told_which_one_comes_near(words, says):
+    done = simam("export", *words)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"error: unrecognized arguments: {says}\n")
 
 
 def test_list_prints_every_network():
