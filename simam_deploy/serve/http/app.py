@@ -20,6 +20,7 @@ from simam_deploy.serve.http.senders import Senders, check_page
 from simam_deploy.serve.http.sending import BINARY, JSON, send_pieces, send_refusal
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol import raw
 from simam_deploy.serve.protocol.deadline import Deadline
 from simam_deploy.serve.protocol.exchange import Query
 from simam_deploy.serve.protocol.packed import told_ports, unpacked
@@ -130,7 +131,7 @@ class App:
         json_size, raw_size = writing.json_size(query, outputs), writing.raw_size(query, outputs)
         share.take(json_size + raw_size, "an answer")
         writes = model.name, model.version, query, outputs, model.outputs
-        if json_size > MOST_HERE or raw_size > writing.MOST_COPIED:
+        if json_size > MOST_HERE or raw_size > raw.MOST_COPIED:
             answer, json_length = await asyncio.to_thread(writing.write_answer, *writes)
         else:
             answer, json_length = writing.write_answer(*writes)

@@ -12,9 +12,8 @@ from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.serve.http.numbers import dumped
 from simam_deploy.serve.protocol.check import Port
 from simam_deploy.serve.protocol.exchange import Query, Wanted
+from simam_deploy.serve.protocol.raw import raw_pieces
 
-MOST_COPIED = 1 << 20
-"""Bytes of raw tensors that are copied at a time, and in the event loop's thread."""
 _STEP = 1 << 14
 """Numbers that are written at a time, in 2 ms: a thread that writes more lets no other run."""
 _LONGEST = {"b1": 6, "f2": 16, "f4": 16, "f8": 25, "i1": 5, "i2": 7, "i4": 12, "i8": 21}
@@ -53,14 +52,7 @@ def write_answer(
     header = list(_header(model, version, query, outputs, ports))
     binary = [each.name for each in wanted_of(query, outputs) if each.binary]
     length = sum(map(len, header)) if binary else None
-    return [*header, *(piece for name in binary for piece in _raw(outputs[name]))], length
-
-
-def _raw(array: Array) -> Iterator[bytes]:
-    """Copy a tensor's bytes, a step at a time: its batch is let go of."""
-    flat = np.ascontiguousarray(array).reshape(-1)
-    step = max(1, MOST_COPIED // flat.itemsize)
-    yield from (flat[start : start + step].tobytes() for start in range(0, flat.size, step))
+    return [*header, *(piece for name in binary for piece in raw_pieces(outputs[name]))], length
 
 
 def _header(
