@@ -90,8 +90,9 @@ def _limit_options(p: argparse.ArgumentParser) -> None:
         help="requests that wait for a model or a decoder; more are answered 503 (%(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--max-connections", type=positive, default=512, help="HTTP connections (%(default)s)"
-    )
+        "--max-connections", type=positive, default=512,
+        help="over HTTP, and as many over gRPC (%(default)s)",
+    )  # fmt: skip
     group.add_argument(
         "--max-body-mb", type=positive, default=64, metavar="MB", help="of a request (%(default)s)"
     )

@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
 from simam_deploy.serve.allocator import return_large_blocks
-from simam_deploy.serve.grpc.listener import start_grpc
+from simam_deploy.serve.grpc.listener import Listener as GrpcListener
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
 from simam_deploy.serve.http.encryption import encryption_of
@@ -66,7 +66,7 @@ class Server:
         self._watch = _watch(settings)
         self._encryption = encryption_of(settings.certificate, settings.private_key)
         self._http = uvicorn.Server(self._http_config())
-        self._grpc: Any = None
+        self._grpc: GrpcListener | None = None
         self._reloads = Shared(asyncio.Lock(), self._reload)
 
     def _http_config(self) -> uvicorn.Config:
@@ -144,7 +144,10 @@ class Server:
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
         if s.grpc_port is not None:
             watched = [] if self._watch is None else [self._watch.grpc()]
-            self._grpc, self.grpc_port = await start_grpc(self.repository, watched)
+            self._grpc = GrpcListener(self.repository, watched)
+            await self._grpc.start()
+            self.grpc_port = self._grpc.port
+            self.repository.after_load = self._grpc.fit
             self._say(f"gRPC on {netloc(s.host, self.grpc_port)}")
 
     async def _drain(self) -> None:
