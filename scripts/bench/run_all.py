@@ -66,6 +66,7 @@ BENCHES = (
     Bench("export_cost", 3),
     Bench("candidate_cost", 4, ("rtx",)),
     Bench("detector_cost", 4, ("ultralytics",)),
+    Bench("serving_versions", 2, ("other",), ("{other}",)),
     Bench("serving", 5),
     Bench("endurance", 8),
     Bench("detector_plans", 8, ("rtx", "plugin"), ("{faster_rcnn}", "{mask_rcnn}")),

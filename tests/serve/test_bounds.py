@@ -265,11 +265,11 @@ def test_a_long_answer_is_written_by_another_thread_and_whole(tmp_path, monkeypa
     """A step of JSON is 16,384 numbers, and NaN lies in the second; of raw bytes it is 10,000."""
     threads = []
     monkeypatch.setattr(raw, "MOST_COPIED", 10_000)
-    write = writing.write_answer
+    write = writing.Answer.write
     monkeypatch.setattr(
-        writing,
-        "write_answer",
-        lambda *given: (threads.append(threading.get_ident()), write(*given))[1],
+        writing.Answer,
+        "write",
+        lambda answer: (threads.append(threading.get_ident()), write(answer))[1],
     )
     x = np.random.default_rng(0).standard_normal((200, 100)).astype(np.float32)
     x[180, 3] = np.nan

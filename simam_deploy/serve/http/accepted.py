@@ -8,7 +8,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from simam_deploy.serve.http.clock import Clock
-from simam_deploy.serve.http.wire import Wire
+from simam_deploy.serve.http.wire import Reply, Wire
 from simam_deploy.serve.settings import Settings
 
 
@@ -43,7 +43,8 @@ class Accepted(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Have the answer written by way of the wire."""
         super().on_headers_complete()  # raises where the URL is none
-        self.cycle.transport = self._wire  # type: ignore[assignment]  # its task begins later
+        assert self._wire is not None
+        self.cycle.transport = Reply(self._wire, self.cycle)  # type: ignore[assignment]  # its task begins later
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle

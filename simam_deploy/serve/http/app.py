@@ -12,15 +12,15 @@ import logging
 from collections.abc import Awaitable
 from typing import Any
 
-from simam_deploy.serve.http import codec, writing
+from simam_deploy.serve.http import codec
 from simam_deploy.serve.http.asgi import Asgi, Receive, Scope, Send
-from simam_deploy.serve.http.codec import MOST_HERE, is_long, read_query
+from simam_deploy.serve.http.codec import is_long, read_query
 from simam_deploy.serve.http.connection import GuardedProtocol
 from simam_deploy.serve.http.senders import Senders, check_page
 from simam_deploy.serve.http.sending import BINARY, JSON, send_pieces, send_refusal
+from simam_deploy.serve.http.writing import Answer
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.repository import Repository
-from simam_deploy.serve.protocol import raw
 from simam_deploy.serve.protocol.deadline import Deadline
 from simam_deploy.serve.protocol.exchange import Query
 from simam_deploy.serve.protocol.packed import told_ports, unpacked
@@ -128,19 +128,18 @@ class App:
         else:
             query = read_query(body, length, model.inputs, model.name)
         outputs = await watched(scope, model.infer(query, deadline.spent))
-        json_size, raw_size = writing.json_size(query, outputs), writing.raw_size(query, outputs)
-        share.take(json_size + raw_size, "an answer")
-        writes = model.name, model.version, query, outputs, model.outputs
-        if json_size > MOST_HERE or raw_size > raw.MOST_COPIED:
-            answer, json_length = await asyncio.to_thread(writing.write_answer, *writes)
+        answer = Answer(model.name, model.version, query, outputs, model.outputs)
+        share.take(answer.json_size + answer.raw_size, "an answer")
+        if answer.is_long:
+            pieces, json_length = await asyncio.to_thread(answer.write)
         else:
-            answer, json_length = writing.write_answer(*writes)
+            pieces, json_length = answer.write()
         extra: list[tuple[bytes, bytes]] = []
         if json_length is not None:
             extra.append((b"inference-header-content-length", b"%d" % json_length))
         if self._repository.draining:  # the client's next request shall find another server
             extra.append((b"connection", b"close"))
-        await send_pieces(send, 200, answer, JSON if json_length is None else BINARY, *extra)
+        await send_pieces(send, 200, pieces, JSON if json_length is None else BINARY, *extra)
 
     async def _read_aside(
         self, model: Model, body: bytes, length: int | None, deadline: Deadline

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from simam_deploy.serve.protocol.address import is_loopback
@@ -31,6 +32,7 @@ class Senders:
     def __init__(self, settings: Settings) -> None:
         self._names = frozenset(name.lower() for name in (*settings.allow_hosts, settings.host))
         self._open = not settings.allow_hosts and not is_loopback(settings.host)
+        self._check_one = lru_cache(64)(self._check_name)  # a client says the same each time
 
     def check_host(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """See that a request is meant for this server.
@@ -42,9 +44,12 @@ class Senders:
         given = [value for key, value in headers if key == b"host"]
         if len(given) != 1:
             raise BadRequest(f"{len(given)} Host headers: one is wanted")
-        found = _HOST.fullmatch(given[0].decode("latin-1"))
+        self._check_one(given[0])
+
+    def _check_name(self, given: bytes) -> None:
+        found = _HOST.fullmatch(given.decode("latin-1"))
         if found is None:
-            raise BadRequest(f"the Host header is none: {given[0]!r:.80}")
+            raise BadRequest(f"the Host header is none: {given!r:.80}")
         name = (found[1] or found[2]).lower().removesuffix(".")
         if not (self._open or name in self._names or is_loopback(name)):
             raise Forbidden(

@@ -28,7 +28,7 @@ async def send_pieces(
     left = sum(map(len, pieces))
     headers = [kind, (b"content-length", b"%d" % left), *extra]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    for part in _parts(pieces):
+    for part in [b"".join(pieces)] if left <= PIECE else _parts(pieces):
         left -= len(part)
         await send({"type": "http.response.body", "body": part, "more_body": left > 0})
 

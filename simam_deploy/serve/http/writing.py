@@ -9,10 +9,11 @@ import numpy as np
 import orjson
 
 from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.serve.http.codec import MOST_HERE
 from simam_deploy.serve.http.numbers import dumped
+from simam_deploy.serve.protocol import raw
 from simam_deploy.serve.protocol.check import Port
 from simam_deploy.serve.protocol.exchange import Query, Wanted
-from simam_deploy.serve.protocol.raw import raw_pieces
 
 _STEP = 1 << 14
 """Numbers that are written at a time, in 2 ms: a thread that writes more lets no other run."""
@@ -20,62 +21,76 @@ _LONGEST = {"b1": 6, "f2": 16, "f4": 16, "f8": 25, "i1": 5, "i2": 7, "i4": 12, "
 """Characters of a number and its comma, by what it is: "-1.17549435e-38,"."""
 
 
-def wanted_of(query: Query, outputs: Feeds) -> list[Wanted]:
-    """Say which outputs an answer has, and in which form."""
-    return list(query.wanted or [Wanted(name, query.binary) for name in outputs])
+class Answer:
+    """An inference answer, which is measured before it is written.
 
+    Args:
+        model: Name of the model that computed it.
+        version: Of the model.
+        query: What was asked.
+        outputs: What came of it.
+        ports: The model's outputs.
 
-def json_size(query: Query, outputs: Feeds) -> int:
-    """Give the most bytes that the tensors of an answer which are JSON can come to."""
-    tensors = [outputs[each.name] for each in wanted_of(query, outputs) if not each.binary]
-    return sum(array.size * _longest(array) for array in tensors)
+    Attributes:
+        json_size: The most bytes that its tensors which are JSON can come to.
+        raw_size: The bytes of those that are not.
+    """
 
+    def __init__(
+        self, model: str, version: str, query: Query, outputs: Feeds, ports: Mapping[str, Port]
+    ) -> None:
+        self._said: dict[str, Any] = {"model_name": model, "model_version": version}
+        if query.request_id:
+            self._said["id"] = query.request_id
+        wanted = query.wanted or [Wanted(name, query.binary) for name in outputs]
+        self._tensors = [
+            (each, outputs[each.name], ports[each.name].datatype) for each in wanted
+        ]  # fmt: skip
+        self.json_size = self.raw_size = 0
+        for each, array, _ in self._tensors:
+            if each.binary:
+                self.raw_size += array.nbytes
+            else:
+                self.json_size += array.size * _longest(array)
 
-def raw_size(query: Query, outputs: Feeds) -> int:
-    """Give the bytes of those that are not."""
-    return sum(outputs[each.name].nbytes for each in wanted_of(query, outputs) if each.binary)
+    @property
+    def is_long(self) -> bool:
+        """Tell whether writing it would hold others up."""
+        return self.json_size > MOST_HERE or self.raw_size > raw.MOST_COPIED
+
+    def write(self) -> tuple[list[bytes], int | None]:
+        """Write its JSON and the binary tensors behind it.
+
+        Returns:
+            The body in pieces, and the JSON's length where binary tensors follow.
+        """
+        pieces = self._header()
+        binary = [array for each, array, _ in self._tensors if each.binary]
+        length = sum(map(len, pieces)) if binary else None
+        for array in binary:
+            pieces += raw.raw_pieces(array)
+        return pieces, length
+
+    def _header(self) -> list[bytes]:
+        """Write the JSON: orjson's document, taken apart where tensors come into it."""
+        pieces = [orjson.dumps(self._said)[:-1] + b',"outputs":[']
+        for i, (output, array, datatype) in enumerate(self._tensors):
+            entry: dict[str, Any] = {
+                "name": output.name, "datatype": datatype, "shape": array.shape,
+            }  # fmt: skip
+            if output.binary:
+                entry["parameters"] = {"binary_data_size": array.nbytes}
+            pieces.append((b"," if i else b"") + orjson.dumps(entry)[:-1])
+            if not output.binary:
+                pieces += _data(array)
+            pieces.append(b"}")
+        pieces.append(b"]}")
+        return pieces
 
 
 def _longest(array: Array) -> int:
     kind = array.dtype.kind.replace("u", "i")
     return _LONGEST.get(f"{kind}{array.dtype.itemsize}", _LONGEST["f4"])  # bfloat16 is of no kind
-
-
-def write_answer(
-    model: str, version: str, query: Query, outputs: Feeds, ports: Mapping[str, Port]
-) -> tuple[list[bytes], int | None]:
-    """Write the answer: its JSON and the binary tensors behind it.
-
-    Returns:
-        The body in pieces, and the JSON's length where binary tensors follow.
-    """
-    header = list(_header(model, version, query, outputs, ports))
-    binary = [each.name for each in wanted_of(query, outputs) if each.binary]
-    length = sum(map(len, header)) if binary else None
-    return [*header, *(piece for name in binary for piece in raw_pieces(outputs[name]))], length
-
-
-def _header(
-    model: str, version: str, query: Query, outputs: Feeds, ports: Mapping[str, Port]
-) -> Iterator[bytes]:
-    """Write the JSON: orjson's document, taken apart where tensors come into it."""
-    answer: dict[str, Any] = {"model_name": model, "model_version": version}
-    if query.request_id:
-        answer["id"] = query.request_id
-    yield orjson.dumps(answer)[:-1] + b',"outputs":['
-    for i, output in enumerate(wanted_of(query, outputs)):
-        array = outputs[output.name]
-        entry: dict[str, Any] = {
-            "name": output.name,
-            "datatype": ports[output.name].datatype,
-            "shape": array.shape,
-        }
-        if output.binary:
-            entry["parameters"] = {"binary_data_size": array.nbytes}
-        yield b"," * (i > 0) + orjson.dumps(entry)[:-1]
-        yield from () if output.binary else _data(array)
-        yield b"}"
-    yield b"]}"
 
 
 def _data(array: Array) -> Iterator[bytes]:

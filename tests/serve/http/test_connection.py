@@ -11,6 +11,7 @@ import pytest
 import tritonclient.grpc as over_grpc
 from tritonclient.utils import InferenceServerException
 
+from simam_deploy.serve.http.wire import Wire
 from simam_deploy.serve.models import model
 from tests.serve import graphs
 from tests.serve.gated import Gate, held
@@ -319,3 +320,32 @@ def test_pipelined_requests_are_answered_in_order(guarded):
     first, _, second = answers.partition(b"HTTP/1.1 200 OK")[2].partition(b"HTTP/1.1 200 OK")
     assert b'"outputs"' in first
     assert b'"extensions"' in second
+
+
+def test_an_answer_goes_out_with_its_header(guarded, monkeypatch):
+    """A client is woken once; uvicorn writes the two one after the other."""
+    written = []
+    write = Wire.write
+    monkeypatch.setattr(Wire, "write", lambda wire, data: (written.append(data), write(wire, data)))
+    assert guarded.request("POST", "/v2/models/double/infer", body_of(X))[0] == 200
+    (whole,) = written
+    assert whole.startswith(b"HTTP/1.1 200") and whole.endswith(b"}")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v2/health/live", 200), ("/v2/models/none", 404)])
+def test_a_header_that_nothing_follows_goes_out(guarded, path, status):
+    with connection(guarded) as sock:
+        sock.sendall(b"HEAD %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode())
+        assert sock.recv(1000).startswith(b"HTTP/1.1 %d" % status)
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(guarded):
+    body = body_of(X)
+    with connection(guarded) as sock:
+        sock.sendall(
+            b"POST /v2/models/double/infer HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        )
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(body)
+        assert one_answer(sock).startswith(b"HTTP/1.1 200")
