@@ -33,6 +33,8 @@ EMPTY = (*OPEN, "ServerMetadata")
 _AGE = 300
 """Seconds after which a client is asked for a new connection: calls that are not over then, as of
 one that reads no answer, have a request's time more. Other clients do not notice."""
+_UNHEARD = 0.3
+"""Seconds within which a server no longer listens, though it still has calls to answer."""
 _log = logging.getLogger(__name__)
 Answer = Callable[[Any, Share], Awaitable[bytes]]
 
@@ -136,13 +138,18 @@ class Listener:
             self._servers.append(await self._started(largest))
             self._largest = largest
             if len(self._servers) > 1:
-                self._retire(self._servers[-2])
+                await self._retire(self._servers[-2])
 
-    def _retire(self, server: Any) -> None:
+    async def _retire(self, server: Any) -> None:
+        """End a server once it has answered; wait until it no longer listens.
+
+        It would reset the connections that it has not accepted then, of who was told "ready".
+        """
         task = asyncio.ensure_future(server.stop(self._settings.timeout))
         self._retired.add(task)
         task.add_done_callback(lambda _: self._servers.remove(server))
         task.add_done_callback(self._retired.discard)
+        await asyncio.wait({task}, timeout=_UNHEARD)
 
     async def stop(self, grace: float) -> None:
         """Listen no more; end what is in flight after so many seconds."""
