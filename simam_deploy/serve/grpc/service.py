@@ -141,9 +141,10 @@ async def model_infer(repository: Repository, content: bytes, share: Share) -> b
     deadline = Deadline(repository.settings.timeout)
     read = _read_long if len(content) > MOST_HERE else _read_short
     model, query = await read(repository, content, deadline)
+    share.take(foreseen := model.foreseen(query), "an answer")
     outputs = await model.infer(query, deadline.spent)
     size = codec.answer_size(query, outputs)
-    share.take(size, "an answer")
+    share.take(size, "an answer", instead_of=foreseen)
     writes = model.name, model.version, query, outputs, model.outputs
     if size > raw.MOST_COPIED:
         return await asyncio.to_thread(codec.write_answer, *writes)

@@ -23,6 +23,7 @@ from simam_deploy.serve.models.statistics import Statistics
 from simam_deploy.serve.models.warm_up import check_runs, warm_up
 from simam_deploy.serve.protocol.check import Port, port_of
 from simam_deploy.serve.protocol.exchange import Query
+from simam_deploy.serve.protocol.foreseen import Size, named_sizes, size_of
 from simam_deploy.serve.protocol.profiles import Profile, check_profiles, most_rows, profiles_of
 from simam_deploy.serve.protocol.refusals import BadRequest
 from simam_deploy.serve.settings import Settings
@@ -39,6 +40,7 @@ class Model:
         runtime: What computes it, for people.
         inputs: By name, in the graph's order.
         outputs: By name, in the graph's order.
+        sizes: Of the outputs whose size follows from the inputs'.
         profiles: The shapes that an engine was built for; empty for any.
         facts: The manifest, empty where there is none.
         labels: Of the classes, empty where there are none.
@@ -56,6 +58,7 @@ class Model:
     runtime: str
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
+    sizes: Mapping[str, Sequence[Size]]
     profiles: Sequence[Profile]
     facts: Mapping[str, Any]
     labels: Sequence[str]
@@ -70,6 +73,15 @@ class Model:
         """Compute what is queued and free everything; blocks until then."""
         self.batcher.close()
         self.attention.close()
+
+    def foreseen(self, query: Query) -> int:
+        """Count the bytes of an answer's tensors as far as they are known before it is computed."""
+        names = [output.name for output in query.wanted or ()] or self.sizes
+        return sum(
+            size_of(self.sizes[name], query.feeds) * self.outputs[name].dtype.itemsize
+            for name in names
+            if name in self.sizes
+        )
 
     async def infer(self, query: Query, spent: float = 0.0) -> Outputs:
         """Compute a request.
@@ -149,6 +161,7 @@ def _ready_model(
         runtime=first.name,
         inputs=inputs,
         outputs=outputs,
+        sizes=named_sizes(first.inputs, first.outputs),
         profiles=profiles,
         facts=facts,
         labels=names_beside(path, facts, first.outputs),
