@@ -14,9 +14,10 @@ from simam_deploy.graph.file.contents import onnx_contents
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.models.attention import Attention
 from simam_deploy.serve.models.batch import Outputs
-from simam_deploy.serve.models.batcher import Batcher, Limits
+from simam_deploy.serve.models.batcher import Batcher
 from simam_deploy.serve.models.gates import GateWatch
 from simam_deploy.serve.models.kept import Start, begun
+from simam_deploy.serve.models.lines import Limits
 from simam_deploy.serve.models.open_runner import open_runners
 from simam_deploy.serve.models.seen import looked_at
 from simam_deploy.serve.models.statistics import Statistics
