@@ -22,6 +22,7 @@ from simam_deploy.errors import InputError
 from simam_deploy.graph.file.weights import without_weights
 from simam_deploy.graph.passes.opset import NATIVE
 from simam_deploy.graph.sites import simam_nodes
+from simam_deploy.models.attention.simam import as_nodes
 from simam_deploy.source.forward import Forward
 
 DEFAULT_OPSET = NATIVE
@@ -53,7 +54,8 @@ def trace(
     """
     example = tuple(_example(spec, sizes) for spec in inputs)
     dynamic = tuple(map(_free, inputs))
-    graph = _dynamo(model, example, opset, dynamic_shapes=(dynamic,))
+    with as_nodes(model):
+        graph = _dynamo(model, example, opset, dynamic_shapes=(dynamic,))
     name_ends(graph, [spec.name for spec in inputs], output_names)
     return graph
 

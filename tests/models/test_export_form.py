@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from simam_deploy.models.attention.simam import as_nodes
 from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS, Network
 from tests.marks import slow_but
@@ -32,7 +33,7 @@ def _exported(network: Network, dynamic: str) -> Counter[str]:
     spatial = dict(network.family.dynamic_axes)
     axes = {"none": None, "batch": {0: "batch"}, "hw": {0: "batch", **spatial}}[dynamic]
     x = torch.rand(2, *network.family.input_shape[:-2], 64, 80)
-    with warnings.catch_warnings():
+    with as_nodes(model), warnings.catch_warnings():
         # torch 2.13's exporter calls a pytree function it has deprecated itself.
         warnings.simplefilter("ignore", FutureWarning)
         program = torch.onnx.export(model, (x,), dynamo=True, dynamic_shapes=(axes,), verbose=False)

@@ -14,7 +14,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from simam_deploy.models.attention.simam import simam
+from simam_deploy.models.attention.simam import as_nodes, simam
 from simam_deploy.op import contract
 from simam_deploy.op.detection import ALIGN_OP_TYPE, ATTRIBUTES, INPUTS, NMS_OP_TYPE
 from tests.marks import slow_but
@@ -62,12 +62,13 @@ OPERATORS = [SimAM, MultilevelRoIAlign, BatchedNMS, GatherElements]
 @functools.cache
 def _exported(mask: bool) -> onnx.ModelProto:
     free = {0: "batch", 2: "height", 3: "width"}
-    with warnings.catch_warnings():
+    detector = tiny.detector(mask)
+    with as_nodes(detector), warnings.catch_warnings():
         # torch 2.13's exporter calls a pytree function it has deprecated itself.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.filterwarnings("ignore", "# The axis name: batch will not be used")
         program = torch.onnx.export(
-            tiny.detector(mask), tiny.inputs(2), dynamo=True, verbose=False,
+            detector, tiny.inputs(2), dynamo=True, verbose=False,
             input_names=["image", "image_size"], output_names=OUTPUTS[: 5 if mask else 4],
             dynamic_shapes=(free, {0: "batch"}),
         )  # fmt: skip
