@@ -100,7 +100,7 @@ def over_grpc(megabytes: int, http: int, grpc: int) -> Ask:
 
 ATTACKS: tuple[tuple[str, int, Callable[[int, int, int], Ask], int], ...] = (
     ("nested JSON, 10 MB", 4, nested_json, 10),
-    ("HTTP, 55 MB", 2, over_http, 55),
+    ("HTTP, 55 MB", 1, over_http, 55),
     ("gRPC, 5 MB", 2, over_grpc, 5),
     ("gRPC, 16 MB", 1, over_grpc, 16),
     ("gRPC, 55 MB", 1, over_grpc, 55),
