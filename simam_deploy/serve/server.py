@@ -19,7 +19,6 @@ import uvicorn
 from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
 from simam_deploy.serve.allocator import return_large_blocks
-from simam_deploy.serve.grpc.listener import Listener as GrpcListener
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
 from simam_deploy.serve.http.encryption import encryption_of
@@ -34,6 +33,7 @@ from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
 
 if TYPE_CHECKING:
+    from simam_deploy.serve.grpc.listener import Listener as GrpcListener
     from simam_deploy.serve.watch.watch import Watch
 
 Say = Callable[[str], None]
@@ -71,7 +71,7 @@ class Server:
         self._watch = _watch(settings)
         self._encryption = encryption_of(settings.certificate, settings.private_key)
         self._http = uvicorn.Server(self._http_config())
-        self._grpc: GrpcListener | None = None
+        self._grpc = _grpc_listener(self.repository, self._watch)
         self._reloads = Shared(asyncio.Lock(), self._reload)
 
     def _http_config(self) -> uvicorn.Config:
@@ -147,9 +147,7 @@ class Server:
         self._ticks = loop.create_task(self._http.main_loop())
         scheme = "http" if s.certificate is None else "https"
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
-        if s.grpc_port is not None:
-            watched = [] if self._watch is None else [self._watch.grpc()]
-            self._grpc = GrpcListener(self.repository, watched)
+        if self._grpc is not None:
             await self._grpc.start()
             self.grpc_port = self._grpc.port
             self.repository.after_load = self._grpc.fit
@@ -225,6 +223,19 @@ def _watch(settings: Settings) -> Watch | None:
     return Watch(settings)
 
 
+def _grpc_listener(repository: Repository, watch: Watch | None) -> GrpcListener | None:
+    """Make what listens for gRPC, if it is to: others start without its imports.
+
+    Raises:
+        InputError: The certificate cannot be used.
+    """
+    if repository.settings.grpc_port is None:
+        return None
+    from simam_deploy.serve.grpc.listener import Listener
+
+    return Listener(repository, [] if watch is None else [watch.grpc()])
+
+
 @contextlib.contextmanager
 def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
     """Drain on SIGTERM and Ctrl-C, reload on SIGHUP; where signals can be had: the main thread."""
@@ -259,7 +270,6 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
         UsageError: The provider asked for is not there.
     """
     return_large_blocks()
-    gc.freeze()  # what was imported stays: to look it all through again takes 20 to 30 ms
     sys.setswitchinterval(_SWITCH)
     server = _run_server(sources, settings, say)
     try:
@@ -271,5 +281,6 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
 
 async def _run_server(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
     server = Server(sources, settings, say)
+    gc.freeze()  # what was imported stays: to look it all through again takes 20 to 30 ms
     await server.run()
     return server.ended
