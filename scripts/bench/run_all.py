@@ -61,6 +61,7 @@ _SKIPPED = 3
 """gpu_all's exit code where something could not be shown, and the rest is right."""
 BENCHES = (
     Bench("calibration", 1),
+    Bench("liveness", 1.5),
     Bench("int8_detector", 2),
     Bench("planes", 2),
     Bench("candidate_cost", 4, ("rtx",)),

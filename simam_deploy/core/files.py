@@ -21,10 +21,10 @@ _BLOCK = 1 << 20
 
 def sha256_of(path: Path) -> str:
     """Hash a file, as 64 hexadecimal digits, in pieces of 1 MiB."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
+    digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(block):
+            digest.update(block[:size])
     return digest.hexdigest()
 
 

@@ -54,6 +54,7 @@ def providers_of(name: str) -> tuple[str, ...]:
     return PROVIDERS["cuda" if there else "cpu"]
 
 
+_WEIGHTS_KEY = "session.optimized_model_external_initializers_file_name"
 _BFLOAT16 = 16
 """ONNX's number of the type."""
 _KERNEL = "_kernel_time"
@@ -61,6 +62,11 @@ _KERNEL = "_kernel_time"
 LONGEST_RUN = 300.0
 """Seconds that a file run as it is written may take for one case. A ResNet-152 at 224 takes 0.3 on
 a core; a Loop in somebody's file may have no end."""
+
+
+def weights_of(graph: Path) -> Path:
+    """Name the file of an optimised graph's weights; there is none where all are below 1 KiB."""
+    return graph.with_suffix(".weights")
 
 
 class OnnxRunner(Closing):
@@ -81,7 +87,8 @@ class OnnxRunner(Closing):
             external data by its location; nothing is opened then.
         optimised: Whether the graph is what an earlier runner wrote by `write_optimised`: it is
             taken as it is.
-        write_optimised: Where to write the graph as it was made fit for this machine.
+        write_optimised: Where to write the graph as it was made fit for this machine; its weights
+            go into a file beside it, `weights_of` says which, that a later session maps.
 
     Raises:
         InputError: ONNX Runtime is missing, does not take the file, or lacks the first provider.
@@ -113,6 +120,7 @@ class OnnxRunner(Closing):
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if write_optimised is not None:
             options.optimized_model_filepath = str(write_optimised)
+            options.add_session_config_entry(_WEIGHTS_KEY, weights_of(write_optimised).name)
         if threads is not None:
             options.intra_op_num_threads = threads
         if threads is not None or as_written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -11,14 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from simam_deploy.core.caveats import caveats
 from simam_deploy.errors import InputError
 from simam_deploy.serve.allocator import return_large_blocks
-from simam_deploy.serve.grpc.listener import start_grpc
 from simam_deploy.serve.http.app import App
 from simam_deploy.serve.http.connection import guarded
 from simam_deploy.serve.http.encryption import encryption_of
@@ -33,6 +33,7 @@ from simam_deploy.serve.protocol.refusals import Refusal
 from simam_deploy.serve.settings import Settings
 
 if TYPE_CHECKING:
+    from simam_deploy.serve.grpc.listener import Listener as GrpcListener
     from simam_deploy.serve.watch.watch import Watch
 
 Say = Callable[[str], None]
@@ -70,7 +71,7 @@ class Server:
         self._watch = _watch(settings)
         self._encryption = encryption_of(settings.certificate, settings.private_key)
         self._http = uvicorn.Server(self._http_config())
-        self._grpc: Any = None
+        self._grpc = _grpc_listener(self.repository, self._watch)
         self._reloads = Shared(asyncio.Lock(), self._reload)
 
     def _http_config(self) -> uvicorn.Config:
@@ -146,9 +147,10 @@ class Server:
         self._ticks = loop.create_task(self._http.main_loop())
         scheme = "http" if s.certificate is None else "https"
         self._say(f"HTTP on {scheme}://{netloc(s.host, self.http_port)}")
-        if s.grpc_port is not None:
-            watched = [] if self._watch is None else [self._watch.grpc()]
-            self._grpc, self.grpc_port = await start_grpc(self.repository, watched)
+        if self._grpc is not None:
+            await self._grpc.start()
+            self.grpc_port = self._grpc.port
+            self.repository.after_load = self._grpc.fit
             self._say(f"gRPC on {netloc(s.host, self.grpc_port)}")
 
     async def _drain(self) -> None:
@@ -221,6 +223,19 @@ def _watch(settings: Settings) -> Watch | None:
     return Watch(settings)
 
 
+def _grpc_listener(repository: Repository, watch: Watch | None) -> GrpcListener | None:
+    """Make what listens for gRPC, if it is to: others start without its imports.
+
+    Raises:
+        InputError: The certificate cannot be used.
+    """
+    if repository.settings.grpc_port is None:
+        return None
+    from simam_deploy.serve.grpc.listener import Listener
+
+    return Listener(repository, [] if watch is None else [watch.grpc()])
+
+
 @contextlib.contextmanager
 def _signals(stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
     """Drain on SIGTERM and Ctrl-C, reload on SIGHUP; where signals can be had: the main thread."""
@@ -266,5 +281,6 @@ def serve(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
 
 async def _run_server(sources: Mapping[str, Path], settings: Settings, say: Say) -> bool:
     server = Server(sources, settings, say)
+    gc.freeze()  # what was imported stays: to look it all through again takes 20 to 30 ms
     await server.run()
     return server.ended

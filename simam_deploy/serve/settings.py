@@ -28,7 +28,7 @@ class Settings:
         max_body: Bytes of a request's body.
         max_buffered: Bytes that all requests may hold together: bodies until they are read or
             answered, and answers until they are sent.
-        max_connections: HTTP connections.
+        max_connections: Connections over HTTP, and as many over gRPC.
         header_timeout: Seconds for a request's header to arrive whole.
         body_timeout: Seconds for its body; one more for every 64 KiB that did arrive.
         drain_delay: Seconds between "not ready" and the end of listening, for load balancers.

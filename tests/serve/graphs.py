@@ -114,6 +114,13 @@ def grows(folder: Path) -> Path:
         <float one = {1.0}> { y = Expand(one, size) }""")  # fmt: skip
 
 
+def spreads(folder: Path) -> Path:
+    """Every row's number, 10,000 times: a large answer whose size the graph states."""
+    return write(folder, "spreads", """
+        g (float[batch, 1] x) => (float[batch, 10000] y, float[batch, 1] z)
+        <int64[2] size = {1, 10000}> { y = Expand(x, size)  z = Neg(x) }""")  # fmt: skip
+
+
 def anything(folder: Path) -> Path:
     """Hands on a matrix of any size."""
     return write(folder, "anything", """

@@ -16,6 +16,7 @@ from PIL import Image
 
 from simam_deploy.serve.http import app, writing
 from simam_deploy.serve.http.codec import MOST_HERE
+from simam_deploy.serve.protocol import raw
 from simam_deploy.source.samples.picture_inputs import PictureInputs
 from tests.serve import graphs
 from tests.serve.http.test_connection import error_of, one_answer, request, status_of
@@ -263,7 +264,7 @@ def test_an_answer_is_bounded_before_it_is_made(binary, size, tmp_path):
 def test_a_long_answer_is_written_by_another_thread_and_whole(tmp_path, monkeypatch):
     """A step of JSON is 16,384 numbers, and NaN lies in the second; of raw bytes it is 10,000."""
     threads = []
-    monkeypatch.setattr(writing, "MOST_COPIED", 10_000)
+    monkeypatch.setattr(raw, "MOST_COPIED", 10_000)
     write = writing.Answer.write
     monkeypatch.setattr(
         writing.Answer,

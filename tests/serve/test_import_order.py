@@ -1,6 +1,8 @@
 """Which part of the server may import which; circles of files are the whole house's test."""
 
 import graphlib
+import subprocess
+import sys
 
 import pytest
 
@@ -68,3 +70,11 @@ def test_a_planted_arrow_is_found(module, other):
     assert violations(graph) == [f"{PREFIX}{module} imports {PREFIX}{other}"]
     graph[PREFIX + module] = {"simam_deploy.serve"}
     assert violations(graph) == [f"{PREFIX}{module} imports simam_deploy.serve"]
+
+
+def test_a_server_imports_nothing_that_it_may_not_need():
+    """gRPC alone is a tenth of a start; pictures, traces and .onnx as a message are as dear."""
+    dear = {"grpc", "tritonclient", "opentelemetry", "prometheus_client", "PIL", "onnx", "torch"}
+    code = f"import sys, simam_deploy.serve.server; print(*({dear!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -36,13 +36,13 @@ def main(descriptor: int) -> None:
                 function, told, content = receive(sock)
             except (EOFError, ConnectionError):
                 return
-            answer = _done(function.decode(), json.loads(told), content)
+            answer = _done(bytes(function).decode(), json.loads(bytes(told)), content)
             del content
             send(sock, answer)
             gc.collect()
 
 
-def _done(function: str, told: dict[str, object], content: bytearray) -> list[Buffer]:
+def _done(function: str, told: dict[str, object], content: memoryview) -> list[Buffer]:
     """Do one thing; what it is answered begins with what became of it."""
     module, _, name = function.partition(":")
     try:

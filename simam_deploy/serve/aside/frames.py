@@ -6,8 +6,10 @@ import socket
 import struct
 from collections.abc import Sequence
 
+import numpy as np
+
 _LENGTH = struct.Struct("<Q")
-Buffer = bytes | bytearray | memoryview
+Buffer = bytes | memoryview
 
 
 def send(sock: socket.socket, parts: Sequence[Buffer]) -> None:
@@ -18,7 +20,7 @@ def send(sock: socket.socket, parts: Sequence[Buffer]) -> None:
         sock.sendall(part)
 
 
-def receive(sock: socket.socket) -> list[bytearray]:
+def receive(sock: socket.socket) -> list[memoryview]:
     """Receive buffers.
 
     Raises:
@@ -29,9 +31,9 @@ def receive(sock: socket.socket) -> list[bytearray]:
     return [_exactly(sock, length) for length in lengths]
 
 
-def _exactly(sock: socket.socket, length: int) -> bytearray:
-    whole = bytearray(length)
-    rest = memoryview(whole)
+def _exactly(sock: socket.socket, length: int) -> memoryview:
+    whole = np.empty(length, np.uint8).data  # a bytearray is filled with zeros, at one go
+    rest = whole
     while rest:
         got = sock.recv_into(rest)
         if not got:

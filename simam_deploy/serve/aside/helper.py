@@ -18,7 +18,7 @@ from simam_deploy.serve.aside.child import DONE
 from simam_deploy.serve.protocol import refusals
 from simam_deploy.serve.protocol.refusals import Refusal, TooLarge
 
-Work = Callable[[bytearray, Any], Sequence[frames.Buffer]]
+Work = Callable[[memoryview, Any], Sequence[frames.Buffer]]
 """Makes buffers of a content, and of what JSON can say beside it."""
 
 
@@ -34,7 +34,7 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
 
-    async def run(self, work: Work, content: bytes, told: Mapping[str, Any]) -> list[bytearray]:
+    async def run(self, work: Work, content: bytes, told: Mapping[str, Any]) -> list[memoryview]:
         """Have work done when its turn comes.
 
         Args:
@@ -64,11 +64,11 @@ class Helper:
                 raise
         if said == DONE:
             return answer
-        name, message = (each.decode() for each in answer)
+        name, message = (bytes(each).decode() for each in answer)
         kind: type[Refusal] = getattr(refusals, name)
         raise kind(message)
 
-    def _exchange(self, parts: Sequence[frames.Buffer]) -> list[bytearray]:
+    def _exchange(self, parts: Sequence[frames.Buffer]) -> list[memoryview]:
         if self._process is not None and self._process.poll() is not None:
             self._end()  # by the system, since the last one
         if self._sock is None:

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
+from tritonclient.grpc import service_pb2 as pb
 
 from simam_deploy.core.arrays import Array, Feeds
+from simam_deploy.serve.grpc.wire import raw_output
 from simam_deploy.serve.protocol.check import Port, check_claims, check_complete, find_port
 from simam_deploy.serve.protocol.exchange import Query, Wanted, read_timeout
 from simam_deploy.serve.protocol.packed import packed, read_ports
+from simam_deploy.serve.protocol.raw import raw_pieces
 from simam_deploy.serve.protocol.refusals import BadRequest
 
 _CONTENTS = {
@@ -30,7 +33,7 @@ _CONTENTS = {
 """The typed list of every datatype; FP16 has none."""
 
 
-def read_aside(content: bytearray, told: dict[str, Any]) -> list[bytes | memoryview]:
+def read_aside(content: memoryview, told: dict[str, Any]) -> list[bytes | memoryview]:
     """Read a request of typed tensors in another process: what goes back is packed.
 
     Args:
@@ -40,8 +43,6 @@ def read_aside(content: bytearray, told: dict[str, Any]) -> list[bytes | memoryv
     Raises:
         BadRequest: As `read_query`.
     """
-    from tritonclient.grpc import service_pb2 as pb
-
     try:
         message = pb.ModelInferRequest.FromString(bytes(content))
     except DecodeError:
@@ -117,26 +118,27 @@ def _from_typed(port: Port, tensor: Any, count: int) -> Array:
 
 def answer_size(query: Query, outputs: Feeds) -> int:
     """Give the bytes of an answer's tensors."""
-    names = [output.name for output in query.wanted or ()] or outputs
-    return sum(outputs[name].nbytes for name in names)
+    return sum(outputs[name].nbytes for name in _names(query, outputs))
 
 
-def fill_answer(
-    answer: Any,
-    model: str,
-    version: str,
-    query: Query,
-    outputs: Feeds,
-    ports: Mapping[str, Port],
-) -> None:
-    """Fill a ModelInferResponse."""
-    answer.model_name = model
-    answer.model_version = version
-    answer.id = query.request_id
-    for name in [output.name for output in query.wanted or ()] or outputs:
-        array = outputs[name]
-        tensor = answer.outputs.add()
-        tensor.name = name
-        tensor.datatype = ports[name].datatype
-        tensor.shape.extend(array.shape)
-        answer.raw_output_contents.append(array.tobytes())
+def _names(query: Query, outputs: Feeds) -> list[str]:
+    return [output.name for output in query.wanted or ()] or list(outputs)
+
+
+def write_answer(
+    model: str, version: str, query: Query, outputs: Feeds, ports: Mapping[str, Port]
+) -> bytes:
+    """Write a ModelInferResponse.
+
+    Its raw tensors are put behind what protobuf writes: it would copy each twice more, and let no
+    other thread run meanwhile: of 55 MB for 150 ms.
+    """
+    answer = pb.ModelInferResponse(model_name=model, model_version=version, id=query.request_id)
+    names = _names(query, outputs)
+    for name in names:
+        shape = outputs[name].shape
+        answer.outputs.add(name=name, datatype=ports[name].datatype, shape=shape)
+    pieces = [answer.SerializeToString()]
+    for name in names:
+        pieces += [raw_output(outputs[name].nbytes), *raw_pieces(outputs[name])]
+    return b"".join(pieces)  # of bytes alone: other threads run meanwhile

@@ -6,6 +6,7 @@ logging, streams) are answered UNIMPLEMENTED by gRPC itself.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,9 +15,10 @@ from tritonclient.grpc import service_pb2 as pb
 
 from simam_deploy.serve import describe
 from simam_deploy.serve.grpc import codec
-from simam_deploy.serve.grpc.wire import Parts, take_apart
+from simam_deploy.serve.grpc.wire import take_apart
 from simam_deploy.serve.models.model import Model
 from simam_deploy.serve.models.repository import Repository
+from simam_deploy.serve.protocol import raw
 from simam_deploy.serve.protocol.deadline import Deadline
 from simam_deploy.serve.protocol.exchange import Query
 from simam_deploy.serve.protocol.packed import told_ports, unpacked
@@ -139,11 +141,14 @@ async def model_infer(repository: Repository, content: bytes, share: Share) -> b
     deadline = Deadline(repository.settings.timeout)
     read = _read_long if len(content) > MOST_HERE else _read_short
     model, query = await read(repository, content, deadline)
+    share.take(foreseen := model.foreseen(query), "an answer")
     outputs = await model.infer(query, deadline.spent)
-    share.take(codec.answer_size(query, outputs), "an answer")
-    answer = pb.ModelInferResponse()
-    codec.fill_answer(answer, model.name, model.version, query, outputs, model.outputs)
-    return bytes(answer.SerializeToString())
+    size = codec.answer_size(query, outputs)
+    share.take(size, "an answer", instead_of=foreseen)
+    writes = model.name, model.version, query, outputs, model.outputs
+    if size > raw.MOST_COPIED:
+        return await asyncio.to_thread(codec.write_answer, *writes)
+    return codec.write_answer(*writes)
 
 
 async def _read_short(
@@ -163,26 +168,22 @@ async def _read_long(
     parts = take_apart(content)
     model = repository.get(parts.model, parts.version)
     model.batcher.check_room()
-    if len(parts.rest) <= MOST_HERE:
-        message = _parsed(parts.rest, pb.ModelInferRequest)
+    if parts.rest_size <= MOST_HERE:
+        message = _parsed(b"".join(parts.rest), pb.ModelInferRequest)
         return model, codec.read_query(message, parts.raw, model.inputs, model.name)
-    query = await _read_aside(repository, model, parts, deadline)
+    if parts.raw:
+        raise BadRequest("tensors are sent raw, all of them, or none")
+    query = await _read_aside(repository, model, content, deadline)
     return repository.get(parts.model, parts.version), query  # it may have been replaced meanwhile
 
 
 async def _read_aside(
-    repository: Repository, model: Model, parts: Parts, deadline: Deadline
+    repository: Repository, model: Model, content: bytes, deadline: Deadline
 ) -> Query:
-    """Have many typed numbers read by another process; the request has its place in the queue.
-
-    Raises:
-        BadRequest: There are raw tensors beside them.
-    """
-    if parts.raw:
-        raise BadRequest("tensors are sent raw, all of them, or none")
+    """Have many typed numbers read by another process; the request has its place in the queue."""
     told = {"model": model.name, "ports": told_ports(model.inputs)}
     with model.batcher.place():
-        reading = repository.helper.run(codec.read_aside, parts.rest, told)
+        reading = repository.helper.run(codec.read_aside, content, told)
         return unpacked(await deadline.within(reading), model.inputs)
 
 

@@ -1,8 +1,8 @@
-"""A ModelInferRequest taken apart before it is parsed: who it is for, and what is raw in it.
+"""Messages with raw tensors, which protobuf would copy twice: taken apart, and put together.
 
 https://protobuf.dev/programming-guides/encoding: a message is fields, each a tag and, where that
-says so, a length. Raw tensors are used where they lie: protobuf would copy each twice. Of typed
-ones it makes lists, and keeps the interpreter's lock meanwhile: that is done aside.
+says so, a length. Raw tensors of a request are used where they lie. Of typed ones protobuf makes
+lists, and keeps the interpreter's lock meanwhile: that is done aside.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from simam_deploy.serve.protocol.refusals import BadRequest
 
-_NAME, _VERSION, _RAW = 1, 2, 7
-"""Numbers of model_name, model_version and raw_input_contents in the protocol's .proto."""
+_NAME, _VERSION, _RAW, _RAW_OUTPUT = 1, 2, 7, 6
+"""Numbers of model_name, model_version, raw_input_contents and, in an answer, raw_output_contents
+in the protocol's .proto."""
 _MOST_FIELDS = 4096
 """Inputs, outputs, parameters and raw tensors of a request together."""
 
@@ -26,13 +27,18 @@ class Parts:
         model: It is for.
         version: Of it.
         raw: Its raw tensors.
-        rest: All else, a message of the same type.
+        rest: All else: fields of a message of the same type.
     """
 
     model: str
     version: str
     raw: list[memoryview]
-    rest: bytes
+    rest: list[memoryview]
+
+    @property
+    def rest_size(self) -> int:
+        """Count the bytes of all else."""
+        return sum(map(len, self.rest))
 
 
 def take_apart(content: bytes) -> Parts:
@@ -53,7 +59,7 @@ def take_apart(content: bytes) -> Parts:
         if number in texts:
             texts[number] = bytes(inside)
     name, version = (text.decode(errors="replace") for text in texts.values())
-    return Parts(name, version, raw, b"".join(rest))
+    return Parts(name, version, raw, rest)
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
@@ -79,3 +85,16 @@ def _number(view: memoryview, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at + i + 1
     raise BadRequest("the request is no ModelInferRequest: it ends in the middle")
+
+
+def raw_output(size: int) -> bytes:
+    """Begin the field of a raw tensor in an answer: its tag and its length."""
+    return bytes((_RAW_OUTPUT << 3 | 2, *_written(size)))
+
+
+def _written(value: int) -> Iterator[int]:
+    """Write a number as `_number` reads it."""
+    while value > 127:
+        yield value & 127 | 128
+        value >>= 7
+    yield value

@@ -127,9 +127,10 @@ class App:
             model = self._repository.get(*names)
         else:
             query = read_query(body, length, model.inputs, model.name)
+        share.take(foreseen := model.foreseen(query), "an answer")
         outputs = await watched(scope, model.infer(query, deadline.spent))
         answer = Answer(model.name, model.version, query, outputs, model.outputs)
-        share.take(answer.json_size + answer.raw_size, "an answer")
+        share.take(answer.json_size + answer.raw_size, "an answer", instead_of=foreseen)
         if answer.is_long:
             pieces, json_length = await asyncio.to_thread(answer.write)
         else:

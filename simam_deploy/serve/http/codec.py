@@ -32,7 +32,7 @@ def is_long(body: bytes, header_length: int | None) -> bool:
     return (len(body) if header_length is None else header_length) > MOST_HERE
 
 
-def read_aside(content: bytearray, told: dict[str, Any]) -> list[bytes | memoryview]:
+def read_aside(content: memoryview, told: dict[str, Any]) -> list[bytes | memoryview]:
     """Read a request as `read_query` does, in another process: what goes back is packed.
 
     Args:
@@ -47,7 +47,7 @@ def read_aside(content: bytearray, told: dict[str, Any]) -> list[bytes | memoryv
 
 
 def read_query(
-    body: bytes | bytearray, header_length: int | None, ports: Mapping[str, Port], model: str
+    body: bytes | memoryview, header_length: int | None, ports: Mapping[str, Port], model: str
 ) -> Query:
     """Read an inference request.
 
@@ -85,7 +85,7 @@ def read_query(
     return _query(header, feeds)
 
 
-def _header(body: bytes | bytearray, length: int | None) -> dict[str, Any]:
+def _header(body: bytes | memoryview, length: int | None) -> dict[str, Any]:
     if length is not None and length > len(body):
         raise BadRequest(f"Inference-Header-Content-Length {length} is beyond the body")
     text = body if length is None else memoryview(body)[:length]
@@ -139,7 +139,7 @@ def _from_bytes(
     shape: Sequence[int],
     count: int,
     size: Any,
-    body: bytes | bytearray,
+    body: bytes | memoryview,
     offset: int,
 ) -> Array:
     """View a binary tensor; its size is held against its shape and the body first."""

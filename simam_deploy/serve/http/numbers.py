@@ -16,7 +16,7 @@ import orjson
 from simam_deploy.core.arrays import Array
 
 
-def loads(text: bytes | bytearray | memoryview) -> Any:
+def loads(text: bytes | memoryview) -> Any:
     """Read a document.
 
     Raises:

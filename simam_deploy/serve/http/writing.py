@@ -11,11 +11,10 @@ import orjson
 from simam_deploy.core.arrays import Array, Feeds
 from simam_deploy.serve.http.codec import MOST_HERE
 from simam_deploy.serve.http.numbers import dumped
+from simam_deploy.serve.protocol import raw
 from simam_deploy.serve.protocol.check import Port
 from simam_deploy.serve.protocol.exchange import Query, Wanted
 
-MOST_COPIED = 1 << 20
-"""Bytes of raw tensors that are copied at a time, and in the event loop's thread."""
 _STEP = 1 << 14
 """Numbers that are written at a time, in 2 ms: a thread that writes more lets no other run."""
 _LONGEST = {"b1": 6, "f2": 16, "f4": 16, "f8": 25, "i1": 5, "i2": 7, "i4": 12, "i8": 21}
@@ -57,7 +56,7 @@ class Answer:
     @property
     def is_long(self) -> bool:
         """Tell whether writing it would hold others up."""
-        return self.json_size > MOST_HERE or self.raw_size > MOST_COPIED
+        return self.json_size > MOST_HERE or self.raw_size > raw.MOST_COPIED
 
     def write(self) -> tuple[list[bytes], int | None]:
         """Write its JSON and the binary tensors behind it.
@@ -69,7 +68,7 @@ class Answer:
         binary = [array for each, array, _ in self._tensors if each.binary]
         length = sum(map(len, pieces)) if binary else None
         for array in binary:
-            pieces += _raw(array)
+            pieces += raw.raw_pieces(array)
         return pieces, length
 
     def _header(self) -> list[bytes]:
@@ -92,16 +91,6 @@ class Answer:
 def _longest(array: Array) -> int:
     kind = array.dtype.kind.replace("u", "i")
     return _LONGEST.get(f"{kind}{array.dtype.itemsize}", _LONGEST["f4"])  # bfloat16 is of no kind
-
-
-def _raw(array: Array) -> Iterator[bytes]:
-    """Copy a tensor's bytes, a step at a time: its batch is let go of."""
-    if array.nbytes <= MOST_COPIED:
-        yield array.tobytes()
-        return
-    flat = np.ascontiguousarray(array).reshape(-1)
-    step = max(1, MOST_COPIED // flat.itemsize)
-    yield from (flat[start : start + step].tobytes() for start in range(0, flat.size, step))
 
 
 def _data(array: Array) -> Iterator[bytes]:

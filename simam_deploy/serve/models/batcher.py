@@ -1,9 +1,4 @@
-"""Dynamic batching: a bounded queue that threads, one per copy of the model, take batches from.
-
-The threads take for themselves, at the moment they are free, so a batch holds all that came while
-the one before it was computed; nothing waits for the event loop between two batches. Requests of
-different shapes wait in lines of their own, and the line whose first has waited longest is next.
-"""
+"""Dynamic batching: who is let in, who computes what waits, and how each is answered."""
 
 from __future__ import annotations
 
@@ -11,34 +6,16 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simam_deploy.core.arrays import Feeds
 from simam_deploy.runtime.protocol import Runner
 from simam_deploy.serve.models.batch import Job, Outputs, run_batch
+from simam_deploy.serve.models.lines import Limits, Lines
 from simam_deploy.serve.models.seen import join, looked_at
 from simam_deploy.serve.models.statistics import Statistics, Timing
 from simam_deploy.serve.protocol.refusals import BadRequest, Busy, ModelFailed, Refusal, TimedOut
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The batcher's bounds.
-
-    Attributes:
-        max_batch: Rows in a batch; None where requests are never put together.
-        max_delay_us: Microseconds that the first of a line waits for its batch to fill.
-        max_queue: Requests that may wait.
-        timeout: Seconds from arrival to answer.
-    """
-
-    max_batch: int | None
-    max_delay_us: int
-    max_queue: int
-    timeout: float
 
 
 class Batcher:
@@ -57,11 +34,8 @@ class Batcher:
     ) -> None:
         self.limits = limits
         self._statistics = statistics
-        self._lines: dict[Hashable, deque[Job]] = {}
-        self._queued = 0
+        self._lines = Lines(limits)
         self._prepared = 0
-        self._closing = False
-        self._changed = threading.Condition()
         self._runners = runners
         self._threads = [
             threading.Thread(target=self._work, args=(runner,), name=f"{name}-{i}", daemon=True)
@@ -73,12 +47,12 @@ class Batcher:
     @property
     def queued(self) -> int:
         """Count the requests that wait for a thread."""
-        return self._queued
+        return self._lines.waiting
 
     @property
     def waiting(self) -> int:
         """Count those, and the ones that are made ready to."""
-        return self._queued + self._prepared
+        return self._lines.waiting + self._prepared
 
     def check_room(self) -> None:
         """See whether one more request may wait.
@@ -141,7 +115,7 @@ class Batcher:
         job = Job(feeds, rows, line, time.perf_counter_ns(), done, seen)
         if seen is not None:
             seen.rows, seen.queued_at = rows, job.queued_at
-        self._enqueue(job)
+        self._lines.put(job)
         return job
 
     async def _done(self, job: Job, timeout: float | None, spent: float) -> tuple[Outputs, Timing]:
@@ -151,7 +125,7 @@ class Batcher:
             return await job.done
         finally:
             timer.cancel()
-            self._discard(job)
+            self._lines.discard(job)
 
     def _rows(self, feeds: Feeds) -> int:
         """Count the rows of a request.
@@ -171,74 +145,9 @@ class Batcher:
             )
         return count
 
-    def _enqueue(self, job: Job) -> None:
-        with self._changed:
-            if self._closing:  # no thread is left that would ever take it
-                raise Busy("the model was unloaded meanwhile")
-            line = self._lines.setdefault(job.line, deque())
-            line.append(job)
-            self._queued += 1
-            # A thread that waits for a batch to fill is woken for a first request and a full
-            # batch, not for each one between.
-            if len(line) == 1 or self._full(line):
-                self._changed.notify()
-
-    def _discard(self, job: Job) -> None:
-        """Take a request that timed out or lost its caller from the queue, if it is still there."""
-        if _succeeded(job.done):
-            return
-        with self._changed:
-            line = self._lines.get(job.line)
-            if line is not None and job in line:
-                line.remove(job)
-                self._queued -= 1
-                self._forget_if_empty(job.line)
-
-    def _forget_if_empty(self, key: Hashable) -> None:
-        if not self._lines[key]:
-            del self._lines[key]
-
-    def _full(self, line: deque[Job]) -> bool:
-        if self.limits.max_batch is None:
-            return True
-        return sum(job.rows for job in line) >= self.limits.max_batch
-
-    def _take(self) -> list[Job]:
-        """Wait for a batch; an empty one means that the batcher is closed and nothing is left."""
-        with self._changed:
-            while self._lines or not self._closing:
-                key = min(self._lines, key=self._waiting_since, default=None)
-                if key is None:
-                    self._changed.wait()
-                    continue
-                ready = next((k for k in self._lines if self._full(self._lines[k])), None)
-                due = self._waiting_since(key) + self.limits.max_delay_us * 1000
-                left = due - time.perf_counter_ns()
-                if left <= 0 or self._closing:
-                    return self._cut(key)
-                if ready is not None:
-                    return self._cut(ready)
-                self._changed.wait(left / 1e9)
-            return []
-
-    def _waiting_since(self, key: Hashable) -> int:
-        return self._lines[key][0].queued_at
-
-    def _cut(self, key: Hashable) -> list[Job]:
-        """Take as many of a line's requests as fit one batch, in their order."""
-        line = self._lines[key]
-        jobs = [line.popleft()]
-        rows = jobs[0].rows
-        while line and self.limits.max_batch and rows + line[0].rows <= self.limits.max_batch:
-            jobs.append(line.popleft())
-            rows += jobs[-1].rows
-        self._queued -= len(jobs)
-        self._forget_if_empty(key)
-        return jobs
-
     def _work(self, runner: Runner) -> None:
         """Compute batches until the batcher closes."""
-        while jobs := self._take():
+        while jobs := self._lines.take():
             self._compute(runner, jobs)
 
     def _compute(self, runner: Runner, jobs: list[Job]) -> None:
@@ -269,17 +178,11 @@ class Batcher:
 
     def close(self) -> None:
         """Compute what is queued, end the threads and free the runners; blocks until then."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._lines.close()
         for thread in self._threads:
             thread.join()
         for runner in self._runners:
             runner.close()
-
-
-def _succeeded(done: asyncio.Future[Any]) -> bool:
-    return done.done() and not done.cancelled() and done.exception() is None
 
 
 def _expire(done: asyncio.Future[Any], seconds: float) -> None:

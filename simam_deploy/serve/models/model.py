@@ -14,15 +14,17 @@ from simam_deploy.graph.file.contents import onnx_contents
 from simam_deploy.runtime import Runner
 from simam_deploy.serve.models.attention import Attention
 from simam_deploy.serve.models.batch import Outputs
-from simam_deploy.serve.models.batcher import Batcher, Limits
+from simam_deploy.serve.models.batcher import Batcher
 from simam_deploy.serve.models.gates import GateWatch
 from simam_deploy.serve.models.kept import Start, begun
+from simam_deploy.serve.models.lines import Limits
 from simam_deploy.serve.models.open_runner import open_runners
 from simam_deploy.serve.models.seen import looked_at
 from simam_deploy.serve.models.statistics import Statistics
 from simam_deploy.serve.models.warm_up import check_runs, warm_up
 from simam_deploy.serve.protocol.check import Port, port_of
 from simam_deploy.serve.protocol.exchange import Query
+from simam_deploy.serve.protocol.foreseen import Size, named_sizes, size_of
 from simam_deploy.serve.protocol.profiles import Profile, check_profiles, most_rows, profiles_of
 from simam_deploy.serve.protocol.refusals import BadRequest
 from simam_deploy.serve.settings import Settings
@@ -39,6 +41,7 @@ class Model:
         runtime: What computes it, for people.
         inputs: By name, in the graph's order.
         outputs: By name, in the graph's order.
+        sizes: Of the outputs whose size follows from the inputs'.
         profiles: The shapes that an engine was built for; empty for any.
         facts: The manifest, empty where there is none.
         labels: Of the classes, empty where there are none.
@@ -56,6 +59,7 @@ class Model:
     runtime: str
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
+    sizes: Mapping[str, Sequence[Size]]
     profiles: Sequence[Profile]
     facts: Mapping[str, Any]
     labels: Sequence[str]
@@ -70,6 +74,15 @@ class Model:
         """Compute what is queued and free everything; blocks until then."""
         self.batcher.close()
         self.attention.close()
+
+    def foreseen(self, query: Query) -> int:
+        """Count the bytes of an answer's tensors as far as they are known before it is computed."""
+        names = [output.name for output in query.wanted or ()] or self.sizes
+        return sum(
+            size_of(self.sizes[name], query.feeds) * self.outputs[name].dtype.itemsize
+            for name in names
+            if name in self.sizes
+        )
 
     async def infer(self, query: Query, spent: float = 0.0) -> Outputs:
         """Compute a request.
@@ -107,7 +120,7 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
     with contextlib.ExitStack() as unless_ready:
         try:
             facts, contents = onnx_contents(path) if path.suffix == ".onnx" else ({}, {})
-            with begun(path, facts, contents, settings) as start:
+            with begun(facts, contents, settings) as start:
                 del contents  # a kept graph stands for them
                 for runner in open_runners(path, settings, start.read):
                     unless_ready.callback(runner.close)
@@ -149,6 +162,7 @@ def _ready_model(
         runtime=first.name,
         inputs=inputs,
         outputs=outputs,
+        sizes=named_sizes(first.inputs, first.outputs),
         profiles=profiles,
         facts=facts,
         labels=names_beside(path, facts, first.outputs),

@@ -22,12 +22,12 @@ class Read:
 
     Attributes:
         contents: As `onnx_contents` gives them; empty for a plan, which reads itself.
-        optimised: Whether they are what ONNX Runtime made of the file earlier.
+        optimised: What ONNX Runtime made of them earlier, which it is to take instead.
         write: Where it is to write what it makes of the file; None for nowhere.
     """
 
     contents: Mapping[str, bytes]
-    optimised: bool = False
+    optimised: Path | None = None
     write: Path | None = None
 
 
@@ -73,11 +73,12 @@ def _open_onnx(path: Path, settings: Settings, read: Read) -> Runner:
     from simam_deploy.runtime.onnx_runner import OnnxRunner, providers_of
 
     providers = providers_of(settings.provider)
+    if read.optimised is not None:
+        return OnnxRunner(read.optimised, providers, threads=settings.threads, optimised=True)
     return OnnxRunner(
         path,
         providers,
         threads=settings.threads,
         contents=read.contents,
-        optimised=read.optimised,
         write_optimised=read.write,
     )

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ class Repository:
     Args:
         sources: The file of every name.
         settings: Of the server.
+
+    Attributes:
+        after_load: Called where other models are served than before.
     """
 
     def __init__(self, sources: Mapping[str, Path], settings: Settings) -> None:
@@ -50,6 +53,7 @@ class Repository:
         self.helper = Helper()
         self.models: dict[str, Model] = {}
         self.reasons: dict[str, str] = {}
+        self.after_load: Callable[[], Awaitable[None]] = _nothing
         self.loaded = False
         self.draining = False
         self._versions = dict.fromkeys(sources, 0)
@@ -69,6 +73,7 @@ class Repository:
         """
         for name in self.sources:
             await self._loads[name].ask()
+        await self.after_load()
         self.loaded = True
 
     @property
@@ -148,6 +153,8 @@ class Repository:
         old, self.models[name] = self.models.get(name), new
         if old is not None:
             await asyncio.to_thread(old.close)
+        if self.loaded:
+            await self.after_load()
 
     async def unload(self, name: str) -> None:
         """Stop serving a model once what it accepted is answered.
@@ -184,6 +191,10 @@ class Repository:
             await self.unload(name)
         await self.decoders.close()
         await self.helper.close()
+
+
+async def _nothing() -> None:
+    """Do nothing, as nobody asked to."""
 
 
 async def _ended(close: Callable[[], None]) -> None:

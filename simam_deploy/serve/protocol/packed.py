@@ -54,9 +54,9 @@ def _bytes_of(array: Array) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-def unpacked(parts: Sequence[bytearray], ports: Mapping[str, Port]) -> Query:
+def unpacked(parts: Sequence[memoryview], ports: Mapping[str, Port]) -> Query:
     """Read what `packed` wrote; its tensors are views."""
-    beside: dict[str, Any] = json.loads(parts[0])
+    beside: dict[str, Any] = json.loads(bytes(parts[0]))
     wanted = [Wanted(*each) for each in beside.pop("wanted")]
     feeds = {
         name: np.frombuffer(part, ports[name].dtype).reshape(shape)

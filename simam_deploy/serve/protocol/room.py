@@ -35,12 +35,13 @@ class Share:
         self.room = room
         self._size = 0
 
-    def take(self, size: int, what: str) -> None:
+    def take(self, size: int, what: str, instead_of: int = 0) -> None:
         """Take room for so many bytes more.
 
         Args:
             size: How many.
             what: That they are, for the message.
+            instead_of: How many of them were taken before.
 
         Raises:
             TooLarge: There is never so much, for one request.
@@ -48,9 +49,10 @@ class Share:
         """
         if size > self.room.limit:
             raise TooLarge(f"{what} of {size} bytes, {self.room.limit} is the limit")
-        self.room.check(size)
-        self.room.held += size
-        self._size += size
+        more = size - instead_of
+        self.room.check(more)
+        self.room.held += more
+        self._size += more
 
     def give_back(self) -> None:
         """Give all of it back."""

@@ -16,7 +16,7 @@ from simam_deploy.serve.protocol.refusals import BadRequest, Refusal, TimedOut, 
 
 
 def reverse(content, told):
-    return [content[::-1], str(told["n"]).encode(), str(os.getpid()).encode()]
+    return [bytes(content)[::-1], str(told["n"]).encode(), str(os.getpid()).encode()]
 
 
 def refuse(content, told):
@@ -62,7 +62,7 @@ def test_it_works_in_a_process_of_its_own_which_stays():
 
     answers = played(play)
     assert [bytes(answer[0]) for answer in answers] == [b"cba", b"", big[::-1]]
-    (process,) = {int(answer[2]) for answer in answers}
+    (process,) = {int(bytes(answer[2])) for answer in answers}
     assert process != os.getpid()
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
@@ -152,5 +152,5 @@ def test_modules_are_not_looked_for_in_the_work_folder(tmp_path, monkeypatch):
     (tmp_path / "socket.py").write_text("raise SystemExit('run')")
     monkeypatch.setattr(sys, "path", [str(Path(entry).resolve()) for entry in sys.path])
     monkeypatch.chdir(tmp_path)
-    found = played(lambda helper: helper.run(path, b"", {}))[0].decode().splitlines()
+    found = bytes(played(lambda helper: helper.run(path, b"", {}))[0]).decode().splitlines()
     assert found == sys.path

@@ -9,7 +9,8 @@ import pytest
 
 from simam_deploy.core.specs import TensorSpec
 from simam_deploy.runtime.protocol import Closing
-from simam_deploy.serve.models.batcher import Batcher, Limits
+from simam_deploy.serve.models.batcher import Batcher
+from simam_deploy.serve.models.lines import Limits
 from simam_deploy.serve.models.statistics import Statistics
 from simam_deploy.serve.protocol.refusals import BadRequest, Busy, ModelFailed, TimedOut
 from tests.serve.running import PATIENCE
@@ -128,7 +129,7 @@ def test_a_full_batch_wakes_the_thread_that_waits_for_it():
         keep(batcher := batcher_of(runner, max_batch=3, max_delay_us=FOREVER))
         jobs = []
         for _ in range(3):
-            await until(lambda: batcher._changed._waiters)
+            await until(lambda: batcher._lines._changed._waiters)
             jobs.append(asyncio.ensure_future(batcher.run(rows(1))))
             await until(lambda: runner.batches or batcher.queued == len(jobs))
         await asyncio.gather(*jobs)
