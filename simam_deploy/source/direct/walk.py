@@ -102,7 +102,7 @@ class _Walk:
             raise Unknown(f"{step.op} {step.target}")
         for node in self._sheet.nodes[before:]:
             node.outputs[0].name = step.name
-            node.name = node.name or f"node_{step.name}"
+            node.name = node.name or step.name
         return value
 
     def _value(self, step: fx.Node) -> Any:
