@@ -277,8 +277,8 @@ def cast_dropped(proto: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("fault", "place"),
     [
-        (zero_a_weight, "layer node_Conv"),
-        (swap_two_channels, "layer node_Conv"),
+        (zero_a_weight, "layer layer1_1_conv1 is off by"),
+        (swap_two_channels, "layer layer1_1_conv1 is off by"),
         (lambda_tenfold, "gate of SimAM layer1.0.conv2.1: lambda is 0.001"),
         (island_in_half, "gate of SimAM layer1.0.conv2.1 is off by"),
     ],
