@@ -1,7 +1,8 @@
 """SimAM's planes for ONNX Runtime's CPU provider, compiled by g++ and held against float64.
 
-`plugins/simam/tests/planes_host.cpp` computes every odd size, epilogue and type, in place and not,
-by two threads, in every way that this machine has.
+`plugins/simam/tests/planes_host.cpp` computes every odd size, epilogue and type, plane after plane
+and in blocks of channels, in place and not, by two threads, in every way that this machine has; and
+behind 2^31 elements.
 """
 
 import concurrent.futures
@@ -23,17 +24,18 @@ FLAGS = ["-std=gnu++17", "-O1", "-fno-math-errno", "-fno-trapping-math", "-ffp-c
 
 
 def compiled(folder, *more, change=None):
-    """Build the program; `change` is made to the text that every way includes."""
+    """Build the program; `change` is made to a file that every way includes."""
     gxx = shutil.which("g++")
     if gxx is None:
         pytest.skip("no g++: the planes' host proof cannot be compiled")
     source = folder / "simam"
     shutil.copytree(SOURCES, source)
     if change is not None:
-        body = source / "onnxruntime" / "planes_body.h"
+        name, right, wrong = change
+        body = source / "onnxruntime" / name
         text = body.read_text()
-        assert change[0] in text
-        body.write_text(text.replace(*change))
+        assert right in text
+        body.write_text(text.replace(right, wrong))
     names = ["ways", "typed", "planes_plain"]
     names += WAYS if platform.machine() in ("x86_64", "AMD64") else []
 
@@ -70,13 +72,22 @@ def test_no_byte_is_touched_that_is_not_the_tensor_s_own(sanitizer, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("file", "right", "wrong"),
     [
-        ("(x - plane.centre) * plane.a - plane.rest_a", "(x - plane.centre) * plane.a"),
-        ("total += fresh ? end - shift : Vec{};", "total += end - shift;"),
-        ("1.0 / (hw - 1.0)", "1.0 / hw"),
-        ("y = y < job.low ? all(job.low) : y;", ""),
+        ("vectors.h", "(x - gate.centre) * gate.a - gate.rest_a", "(x - gate.centre) * gate.a"),
+        ("planes_body.h", "total += fresh ? end - shift : Vec{};", "total += end - shift;"),
+        ("vectors.h", "static_cast<double>(hw) - 1.0", "static_cast<double>(hw)"),
+        ("vectors.h", "y = y < job.low ? all<Lanes>(job.low) : y;", ""),
+        ("planes_body.h", "std::int64_t const start = number * job.hw",
+         "int const start = static_cast<int>(number * job.hw)"),
+        ("blocks_body.h", "there ? y : Floats<Lanes>{}", "y"),
+        ("blocks_body.h", "(s[0] + s[1]) + (s[2] + s[3])", "(s[0] + s[1]) + s[2]"),
+        ("blocks_body.h", "lane < kChannels; lane += kStrip", "lane < kStrip; lane += kStrip"),
+        ("blocks_body.h", "exact = squares - static_cast<double>(job.hw) * rest * rest",
+         "exact = squares"),
+        ("blocks_body.h", "start = number * job.hw * kChannels + lane",
+         "start = static_cast<int>(number * job.hw * kChannels) + lane"),
     ],
-)
-def test_a_planted_fault_is_seen(right, wrong, tmp_path):
-    assert ran(compiled(tmp_path, change=(right, wrong))).returncode == 1
+)  # fmt: skip
+def test_a_planted_fault_is_seen(file, right, wrong, tmp_path):
+    assert ran(compiled(tmp_path, change=(file, right, wrong))).returncode != 0
