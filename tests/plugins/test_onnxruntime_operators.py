@@ -1,5 +1,6 @@
 """SimAM's operators in ONNX Runtime's CPU provider: the library that scripts/build_plugin makes."""
 
+import contextlib
 import threading
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from simam_deploy import InputError, export_onnx
 from simam_deploy.graph.lower.function import body
 from simam_deploy.op import contract
-from simam_deploy.op.find import OPERATORS_VARIABLE, find_operators
+from simam_deploy.op.find import OPERATORS, OPERATORS_VARIABLE, find_operators
 from simam_deploy.pipeline.options import OnnxOptions
-from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime import onnx_runner
+from simam_deploy.runtime.onnx_runner import PROVIDERS, OnnxRunner
 
 LAMBDA = 0.1
 CLIP = (0.0, 6.0)
@@ -187,5 +189,45 @@ def test_off_leaves_them_out_and_a_wrong_name_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(OPERATORS_VARIABLE, "off")
     assert find_operators() is None
     monkeypatch.setenv(OPERATORS_VARIABLE, str(tmp_path / "none.so"))
-    with pytest.raises(InputError, match=r"names .*none\.so, which is no file"):
+    for provider in OPERATORS:
+        with pytest.raises(InputError, match=r"names .*none\.so, which is no file"):
+            find_operators(provider)
+    monkeypatch.setenv(OPERATORS_VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match=r"names .*libsimam_onnxruntime\.so, which is no file"):
         find_operators()
+    assert find_operators("cuda") is None
+
+
+def test_the_libraries_of_a_folder_and_by_name(monkeypatch, tmp_path):
+    paths = {provider: tmp_path / name for provider, name in OPERATORS.items()}
+    for path in paths.values():
+        path.write_bytes(b"")
+    monkeypatch.setenv(OPERATORS_VARIABLE, str(tmp_path))
+    assert {provider: find_operators(provider) for provider in OPERATORS} == paths
+    assert find_operators("tensorrt") is None
+    for named, (cpu, cuda) in {
+        "cpu": (paths["cpu"], None),
+        "cuda": (paths["cuda"], paths["cuda"]),  # it has the CPU's too
+    }.items():
+        monkeypatch.setenv(OPERATORS_VARIABLE, str(paths[named]))
+        assert (find_operators("cpu"), find_operators("cuda")) == (cpu, cuda)
+
+
+@pytest.mark.parametrize(("providers", "asked"), [*zip(PROVIDERS.values(), PROVIDERS, strict=True)])
+def test_a_session_asks_for_its_own_provider_s_operators(providers, asked, monkeypatch, tmp_path):
+    """What the others have runs on no machine without a GPU: what is looked for is what is told."""
+    seen = []
+    monkeypatch.setattr(onnx_runner, "find_operators", lambda provider: seen.append(provider))
+    monkeypatch.setattr(onnx_runner, "_check_provider", lambda wanted, there: None)
+    file = tmp_path / "m.onnx"
+    onnx.save(
+        onnx.parser.parse_model(
+            """<ir_version: 8, opset_import: ["" : 18]>
+            g (float[1, 2] x) => (float[1, 2] y) { y = Relu(x) }"""
+        ),
+        file,
+    )
+    for as_written in (False, True):
+        with contextlib.suppress(InputError):  # the provider is not here
+            OnnxRunner(file, providers, as_written=as_written).close()
+    assert seen == [asked]

@@ -19,9 +19,10 @@ bool take_api(OrtApiBase const* base) {
     return found != nullptr;
 }
 
-OrtStatus* make(Domain& domain, Operator const* operators, std::size_t count) {
+OrtStatus* make(Domain& domain) { return api->CreateCustomOpDomain(domain.name, &domain.made); }
+
+OrtStatus* add(Domain const& domain, Operator const* operators, std::size_t count) {
     Status status;
-    status.then([&] { return api->CreateCustomOpDomain(domain.name, &domain.made); });
     for (Operator const* next = operators; next != operators + count; ++next)
         status.then([&] { return api->CustomOpDomain_Add(domain.made, next); });
     return status.status();

@@ -14,8 +14,10 @@ struct Domain {
 // model are all that serves it.
 bool take_api(OrtApiBase const* base);
 
-// Makes a domain of operators that live as long as the process.
-OrtStatus* make(Domain& domain, Operator const* operators, std::size_t count);
+OrtStatus* make(Domain& domain);
+
+// Adds operators, which live as long as the process.
+OrtStatus* add(Domain const& domain, Operator const* operators, std::size_t count);
 
 // One after the other: sessions are made by several threads.
 class Turn {

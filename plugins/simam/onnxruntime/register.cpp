@@ -1,5 +1,6 @@
 // The name that ONNX Runtime looks for in a library of custom operators.
 #include "cpu_operators.h"
+#include "cuda_operators.h"
 #include "domain.h"
 
 namespace simam::ort {
@@ -8,13 +9,17 @@ namespace {
 Domain portable{"simam"}, blocked{"simam.nchwc"};
 
 OrtStatus* make_domains() {
-    static Operator everywhere[kCpuOperators], in_blocks[kBlockedOperators];
+    static Operator on_cpu[kCpuOperators], on_cuda[kCudaOperators], in_blocks[kBlockedOperators];
     if (blocked.made != nullptr) return nullptr;
-    declare_cpu(everywhere);
+    declare_cpu(on_cpu);
     declare_blocked(in_blocks);
+    std::size_t const on_gpu = declare_cuda(on_cuda);
     return Status()
-        .then([&] { return make(portable, everywhere, kCpuOperators); })
-        .then([&] { return make(blocked, in_blocks, kBlockedOperators); })
+        .then([&] { return make(portable); })
+        .then([&] { return add(portable, on_cpu, kCpuOperators); })
+        .then([&] { return add(portable, on_cuda, on_gpu); })
+        .then([&] { return make(blocked); })
+        .then([&] { return add(blocked, in_blocks, kBlockedOperators); })
         .status();
 }
 
