@@ -1,4 +1,4 @@
-"""What the operators for ONNX Runtime's CPU provider bring, alone and in whole networks, in one run.
+"""What the operators for ONNX Runtime's CPU provider bring, alone and in networks, in one run.
 
 Alone: one SimAM's time over that of a copy of its map. In a network: how many times as fast as with
 the published eleven nodes, with the operators, with them among ONNX Runtime's blocks of channels as
