@@ -141,6 +141,49 @@ def test_a_map_of_another_rank_is_refused(library):
         session(model, library).run(None, {"x": np.ones((1, 2, 8), np.float32)})
 
 
+def blocked(block, channels, op="SimAM", given="x"):
+    """A node that only a graph of the server's own has, as somebody may send it."""
+    said = f"e_lambda = 0.1, block = {block}, channels = {channels}"
+    said += ", clip_min = 0.0, clip_max = 6.0" if op != "SimAM" else ""
+    return onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 18, "simam.nchwc" : 1]>
+        g (float[n, c, h, w] x, float[k] s) => (float[n, c, h, w] y) {{
+          y = simam.nchwc.{op}<{said}>({given}) }}"""
+    )
+
+
+@pytest.mark.parametrize(("block", "channels"), [(7, 7), (0, 5), (-8, 5), (16, 0), (16, 2**40)])
+def test_blocks_that_are_none_are_refused(library, block, channels):
+    with pytest.raises(Exception, match="blocks are of 8 or 16 channels"):
+        session(blocked(block, channels), library)
+
+
+@pytest.mark.parametrize(
+    ("held", "channels", "says"),
+    [(16, 17, "blocks hold its channels"), (32, 16, "blocks hold its channels"), (16, 9, "")],
+)
+def test_blocks_hold_the_channels_and_no_more(library, held, channels, says):
+    x = RNG.standard_normal((2, held, 5, 3)).astype(np.float32)
+    made = session(blocked(16, channels), library)
+    if says:
+        with pytest.raises(Exception, match=says):
+            made.run(None, {"x": x, "s": np.ones(1, np.float32)})
+        return
+    (y,) = made.run(None, {"x": x, "s": np.ones(1, np.float32)})
+    lanes = x.reshape(2, 5, 3, 16).transpose(0, 3, 1, 2)
+    exact = contract.simam_reference(lanes, 0.1)
+    got = y.reshape(2, 5, 3, 16).transpose(0, 3, 1, 2)
+    assert np.abs(got[:, :9] - exact[:, :9]).max() <= 1e-6 * np.abs(x).max()
+    assert (got[:, 9:] == 0).all()
+
+
+def test_scales_of_blocks_are_counted(library):
+    made = session(blocked(16, 9, "SimAMEpilogue", "x, s, s"), library)
+    x = np.ones((1, 16, 4, 4), np.float32)
+    with pytest.raises(Exception, match="a value for each channel"):
+        made.run(None, {"x": x, "s": np.ones(8, np.float32)})
+
+
 def test_two_sessions_and_many_threads_see_their_own(library):
     runs = [session(graph(), library, threads=3) for _ in range(2)]
     inputs = [feeds((2, 7, 13, 11), mean) for mean in range(8)]
