@@ -17,15 +17,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import onnxruntime as ort
 from engines import traced_of
+from lowerings import speeds
 from tables import FACTS, facts, recorded
 
 from simam_deploy.bench.operator import OpsPlan, measure_operator
@@ -112,34 +111,6 @@ def session(
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     made = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     return lambda: made.run(None, {"input": x})
-
-
-def speeds(
-    runs: Mapping[str, Callable[[], object]], rounds: int
-) -> Mapping[str, tuple[float, float]]:
-    """Give, by way, median milliseconds and times as fast as the published nodes."""
-    seconds: dict[str, list[float]] = {way: [] for way in runs}
-    ways = list(runs)
-    for number in range(rounds):
-        for way in rotated(ways, number):
-            runs[way]()
-            started = time.thread_time()
-            runs[way]()
-            seconds[way].append(time.thread_time() - started)
-    base = seconds["published"]
-    return {
-        way: (
-            1e3 * statistics.median(taken),
-            statistics.median(b / t for b, t in zip(base, taken, strict=True)),
-        )
-        for way, taken in seconds.items()
-    }
-
-
-def rotated(ways: Sequence[str], by: int) -> list[str]:
-    """Move the order on."""
-    by %= len(ways)
-    return [*ways[by:], *ways[:by]]
 
 
 def main() -> None:
