@@ -56,8 +56,12 @@ def in_blocks(
 
 
 def _has_sites(model: bytes) -> bool:
-    """Tell whether a model can have nodes of the operators at all, without reading it."""
-    return contract.DOMAIN.encode() in model
+    """Tell whether a model has nodes of the operators, without importing onnx, which takes 0.3 s.
+
+    The op type is field 4 of onnx.proto's NodeProto: its tag, its length, and the text.
+    """
+    written = (bytes([4 << 3 | 2, len(name)]) + name.encode() for name in contract.INPUTS)
+    return any(op_type in model for op_type in written)
 
 
 def _proved(

@@ -103,6 +103,10 @@ def test_it_is_for_files_with_sites_and_machines_with_operators(tmp_path, monkey
         g (float[n, 8, 11, 7] x) => (float[n, 8, 11, 7] y) { y = Relu(x) }"""
     )
     assert in_blocks(path, plain.SerializeToString()) is None
+    plain.graph.node[0].name = "simam.SimAM"
+    monkeypatch.setattr(blocked, "_proved", lambda *given: pytest.fail("it has no sites"))
+    assert in_blocks(path, plain.SerializeToString()) is None
+    monkeypatch.undo()
     monkeypatch.setattr(blocked, "LARGEST", 1)
     assert in_blocks(path, network()) is None
     monkeypatch.undo()
