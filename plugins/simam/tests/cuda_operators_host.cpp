@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernel/simam.h"
@@ -179,7 +181,9 @@ void check_registration() {
     EXPECT(domains.size() == 2 && added.size() == 4);
     EXPECT(domains[0]->name == "simam" && domains[1]->name == "simam.nchwc");
     EXPECT(domains[0]->operators.size() == 21 && domains[1]->operators.size() == 3);
-    EXPECT(on_cuda().size() == 9);
+    std::set<std::pair<std::string, ONNXTensorElementDataType>> each;
+    for (OrtCustomOp const* op : on_cuda()) each.insert({op->GetName(op), op->GetInputType(op, 0)});
+    EXPECT(on_cuda().size() == 9 && each.size() == 9);
 }
 
 void check_what_is_enqueued(OrtCustomOp const* op) {
@@ -217,7 +221,8 @@ void check_what_is_not(OrtCustomOp const* op) {
         Context empty = given(inputs, dims);
         EXPECT(compute(op, empty).empty() && calls.empty() && empty.output.dims == dims);
     }
-    for (std::vector<std::int64_t> dims : {std::vector<std::int64_t>{2, 3, 5}, {1, 2, 3, 4, 5}}) {
+    // A fifth size of 4 would pass for the rank, if it were written behind the other four.
+    for (std::vector<std::int64_t> dims : {std::vector<std::int64_t>{2, 3, 5}, {1, 2, 3, 4, 4}}) {
         Context other = given(inputs, dims);
         EXPECT(compute(op, other) == "SimAM takes (N, C, H, W)" && calls.empty());
     }
