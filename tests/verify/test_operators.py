@@ -27,9 +27,10 @@ def told(report):
 def test_an_export_and_a_validation_say_that_they_agree(digits, tmp_path):
     made = exported(digits, tmp_path)
     assert told(made.validation) == [AGREE]
-    assert told(validate_models(digits, made.path)) == [AGREE]
+    assert told(validate_models(made.path, made.path)) == [AGREE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lowering", "how"), [("portable", ""), ("function", "off")])
 def test_nothing_is_said_where_they_have_no_part(lowering, how, digits, tmp_path, monkeypatch):
     monkeypatch.setenv(OPERATORS_VARIABLE, how)
@@ -53,6 +54,7 @@ def test_the_proof_does_not_depend_on_them(digits, tmp_path, monkeypatch):
     assert "SIMAM_ONNXRUNTIME=off" in note
 
 
+@pytest.mark.slow
 def test_a_library_that_does_not_open_is_told_too(digits, tmp_path, monkeypatch):
     broken = tmp_path / "broken.so"
     broken.write_bytes(b"no library")
