@@ -68,6 +68,7 @@ BENCHES = (
     Bench("detector_cost", 4, ("ultralytics",)),
     Bench("serving_versions", 2, ("other",), ("{other}",)),
     Bench("serving", 5),
+    Bench("operators", 6, ("operators",)),
     Bench("export_cost", 7),
     Bench("endurance", 8),
     Bench("detector_plans", 8, ("rtx", "plugin"), ("{faster_rcnn}", "{mask_rcnn}")),
@@ -108,9 +109,17 @@ def _plugin() -> str:
     return "" if found else "needs the plugin for TensorRT-RTX: scripts/build_plugin makes it"
 
 
+def _operators() -> str:
+    from simam_deploy.op.find import find_operators
+
+    missing = "needs the operators: scripts/build_plugin --onnxruntime-include DIR makes them"
+    return "" if find_operators() else missing
+
+
 NEEDS: Mapping[str, Callable[[], str]] = {
     "gpu": _gpu,
     "nvcc": lambda: "" if shutil.which("nvcc") else "needs nvcc, which is not on the PATH",
+    "operators": _operators,
     "plugin": _plugin,
     "rtx": _module("tensorrt_rtx", "TensorRT-RTX"),
     "ultralytics": _module("ultralytics", "ultralytics"),

@@ -81,6 +81,12 @@ def _deployment_options(p: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--storage-uri", metavar="URI", help="kserve: where the Triton repository was copied to"
     )
+    group.add_argument(
+        "--repository",
+        metavar="PATH",
+        help="triton, of a file of `function`: where Triton will have the repository, such as "
+        "/models; SimAM's operators for ONNX Runtime are then copied into it and named there",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -114,7 +114,10 @@ def write_triton(args: argparse.Namespace, progress: Progress) -> Made:
     output = Path(args.output or source.with_name("models"))
     model_place(args.name or _stem(source), output)  # before an export, which takes its time
     with _artifact(args, progress) as artifact:
-        return _deployed(write(artifact, output, name=args.name, progress=progress))
+        made = write(
+            artifact, output, name=args.name, repository=args.repository, progress=progress
+        )
+        return _deployed(made)
 
 
 def write_kserve(args: argparse.Namespace, progress: Progress) -> Made:

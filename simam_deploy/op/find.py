@@ -1,4 +1,4 @@
-"""Find compiled code: TensorRT's plugin, and the operators for ONNX Runtime's CPU provider.
+"""Find compiled code: TensorRT's plugin, and the operators for ONNX Runtime.
 
 Each flavour of TensorRT has a library of its own, for each wants x in another layout. They are
 looked for, the first that is there:
@@ -6,8 +6,9 @@ looked for, the first that is there:
     1. where the environment variable SIMAM_PLUGIN says: a library, or a folder of both
     2. in build/plugin of the checkout, where scripts/build_plugin leaves them
 
-ONNX Runtime's operators are looked for likewise, by SIMAM_ONNXRUNTIME, and last in the package
-`simam_deploy_ort`; SIMAM_ONNXRUNTIME=off leaves them out.
+ONNX Runtime's operators are looked for likewise, by SIMAM_ONNXRUNTIME, and those of its CPU
+provider last in the package `simam_deploy_ort`; SIMAM_ONNXRUNTIME=off leaves them out. The library
+for the CUDA provider has the CPU's operators too, so that a session takes one of the two.
 """
 
 from __future__ import annotations
@@ -62,12 +63,20 @@ def find_kernels() -> Path | None:
     return kernels.resolve() if kernels.is_file() else None
 
 
-OPERATORS_VARIABLE, OPERATORS = "SIMAM_ONNXRUNTIME", "libsimam_onnxruntime.so"
+OPERATORS_VARIABLE = "SIMAM_ONNXRUNTIME"
+OPERATORS: Mapping[str, str] = {
+    "cpu": "libsimam_onnxruntime.so",
+    "cuda": "libsimam_onnxruntime_cuda.so",
+}
+"""File names by execution provider."""
 _OFF = "off"
 
 
-def find_operators() -> Path | None:
-    """Find the library of SimAM's operators for ONNX Runtime's CPU provider.
+def find_operators(provider: str = "cpu") -> Path | None:
+    """Find the library of SimAM's operators for one of ONNX Runtime's execution providers.
+
+    Args:
+        provider: By its short name, as `OPERATORS` has it; none has operators but these.
 
     Returns:
         Its absolute path; None where there is none, or it is to be left out.
@@ -76,14 +85,25 @@ def find_operators() -> Path | None:
         InputError: SIMAM_ONNXRUNTIME names nothing that is there.
     """
     named = os.environ.get(OPERATORS_VARIABLE)
-    if named == _OFF:
+    if provider not in OPERATORS or named == _OFF:
         return None
     if named:
-        if not Path(named).is_file():
-            raise InputError(f"{OPERATORS_VARIABLE} names {named}, which is no file: unset it")
-        return Path(named).resolve()
-    built = _BUILT / OPERATORS
-    return built.resolve() if built.is_file() else _packaged()
+        return _named_operators(Path(named), provider)
+    built = _BUILT / OPERATORS[provider]
+    if built.is_file():
+        return built.resolve()
+    return _packaged() if provider == "cpu" else None
+
+
+def _named_operators(path: Path, provider: str) -> Path | None:
+    """Give the library that was named, or that of a folder; the CPU's alone serves no other."""
+    library = path / OPERATORS[provider] if path.is_dir() else path
+    if library.is_file():
+        cpu_alone = library.name == OPERATORS["cpu"] and provider != "cpu"
+        return None if cpu_alone else library.resolve()
+    if path.is_dir() and provider != "cpu":
+        return None
+    raise InputError(f"{OPERATORS_VARIABLE} names {library}, which is no file: unset it")
 
 
 def _packaged() -> Path | None:

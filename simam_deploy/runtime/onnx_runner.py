@@ -54,6 +54,12 @@ def providers_of(name: str) -> tuple[str, ...]:
     return PROVIDERS["cuda" if there else "cpu"]
 
 
+def _operators(providers: tuple[str, ...]) -> Path | None:
+    """Find the library for providers: the CPU's alone would take nodes off a GPU."""
+    named = (name for name, several in PROVIDERS.items() if several == providers)
+    return find_operators(next(named, ""))
+
+
 _WEIGHTS_KEY = "session.optimized_model_external_initializers_file_name"
 _BFLOAT16 = 16
 """ONNX's number of the type."""
@@ -127,7 +133,7 @@ class OnnxRunner(Closing):
             options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile / "nodes")
-        operators = None if as_written or providers != PROVIDERS["cpu"] else find_operators()
+        operators = None if as_written else _operators(providers)
         try:
             if operators is not None:
                 options.register_custom_ops_library(str(operators))

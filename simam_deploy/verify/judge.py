@@ -31,6 +31,7 @@ from simam_deploy.verify.blame import GRAPH, blame
 from simam_deploy.verify.cases import Case
 from simam_deploy.verify.inside import look_inside
 from simam_deploy.verify.layout import layout_of
+from simam_deploy.verify.operators import by_operators
 from simam_deploy.verify.outputs import Recording, compare, judge_of, moved, run_cases
 from simam_deploy.verify.pair import Pair
 from simam_deploy.verify.power import measure_power
@@ -205,6 +206,7 @@ def _compare(
         return replace(report, notes=notes)
     if pair.candidate.precision != "fp16":
         notes += _own_error(pair, stored, got) if pair.candidate.long_sums else ()
+        notes += by_operators(pair, recording, rule, behaviour)
         return replace(report, notes=notes)
     with pair.renamed(stored()) as runner:
         own = compare(recording, rule, behaviour, run_cases(runner, recording.cases), runner.name)

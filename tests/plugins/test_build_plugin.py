@@ -40,6 +40,8 @@ def test_help_shows_the_options():
     [
         (["--fast"], "unknown option --fast; see --help"),
         (["--arch"], "--arch wants a value"),
+        (["--target"], "--target wants a value"),
+        (["--target", "aarch64"], "--target goes with --onnxruntime-include"),
     ],
 )
 def test_usage(arguments, says):
@@ -51,6 +53,15 @@ def test_a_folder_without_headers(tmp_path):
     done = build("--tensorrt-include", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == f"build_plugin: there is no NvInferRuntime.h in {tmp_path}\n"
+
+
+def test_a_machine_without_its_compiler(only, tmp_path):
+    header = tmp_path / "include"
+    header.mkdir()
+    (header / "onnxruntime_c_api.h").touch()
+    asked = ("--onnxruntime-include", str(header), "--target", "sparc")
+    done = build(*asked, path=only("cmake"))
+    assert (done.returncode, done.stderr) == (1, "build_plugin: sparc-linux-gnu-g++ is missing\n")
 
 
 def test_without_cmake(only):

@@ -1,5 +1,6 @@
 """SimAM's operators in ONNX Runtime's CPU provider: the library that scripts/build_plugin makes."""
 
+import contextlib
 import threading
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from simam_deploy import InputError, export_onnx
 from simam_deploy.graph.lower.function import body
 from simam_deploy.op import contract
-from simam_deploy.op.find import OPERATORS_VARIABLE, find_operators
+from simam_deploy.op.find import OPERATORS, OPERATORS_VARIABLE, find_operators
 from simam_deploy.pipeline.options import OnnxOptions
-from simam_deploy.runtime.onnx_runner import OnnxRunner
+from simam_deploy.runtime import onnx_runner
+from simam_deploy.runtime.onnx_runner import PROVIDERS, OnnxRunner
 
 LAMBDA = 0.1
 CLIP = (0.0, 6.0)
@@ -139,6 +141,49 @@ def test_a_map_of_another_rank_is_refused(library):
         session(model, library).run(None, {"x": np.ones((1, 2, 8), np.float32)})
 
 
+def blocked(block, channels, op="SimAM", given="x"):
+    """A node that only a graph of the server's own has, as somebody may send it."""
+    said = f"e_lambda = 0.1, block = {block}, channels = {channels}"
+    said += ", clip_min = 0.0, clip_max = 6.0" if op != "SimAM" else ""
+    return onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 18, "simam.nchwc" : 1]>
+        g (float[n, c, h, w] x, float[k] s) => (float[n, c, h, w] y) {{
+          y = simam.nchwc.{op}<{said}>({given}) }}"""
+    )
+
+
+@pytest.mark.parametrize(("block", "channels"), [(7, 7), (0, 5), (-8, 5), (16, 0), (16, 2**40)])
+def test_blocks_that_are_none_are_refused(library, block, channels):
+    with pytest.raises(Exception, match="blocks are of 8 or 16 channels"):
+        session(blocked(block, channels), library)
+
+
+@pytest.mark.parametrize(
+    ("held", "channels", "says"),
+    [(16, 17, "blocks hold its channels"), (32, 16, "blocks hold its channels"), (16, 9, "")],
+)
+def test_blocks_hold_the_channels_and_no_more(library, held, channels, says):
+    x = RNG.standard_normal((2, held, 5, 3)).astype(np.float32)
+    made = session(blocked(16, channels), library)
+    if says:
+        with pytest.raises(Exception, match=says):
+            made.run(None, {"x": x, "s": np.ones(1, np.float32)})
+        return
+    (y,) = made.run(None, {"x": x, "s": np.ones(1, np.float32)})
+    lanes = x.reshape(2, 5, 3, 16).transpose(0, 3, 1, 2)
+    exact = contract.simam_reference(lanes, 0.1)
+    got = y.reshape(2, 5, 3, 16).transpose(0, 3, 1, 2)
+    assert np.abs(got[:, :9] - exact[:, :9]).max() <= 1e-6 * np.abs(x).max()
+    assert (got[:, 9:] == 0).all()
+
+
+def test_scales_of_blocks_are_counted(library):
+    made = session(blocked(16, 9, "SimAMEpilogue", "x, s, s"), library)
+    x = np.ones((1, 16, 4, 4), np.float32)
+    with pytest.raises(Exception, match="a value for each channel"):
+        made.run(None, {"x": x, "s": np.ones(8, np.float32)})
+
+
 def test_two_sessions_and_many_threads_see_their_own(library):
     runs = [session(graph(), library, threads=3) for _ in range(2)]
     inputs = [feeds((2, 7, 13, 11), mean) for mean in range(8)]
@@ -187,5 +232,45 @@ def test_off_leaves_them_out_and_a_wrong_name_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(OPERATORS_VARIABLE, "off")
     assert find_operators() is None
     monkeypatch.setenv(OPERATORS_VARIABLE, str(tmp_path / "none.so"))
-    with pytest.raises(InputError, match=r"names .*none\.so, which is no file"):
+    for provider in OPERATORS:
+        with pytest.raises(InputError, match=r"names .*none\.so, which is no file"):
+            find_operators(provider)
+    monkeypatch.setenv(OPERATORS_VARIABLE, str(tmp_path))
+    with pytest.raises(InputError, match=r"names .*libsimam_onnxruntime\.so, which is no file"):
         find_operators()
+    assert find_operators("cuda") is None
+
+
+def test_the_libraries_of_a_folder_and_by_name(monkeypatch, tmp_path):
+    paths = {provider: tmp_path / name for provider, name in OPERATORS.items()}
+    for path in paths.values():
+        path.write_bytes(b"")
+    monkeypatch.setenv(OPERATORS_VARIABLE, str(tmp_path))
+    assert {provider: find_operators(provider) for provider in OPERATORS} == paths
+    assert find_operators("tensorrt") is None
+    for named, (cpu, cuda) in {
+        "cpu": (paths["cpu"], None),
+        "cuda": (paths["cuda"], paths["cuda"]),  # it has the CPU's too
+    }.items():
+        monkeypatch.setenv(OPERATORS_VARIABLE, str(paths[named]))
+        assert (find_operators("cpu"), find_operators("cuda")) == (cpu, cuda)
+
+
+@pytest.mark.parametrize(("providers", "asked"), [*zip(PROVIDERS.values(), PROVIDERS, strict=True)])
+def test_a_session_asks_for_its_own_provider_s_operators(providers, asked, monkeypatch, tmp_path):
+    """What the others have runs on no machine without a GPU: what is looked for is what is told."""
+    seen = []
+    monkeypatch.setattr(onnx_runner, "find_operators", lambda provider: seen.append(provider))
+    monkeypatch.setattr(onnx_runner, "_check_provider", lambda wanted, there: None)
+    file = tmp_path / "m.onnx"
+    onnx.save(
+        onnx.parser.parse_model(
+            """<ir_version: 8, opset_import: ["" : 18]>
+            g (float[1, 2] x) => (float[1, 2] y) { y = Relu(x) }"""
+        ),
+        file,
+    )
+    for as_written in (False, True):
+        with contextlib.suppress(InputError):  # the provider is not here
+            OnnxRunner(file, providers, as_written=as_written).close()
+    assert seen == [asked]

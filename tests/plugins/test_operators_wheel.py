@@ -57,6 +57,21 @@ def test_it_runs_a_file_where_there_is_nothing_else_of_ours(tmp_path):
     assert np.abs(np.load(tmp_path / "y.npy") - simam_reference(x, 0.1)).max() < 1e-6
 
 
+@pytest.mark.slow
+def test_one_for_another_machine(tmp_path):
+    header = os.environ.get("ONNXRUNTIME_INCLUDE")
+    if not header:
+        pytest.skip("ONNXRUNTIME_INCLUDE names no folder of onnxruntime_c_api.h")
+    if shutil.which("aarch64-linux-gnu-g++") is None or shutil.which("cmake") is None:
+        pytest.skip("aarch64-linux-gnu-g++ or cmake is missing")
+    options = ["--onnxruntime-include", header, "--target", "aarch64"]
+    subprocess.run(["bash", SCRIPT, *options, tmp_path], check=True)
+    (wheel,) = tmp_path.glob("simam_deploy_ort-*-py3-none-manylinux2014_aarch64.whl")
+    library = zipfile.ZipFile(wheel).read("simam_deploy_ort/libsimam_onnxruntime.so")
+    assert library[:5] == b"\x7fELF\x02"
+    assert int.from_bytes(library[18:20], "little") == 183  # EM_AARCH64
+
+
 def make_model(path):
     """One SimAM without a body: whoever runs it has the operator."""
     import onnx

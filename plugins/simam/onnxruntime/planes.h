@@ -31,10 +31,19 @@ void avx512(Job const&, std::int64_t first, std::int64_t last);
 void avx2(Job const&, std::int64_t first, std::int64_t last);
 void plain(Job const&, std::int64_t first, std::int64_t last);
 
+// Computes blocks [first, last) of a job in the layout of ONNX Runtime's own convolutions: of
+// `block` channels, 8 or 16, one pixel after the other, and of an image as many blocks as hold its
+// channels. The last may have lanes behind those: they are written as 0, whatever they held.
+using Blocks = void (*)(Job const&, std::int64_t block, std::int64_t first, std::int64_t last);
+void avx512_blocks(Job const&, std::int64_t block, std::int64_t first, std::int64_t last);
+void avx2_blocks(Job const&, std::int64_t block, std::int64_t first, std::int64_t last);
+void plain_blocks(Job const&, std::int64_t block, std::int64_t first, std::int64_t last);
+
 // One way to compute, and whether this machine can.
 struct Way {
     char const* name;
     Planes planes;
+    Blocks blocks;
     bool (*runs)();
 };
 

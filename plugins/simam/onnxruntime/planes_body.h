@@ -1,51 +1,21 @@
-// The computation, once for every instruction set: included with SIMAM_LANES floats to a vector.
-//
-// Everything lies in an unnamed namespace and nothing of the standard library is called: a function
-// that two sets share would be linked once, and might then be the one that this machine cannot run.
+// Planes one after the other, once for every instruction set: included with SIMAM_LANES floats to a
+// vector.
 //
 // Numbers: every plane is shifted by its first pixel before anything is summed, so that a mean of
 // 1000 deviations costs no digits of the deviations (the sum of d^2 at mean/std = 1000 is then as
-// exact as at 0); sums are carried in double from 4096 pixels on. The sigmoid is
-// 1 / (1 + 2^z) with z = -(d^2 / (4 (v + lambda)) + 0.5) log2(e), and 2^f on [-1/2, 1/2] a
-// polynomial of degree 5, off by 9e-8 at most (fitted to 2^f at 4001 Chebyshev nodes, weighted
-// until the largest relative error was least).
+// exact as at 0); sums are carried in double from 4096 pixels on.
 
-#include <cstdint>
-
-#include "planes.h"
+#include "vectors.h"
 
 namespace {
-
-using simam::cpu::Job;
 
 constexpr int kLanes = SIMAM_LANES;
 constexpr int kKept = 16;           // vectors of a plane that is held in registers
 constexpr int kBlock = 4096;        // pixels that are summed in float
-constexpr float kLog2e = 1.44269504F;
 
-template <int Lanes>
-struct Of {
-    typedef float Floats __attribute__((vector_size(Lanes * 4)));
-    typedef std::int32_t Ints __attribute__((vector_size(Lanes * 4)));
-};
-using Vec = Of<kLanes>::Floats;
-using Int = Of<kLanes>::Ints;
-
-inline Vec load(float const* p) {
-    Vec v;
-    __builtin_memcpy(&v, p, sizeof v);
-    return v;
-}
-
-inline void store(float* p, Vec v) { __builtin_memcpy(p, &v, sizeof v); }
-
-inline Vec all(float f) { return f - Vec{}; }
-
-inline Int lanes() {
-    Int count;
-    for (int i = 0; i < kLanes; ++i) count[i] = i;
-    return count;
-}
+using Vec = Floats<kLanes>;
+using Int = Ints<kLanes>;
+using Plane = Gate<kLanes>;
 
 template <int Lanes>
 inline float sum(typename Of<Lanes>::Floats v) {
@@ -59,21 +29,10 @@ inline float sum(typename Of<Lanes>::Floats v) {
     }
 }
 
-// What a plane's pixels are computed with: d a = (x - centre) a - rest_a, where
-// a = sqrt(log2(e) / (4 (v + lambda))), and centre + rest is the mean.
-struct Plane {
-    Vec centre, a, rest_a, scale, bias;
-};
-
 // The mean as a float that is near it and what is left: x - centre is exact to the deviations'
 // own digits, whatever the mean.
 struct Mean {
     float centre, rest;
-};
-
-// 1 / hw and 1 / (hw - 1): a division a plane is a tenth of a small one's time.
-struct Inverse {
-    double pixels, freedoms;
 };
 
 inline Mean mean_of(float shift, double moved, Inverse inverse) {
@@ -88,47 +47,15 @@ inline void take_sums(Job const& job, Inverse inverse, Mean mean, double squares
     double const exact = squares - static_cast<double>(job.hw) * rest * rest;
     auto const v = static_cast<float>(exact * inverse.freedoms);
     float const a = __builtin_sqrtf(0.25F * kLog2e / (v + job.lambda));
-    plane.a = all(a);
-    plane.rest_a = all(mean.rest * a);
-}
-
-// x sigmoid(t^2 / log2(e) + 1/2).
-inline Vec gated(Vec x, Vec t) {
-    Vec z = -(t * t) - 0.5F * kLog2e;
-    z = z < -126.0F ? all(-126.0F) : z;  // 1 + 2^-126 is 1; a NaN stays one
-    Vec const whole = (z + 12582912.0F) - 12582912.0F;  // 1.5 * 2^23: rounds to an integer
-    Vec const f = z - whole;
-    Vec p = f * 1.32647e-3F + 9.67151e-3F;
-    p = p * f + 5.550734e-2F;
-    p = p * f + 2.4022242e-1F;
-    p = p * f + 6.9314698e-1F;
-    p = p * f + 1.0F;
-    Int bits;
-    __builtin_memcpy(&bits, &p, sizeof bits);
-    bits += __builtin_convertvector(whole, Int) << 23;
-    __builtin_memcpy(&p, &bits, sizeof p);
-    return x / (1.0F + p);
-}
-
-enum Kind { kPlain, kAffine, kResidual };
-
-template <Kind kind>
-inline Vec finished(Job const& job, Plane const& plane, Vec x, Vec residual) {
-    Vec y = gated(x, (x - plane.centre) * plane.a - plane.rest_a);
-    if constexpr (kind != kPlain) {
-        y = y * plane.scale + plane.bias;
-        if constexpr (kind == kResidual) y += residual;
-        y = y < job.low ? all(job.low) : y;
-        y = y > job.high ? all(job.high) : y;
-    }
-    return y;
+    plane.a = all<kLanes>(a);
+    plane.rest_a = all<kLanes>(mean.rest * a);
 }
 
 template <Kind kind>
 inline void take_epilogue(Job const& job, std::int64_t channel, Plane& plane) {
     if constexpr (kind != kPlain) {
-        plane.scale = all(job.scale[channel]);
-        plane.bias = all(job.bias[channel]);
+        plane.scale = all<kLanes>(job.scale[channel]);
+        plane.bias = all<kLanes>(job.bias[channel]);
     }
 }
 
@@ -140,15 +67,15 @@ void tiny(Job const& job, Inverse inverse, std::int64_t number, std::int64_t cha
     Vec x{}, residual{};
     __builtin_memcpy(&x, job.x + at, bytes);
     if constexpr (kind == kResidual) __builtin_memcpy(&residual, job.residual + at, bytes);
-    Int const there = lanes() < static_cast<std::int32_t>(job.hw);
+    Int const there = lanes<kLanes>() < static_cast<std::int32_t>(job.hw);
     Plane plane;
     float const moved = sum<kLanes>(there ? x - x[0] : Vec{});
     Mean const mean = mean_of(x[0], static_cast<double>(moved), inverse);
-    plane.centre = all(mean.centre);
+    plane.centre = all<kLanes>(mean.centre);
     Vec const d = there ? x - plane.centre : Vec{};
     take_sums(job, inverse, mean, static_cast<double>(sum<kLanes>(d * d)), plane);
     take_epilogue<kind>(job, channel, plane);
-    Vec const y = finished<kind>(job, plane, x, residual);
+    Vec const y = finished<kind, kLanes>(job, plane, x, residual);
     __builtin_memcpy(job.y + at, &y, bytes);
 }
 
@@ -158,20 +85,20 @@ template <Kind kind, int kCount>
 void kept(Job const& job, Inverse inverse, std::int64_t number, std::int64_t channel) {
     std::int64_t const start = number * job.hw, last = job.hw - kLanes;
     float const* const in = job.x + start;
-    Int const fresh = lanes() >= static_cast<std::int32_t>(kCount * kLanes - job.hw);
+    Int const fresh = lanes<kLanes>() >= static_cast<std::int32_t>(kCount * kLanes - job.hw);
     Vec x[kCount];
     Plane plane;
     float const shift = in[0];
     Vec total{};
 #pragma GCC unroll 16
     for (int i = 0; i < kCount - 1; ++i) {
-        x[i] = load(in + i * kLanes);
+        x[i] = load<kLanes>(in + i * kLanes);
         total += x[i] - shift;
     }
-    Vec const end = x[kCount - 1] = load(in + last);
+    Vec const end = x[kCount - 1] = load<kLanes>(in + last);
     total += fresh ? end - shift : Vec{};
     Mean const mean = mean_of(shift, static_cast<double>(sum<kLanes>(total)), inverse);
-    plane.centre = all(mean.centre);
+    plane.centre = all<kLanes>(mean.centre);
     Vec const end_d = fresh ? end - plane.centre : Vec{};
     Vec squares = end_d * end_d;
 #pragma GCC unroll 16
@@ -183,10 +110,10 @@ void kept(Job const& job, Inverse inverse, std::int64_t number, std::int64_t cha
     take_epilogue<kind>(job, channel, plane);
     float* const out = job.y + start;
     float const* const beside = kind == kResidual ? job.residual + start : in;
-    Vec const y = finished<kind>(job, plane, x[kCount - 1], load(beside + last));
+    Vec const y = finished<kind, kLanes>(job, plane, x[kCount - 1], load<kLanes>(beside + last));
 #pragma GCC unroll 16
     for (int i = 0; i < kCount - 1; ++i)
-        store(out + i * kLanes, finished<kind>(job, plane, x[i], load(beside + i * kLanes)));
+        store(out + i * kLanes, finished<kind, kLanes>(job, plane, x[i], load<kLanes>(beside + i * kLanes)));
     store(out + last, y);
 }
 
@@ -200,13 +127,13 @@ inline double summed(float const* in, std::int64_t hw, F const& f) {
         Vec s[4] = {};
         for (; at + 4 * kLanes <= end; at += 4 * kLanes)
 #pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k) s[k] += f(load(in + at + k * kLanes));
-        for (; at < end; at += kLanes) s[0] += f(load(in + at));
+            for (int k = 0; k < 4; ++k) s[k] += f(load<kLanes>(in + at + k * kLanes));
+        for (; at < end; at += kLanes) s[0] += f(load<kLanes>(in + at));
         total += static_cast<double>(sum<kLanes>((s[0] + s[1]) + (s[2] + s[3])));
     }
     if (full != hw) {
-        Int const fresh = lanes() >= static_cast<std::int32_t>(full + kLanes - hw);
-        total += static_cast<double>(sum<kLanes>(fresh ? f(load(in + hw - kLanes)) : Vec{}));
+        Int const fresh = lanes<kLanes>() >= static_cast<std::int32_t>(full + kLanes - hw);
+        total += static_cast<double>(sum<kLanes>(fresh ? f(load<kLanes>(in + hw - kLanes)) : Vec{}));
     }
     return total;
 }
@@ -220,7 +147,7 @@ void large(Job const& job, Inverse inverse, std::int64_t number, std::int64_t ch
     float const shift = in[0];
     double const moved = summed(in, job.hw, [shift](Vec x) { return x - shift; });
     Mean const mean = mean_of(shift, moved, inverse);
-    Vec const centre = plane.centre = all(mean.centre);
+    Vec const centre = plane.centre = all<kLanes>(mean.centre);
     double const squares = summed(in, job.hw, [centre](Vec x) {
         Vec const d = x - centre;
         return d * d;
@@ -229,17 +156,17 @@ void large(Job const& job, Inverse inverse, std::int64_t number, std::int64_t ch
     take_epilogue<kind>(job, channel, plane);
     float* const out = job.y + start;
     float const* const beside = kind == kResidual ? job.residual + start : in;
-    Vec const y = finished<kind>(job, plane, load(in + last), load(beside + last));
+    Vec const y = finished<kind, kLanes>(job, plane, load<kLanes>(in + last), load<kLanes>(beside + last));
     std::int64_t at = 0;
     for (; at + 2 * kLanes <= last; at += 2 * kLanes) {
-        Vec const one = finished<kind>(job, plane, load(in + at), load(beside + at));
-        Vec const two = finished<kind>(job, plane, load(in + at + kLanes),
-                                       load(beside + at + kLanes));
+        Vec const one = finished<kind, kLanes>(job, plane, load<kLanes>(in + at), load<kLanes>(beside + at));
+        Vec const two = finished<kind, kLanes>(job, plane, load<kLanes>(in + at + kLanes),
+                                       load<kLanes>(beside + at + kLanes));
         store(out + at, one);
         store(out + at + kLanes, two);
     }
     for (; at < last; at += kLanes)
-        store(out + at, finished<kind>(job, plane, load(in + at), load(beside + at)));
+        store(out + at, finished<kind, kLanes>(job, plane, load<kLanes>(in + at), load<kLanes>(beside + at)));
     store(out + last, y);
 }
 
@@ -256,11 +183,9 @@ One chosen(std::int64_t hw) {
 }
 
 void planes(Job const& job, std::int64_t first, std::int64_t last) {
-    One const one = !job.scale      ? chosen<kPlain>(job.hw)
-                    : !job.residual ? chosen<kAffine>(job.hw)
-                                    : chosen<kResidual>(job.hw);
-    auto const hw = static_cast<double>(job.hw);
-    Inverse const inverse{1.0 / hw, 1.0 / (hw - 1.0)};
+    One const table[] = {chosen<kPlain>(job.hw), chosen<kAffine>(job.hw), chosen<kResidual>(job.hw)};
+    One const one = table[kind_of(job)];
+    Inverse const inverse(job.hw);
     std::int64_t channel = first % job.channels;
     for (std::int64_t number = first; number < last; ++number) {
         one(job, inverse, number, channel);

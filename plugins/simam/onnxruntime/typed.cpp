@@ -7,12 +7,18 @@
 namespace simam::cpu {
 namespace {
 
+#if defined(__aarch64__)
+using Half = __fp16;  // g++ 12 has no _Float16 there
+#else
+using Half = _Float16;
+#endif
+
 // A number of 16 bits, kept as the upper half of a float32.
 struct Bfloat16 {
     std::uint16_t bits;
 };
 
-float widened(_Float16 value) { return static_cast<float>(value); }
+float widened(Half value) { return static_cast<float>(value); }
 float widened(double value) { return static_cast<float>(value); }
 float widened(Bfloat16 value) {
     std::uint32_t const bits = static_cast<std::uint32_t>(value.bits) << 16;
@@ -21,7 +27,7 @@ float widened(Bfloat16 value) {
     return wide;
 }
 
-void narrow(float value, _Float16& to) { to = static_cast<_Float16>(value); }
+void narrow(float value, Half& to) { to = static_cast<Half>(value); }
 void narrow(float value, double& to) { to = static_cast<double>(value); }
 void narrow(float value, Bfloat16& to) {
     std::uint32_t bits;
@@ -74,7 +80,7 @@ bool computed(Way const& way, TypedJob const& typed, std::int64_t first, std::in
 
 bool typed_planes(Way const& way, TypedJob const& typed, std::int64_t first, std::int64_t last) {
     switch (typed.type) {
-        case Type::kHalf: return computed<_Float16>(way, typed, first, last);
+        case Type::kHalf: return computed<Half>(way, typed, first, last);
         case Type::kBfloat16: return computed<Bfloat16>(way, typed, first, last);
         case Type::kDouble: return computed<double>(way, typed, first, last);
         case Type::kFloat: break;

@@ -17,10 +17,10 @@ static bool always() { return true; }
 
 Way const kWays[] = {
 #if defined(__x86_64__)
-    {"avx512", avx512, has_avx512},
-    {"avx2", avx2, has_avx2},
+    {"avx512", avx512, avx512_blocks, has_avx512},
+    {"avx2", avx2, avx2_blocks, has_avx2},
 #endif
-    {"plain", plain, always},
+    {"plain", plain, plain_blocks, always},
 };
 int const kWayCount = sizeof kWays / sizeof kWays[0];
 

@@ -24,8 +24,8 @@ class Serving:
 
     `max_batch_size` 0 leaves the batch to the client, as a model of fixed batch needs it; shapes
     then are whole. `warm_up` gives a whole shape by input, or nothing where none is known;
-    `classes` are the labels, `preprocess` the recipe for pictures, and `size_input` the input that
-    takes their sizes, if there are such.
+    `classes` are the labels, `preprocess` the recipe for pictures, `size_input` the input that
+    takes their sizes, and `operators` the path of a library for ONNX Runtime, if there are such.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Serving:
     classes: Sequence[str]
     preprocess: str | None
     size_input: str | None = None
+    operators: str | None = None
 
 
 def config_text(
@@ -67,6 +68,8 @@ def config_text(
     _label(config, outputs, serving)
     if serving.preprocess is not None:
         config.parameters[PREPROCESS].string_value = serving.preprocess
+    if serving.operators is not None:
+        config.model_operations.op_library_filename.append(serving.operators)
     kind = f"KIND_{serving.device.upper()}"
     config.instance_group.add(count=serving.instances, kind=kind)
     if serving.max_batch_size:

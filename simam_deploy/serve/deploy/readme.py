@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import PurePosixPath
 
 from simam_deploy.core.manifest import Artifact
 from simam_deploy.core.specs import TensorSpec
@@ -24,6 +25,15 @@ FOLDER is the one that this folder lies in. Another version of the model goes be
 _ONNX = """
 Triton's onnxruntime backend runs it as it is: SimAM is standard ops, or a function whose body is
 in the file. No plugin is needed.
+"""
+
+_OPERATORS = """
+SimAM's nodes are computed by the operators in `{library}`, which config.pbtxt names by the path
+
+    {path}
+
+that Triton opens as it stands: where the repository lies elsewhere, change it there. Without
+`model_operations` in config.pbtxt the model runs too, by its functions' bodies.
 """
 
 _PLAN = """
@@ -58,10 +68,13 @@ def readme_text(
     name: str,
     inputs: tuple[TensorSpec, ...],
     outputs: tuple[TensorSpec, ...],
+    operators: str | None = None,
 ) -> str:
-    """Give the README's text."""
+    """Give the README's text; `operators` is the path of their library, as config.pbtxt has it."""
     plugin = artifact.facts.get("plugin")
     notes = _ONNX if artifact.kind == "onnx" else _plan_text(artifact)
+    if operators is not None:
+        notes += _OPERATORS.format(library=PurePosixPath(operators).name, path=operators)
     recipe = recipe_text(artifact.facts.get("preprocessing") or {})
     if recipe:
         notes += _PICTURES.format(recipe=recipe)

@@ -13,6 +13,7 @@ from simam_deploy.errors import InputError, UsageError
 from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.serve.deploy.config import LABELS, Serving, config_text
 from simam_deploy.serve.deploy.names import check_model_name
+from simam_deploy.serve.deploy.operators import carried
 from simam_deploy.serve.deploy.readme import readme_text
 from simam_deploy.serve.deploy.result import Deployment
 from simam_deploy.serve.deploy.shapes import batch_size, warm_up_shapes
@@ -32,6 +33,7 @@ def write_triton(
     max_batch_size: int | None = None,
     instances: int = 1,
     device: str = "auto",
+    repository: str | None = None,
     progress: Progress = lambda step: None,
 ) -> Deployment:
     """Write `output`/`name`: config.pbtxt, the model as version 1, labels, and a README.
@@ -44,6 +46,8 @@ def write_triton(
             first profile takes. 0 for a batch that the client makes, as a fixed one needs it.
         instances: Copies of the model, 1 to 64, on each device.
         device: "gpu", "cpu", or "auto", which takes GPUs where Triton sees any.
+        repository: Where Triton will have the repository, an absolute path: SimAM's operators for
+            ONNX Runtime are then copied beside the model, and config.pbtxt names them there.
         progress: Told each step.
 
     Returns:
@@ -59,11 +63,14 @@ def write_triton(
     progress("checking the artifact")
     checked = read_artifact(source)
     _check_flavour(checked, device)
+    operators = repository and carried(checked, target.name, device, repository)
     with staging_folder(target) as stage:
         model = stage / target.name
         progress("copying the model")
         with explained(target):
             file = _copy(checked, model / _VERSION)
+            if operators:
+                shutil.copyfile(operators.library, model / operators.library.name)
         progress("writing its configuration")
         inputs, outputs = _tensors(checked, file)
         serving = Serving(
@@ -76,12 +83,14 @@ def write_triton(
             classes=checked.facts.get("classes", ()),
             preprocess=recipe_text(checked.facts.get("preprocessing") or {}),
             size_input=size_fact(checked.facts.get("preprocessing")).get("size_input"),
+            operators=operators.path if operators else None,
         )
         with explained(target):
-            text = readme_text(checked, target.name, inputs, outputs)
+            text = readme_text(checked, target.name, inputs, outputs, serving.operators)
             _write_texts(model, checked, config_text(inputs, outputs, serving), text)
             publish_folder(model, target)
-    return Deployment("triton", target, target.name, _files(target), _notes(serving))
+    notes = _notes(serving, operators.note if operators else "")
+    return Deployment("triton", target, target.name, _files(target), notes)
 
 
 def model_place(name: str, output: Path) -> Path:
@@ -159,7 +168,6 @@ def _files(target: Path) -> tuple[str, ...]:
     return tuple(sorted(str(p.relative_to(target)) for p in target.rglob("*") if p.is_file()))
 
 
-def _notes(serving: Serving) -> tuple[str, ...]:
-    if serving.warm_up:
-        return ()
-    return ("no warm-up: the usual size of the inputs' free dimensions is not known",)
+def _notes(serving: Serving, of_operators: str) -> tuple[str, ...]:
+    cold = "no warm-up: the usual size of the inputs' free dimensions is not known"
+    return tuple(filter(None, ("" if serving.warm_up else cold, of_operators)))

@@ -1,6 +1,7 @@
 """What an earlier start found out about a file, kept for the next: a second start needs half.
 
-ONNX Runtime's optimised graph, and whether the model's rows were found apart. An entry is a folder
+ONNX Runtime's optimised graph, with SimAM's nodes in the layout of its convolutions where that is
+proved, and whether the model's rows were found apart. An entry is a folder
 named by its key, which is everything that either depends on. Since it answers for the file, it is
 believed as plans are (`engine.plan.cache_guard`): where the folder is the user's alone; and only
 whole, by the hashes in its facts. What is not is made anew, and no start fails because of it.
@@ -17,7 +18,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simam_deploy.core.artifacts import Manifest
@@ -32,14 +33,18 @@ from simam_deploy.engine.plan.cache_guard import (
 )
 from simam_deploy.errors import InputError
 from simam_deploy.op.find import find_operators
+from simam_deploy.runtime.blocked import in_blocks
 from simam_deploy.runtime.onnx_runner import weights_of
 from simam_deploy.serve.models.open_runner import Read
+from simam_deploy.serve.models.warm_up import sample
 from simam_deploy.serve.settings import MIB, Settings
 
 WORTH, LARGEST = MIB, 1024 * MIB
 """Bytes of a model that is kept: a smaller one is ready at once, a larger one's graph may not fit
 the 2 GiB of one message."""
 _GRAPH, _FACTS = "graph.onnx", "facts.json"
+_PROVED_ROWS = 2
+"""Of the input that a graph in blocks is proved on: rows lie apart there too."""
 
 
 @dataclass
@@ -66,11 +71,14 @@ class Start:
 
 
 @contextlib.contextmanager
-def begun(facts: Manifest, contents: Mapping[str, bytes], settings: Settings) -> Iterator[Start]:
+def begun(
+    path: Path, facts: Manifest, contents: Mapping[str, bytes], settings: Settings
+) -> Iterator[Start]:
     """Begin to load an .onnx file: by what is kept of it, or so that it can be kept.
 
     Args:
-        facts: The file's manifest, and
+        path: The file.
+        facts: Its manifest, and
         contents: its bytes, as `onnx_contents` held them against each other.
         settings: The server's.
     """
@@ -83,7 +91,10 @@ def begun(facts: Manifest, contents: Mapping[str, bytes], settings: Settings) ->
         try:
             make_own(entry.parent)
             check_entry(entry)
-            start = _found(entry) or held.enter_context(_to_be_kept(contents, entry))
+            start = _found(entry)
+            if start is None:
+                read = _best(path, facts, contents)
+                start = held.enter_context(_to_be_kept(read, entry))
         except UntrustedError as error:
             plain.note = f"started without what is kept of it: {error.strerror}"
             start = plain
@@ -158,12 +169,18 @@ def _written(graph: Path) -> dict[str, str]:
     return {file.name: sha256_of(file) for file in files}
 
 
+def _best(path: Path, facts: Manifest, contents: Mapping[str, bytes]) -> Read:
+    """Give a graph whose SimAM nodes need no other layout than its convolutions, or the file."""
+    blocks = in_blocks(path, contents, lambda runner: sample(runner, facts, _PROVED_ROWS))
+    return Read(contents) if blocks is None else Read({path.name: blocks}, as_they_are=True)
+
+
 @contextlib.contextmanager
-def _to_be_kept(contents: Mapping[str, bytes], entry: Path) -> Iterator[Start]:
+def _to_be_kept(read: Read, entry: Path) -> Iterator[Start]:
     from simam_deploy.core.staging import held_folder
 
     with held_folder(entry.parent) as stage:
-        yield Start(Read(contents, write=stage / _GRAPH), _entry=entry)
+        yield Start(replace(read, write=stage / _GRAPH), _entry=entry)
 
 
 def _store(entry: Path, graph: Path, keeps_rows_apart: bool) -> None:

@@ -120,7 +120,7 @@ def load_model(name: str, path: Path, version: str, settings: Settings) -> Model
     with contextlib.ExitStack() as unless_ready:
         try:
             facts, contents = onnx_contents(path) if path.suffix == ".onnx" else ({}, {})
-            with begun(facts, contents, settings) as start:
+            with begun(path, facts, contents, settings) as start:
                 del contents  # a kept graph stands for them
                 for runner in open_runners(path, settings, start.read):
                     unless_ready.callback(runner.close)

@@ -22,11 +22,13 @@ class Read:
 
     Attributes:
         contents: As `onnx_contents` gives them; empty for a plan, which reads itself.
+        as_they_are: Whether they are a graph that is optimised already.
         optimised: What ONNX Runtime made of them earlier, which it is to take instead.
         write: Where it is to write what it makes of the file; None for nowhere.
     """
 
     contents: Mapping[str, bytes]
+    as_they_are: bool = False
     optimised: Path | None = None
     write: Path | None = None
 
@@ -80,5 +82,6 @@ def _open_onnx(path: Path, settings: Settings, read: Read) -> Runner:
         providers,
         threads=settings.threads,
         contents=read.contents,
+        optimised=read.as_they_are,
         write_optimised=read.write,
     )

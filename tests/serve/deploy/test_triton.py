@@ -20,8 +20,9 @@ from tritonclient.grpc import model_config_pb2 as pb
 from simam_deploy.detect.masks import paste
 from simam_deploy.errors import InputError, UsageError
 from simam_deploy.models.zoo import CIFAR, WESPEAKER
+from simam_deploy.op.find import OPERATORS
 from simam_deploy.runtime.onnx_runner import OnnxRunner
-from simam_deploy.serve.deploy import write_triton
+from simam_deploy.serve.deploy import operators, write_triton
 from simam_deploy.source.recipes import read_recipe
 from tests.detect import tiny
 from tests.serve.models.test_detect import write_yolo
@@ -412,3 +413,75 @@ def test_a_classifier_has_no_client(exported, tmp_path):
     assert (
         "```python" not in (write_triton(exported, tmp_path / "m").path / "README.md").read_text()
     )
+
+
+@pytest.fixture
+def libraries(tmp_path, monkeypatch):
+    """Files that pass for the operators' libraries, the CUDA provider's where it is asked for."""
+
+    def lay(*providers):
+        folder = tmp_path / "libraries"
+        folder.mkdir()
+        for provider in providers:
+            (folder / OPERATORS[provider]).write_bytes(provider.encode())
+        monkeypatch.setattr(operators, "find_operators", lambda provider: there(folder, provider))
+
+    return lay
+
+
+def there(folder, provider):
+    path = folder / OPERATORS[provider]
+    return path if path.exists() else None
+
+
+@pytest.mark.parametrize(
+    ("lie", "device", "taken"),
+    [
+        (("cpu",), "cpu", "cpu"),
+        (("cpu", "cuda"), "cpu", "cpu"),
+        (("cpu", "cuda"), "gpu", "cuda"),
+        (("cpu", "cuda"), "auto", "cuda"),
+        (("cpu",), "auto", "cpu"),
+    ],
+)
+def test_operators_come_along_and_are_named_where_triton_has_them(
+    lie, device, taken, libraries, make_onnx, tmp_path
+):
+    libraries(*lie)
+    path = make_onnx(lowering="function")
+    made = write_triton(path, tmp_path / "out", device=device, repository="/models")
+    name = OPERATORS[taken]
+    assert name in made.files
+    assert (made.path / name).read_bytes() == taken.encode()
+    named = f"/models/m/{name}"
+    assert list(config_of(made).model_operations.op_library_filename) == [named]
+    assert named in (made.path / "README.md").read_text()
+    alone = any("for CPUs alone" in note for note in made.notes)
+    assert alone == (device == "auto" and taken == "cpu")
+
+
+def test_no_operators_are_named_unasked(libraries, make_onnx, tmp_path):
+    libraries("cpu", "cuda")
+    made = write_triton(make_onnx(lowering="function"), tmp_path / "out")
+    assert not config_of(made).HasField("model_operations")
+    assert not any(name.endswith(".so") for name in made.files)
+
+
+@pytest.mark.parametrize(
+    ("lie", "device", "lowering", "repository", "error", "says"),
+    [
+        ((), "auto", "function", "/models", InputError, "operators for ONNX Runtime are missing"),
+        (("cpu",), "gpu", "function", "/models", InputError, "are missing"),
+        (("cpu",), "cpu", "portable", "/models", UsageError, "the lowering `function`"),
+        (("cpu",), "cpu", "function", "models", UsageError, "no absolute path"),
+        (("cpu",), "cpu", "function", "/mod\x1bels", UsageError, "no absolute path"),
+    ],
+)
+def test_operators_that_cannot_come_along(
+    lie, device, lowering, repository, error, says, libraries, make_onnx, tmp_path
+):
+    libraries(*lie)
+    path = make_onnx(lowering=lowering)
+    with pytest.raises(error, match=says):
+        write_triton(path, tmp_path / "out", device=device, repository=repository)
+    assert not (tmp_path / "out").exists()

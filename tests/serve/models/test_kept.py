@@ -13,6 +13,9 @@ from onnx import numpy_helper
 from simam_deploy.core.manifest import write_manifest
 from simam_deploy.engine.plan.cache_guard import OLDEST, kept_folder
 from simam_deploy.errors import InputError
+from simam_deploy.op.find import find_operators
+from simam_deploy.runtime import blocked
+from simam_deploy.runtime.onnx_runner import OnnxRunner
 from simam_deploy.serve.models import kept, model
 from simam_deploy.serve.settings import Settings
 
@@ -75,6 +78,41 @@ def test_a_second_start_serves_the_same_bits(mixed, instances, runs, cache, tmp_
     (entry,) = cache.iterdir()
     assert {p.name for p in entry.iterdir()} == {"graph.onnx", "graph.weights", "facts.json"}
     assert all(stat.S_IMODE(p.lstat().st_mode) & 0o077 == 0 for p in (entry, *entry.iterdir()))
+
+
+def with_simam(folder):
+    """Two convolutions with a SimAM between them."""
+    proto = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 18, "simam" : 1]>
+        g (float[n, 8, 9, 9] x) => (float[n, 16, 9, 9] y) { c = Conv<pads = [1, 1, 1, 1]>(x, w)
+        s = simam.SimAM<e_lambda = 0.1>(c) d = Conv(s, v) y = Relu(d) }"""
+    )
+    rng = np.random.default_rng(0)
+    for name, shape in {"w": (16, 8, 3, 3), "v": (16, 16, 1, 1)}.items():
+        weights = rng.standard_normal(shape).astype(np.float32)
+        proto.graph.initializer.append(numpy_helper.from_array(weights, name))
+    path = folder / "m.onnx"
+    onnx.save(proto, path)
+    return path
+
+
+@pytest.mark.skipif(find_operators() is None, reason="no operators for ONNX Runtime are built")
+@pytest.mark.parametrize("proved", [True, False])
+def test_simam_in_blocks_is_kept_where_it_is_proved(proved, runs, cache, monkeypatch, tmp_path):
+    path = with_simam(tmp_path)
+    monkeypatch.setenv("SIMAM_ONNXRUNTIME", str(find_operators()))
+    if not proved:
+        monkeypatch.setattr(blocked, "_NEAR", -1.0)
+    (first,), rows, _ = started(path)
+    (second,), _, _ = started(path)
+    assert np.array_equal(first, second)
+    assert (rows, len(runs)) == (8, 1)
+    (entry,) = cache.iterdir()
+    domains = {n.domain for n in onnx.load(entry / "graph.onnx").graph.node}
+    assert ("simam.nchwc" in domains, "simam" in domains) == (proved, not proved)
+    with OnnxRunner(path) as runner:
+        expected = runner.run({"x": X})["y"]
+    assert np.abs(first - expected).max() <= 2e-6 * np.abs(expected).max()
 
 
 def test_another_file_of_the_name_is_another_entry(runs, tmp_path):
