@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,11 @@ class Original:
         return typed(read_model(self.file))
 
     def plain(self) -> ir.Model:
-        """Read it with SimAM in plain ops, and what it is to take in as well."""
+        """Give it with SimAM in plain ops, and what it is to take in as well; over one reading."""
+        return self._plain.clone()
+
+    @functools.cached_property
+    def _plain(self) -> ir.Model:
         graph = self.read()
         if self.fused:
             fuse_epilogue(graph)
