@@ -68,8 +68,8 @@ def _library(device: str) -> tuple[Path, str]:
     cpu = None if device == "gpu" else find_operators("cpu")
     if cpu is None:
         raise InputError(
-            "SimAM's operators for ONNX Runtime are missing: scripts/build_plugin "
-            "--onnxruntime-include DIR makes them"
+            "SimAM's operators for ONNX Runtime are missing: scripts/build_plugin makes them, "
+            "where ONNX Runtime's headers are"
         )
     alone = (
         "the operators are for CPUs alone: on a GPU, Triton copies every map to the CPU and back"
