@@ -136,14 +136,20 @@ class _InterruptedError(BaseException):
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM unwind the stack, so that staged files are taken away."""
+    came: list[int] = []
 
     def interrupt(number: int, frame: object) -> None:
+        came.append(number)
         raise _InterruptedError
 
     signals = signal.SIGINT, signal.SIGTERM
     before = [signal.signal(number, interrupt) for number in signals]
     try:
         yield
+    except BaseException as error:
+        if came:  # whatever a library made of it: ONNX Runtime's import an ImportError
+            raise _InterruptedError from error
+        raise
     finally:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)

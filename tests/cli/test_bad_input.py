@@ -1,5 +1,6 @@
 """Bad input to `simam export`: one clear line, the right exit code, nothing left behind."""
 
+import argparse
 import pickle
 import resource
 import signal
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from simam_deploy.cli.export import main
+from simam_deploy.cli.process import run
 from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 
@@ -172,3 +174,17 @@ def test_interrupted_in_the_middle(number, step, export, tmp_path):
     assert "interrupted" in said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_one_whatever_a_library_makes_of_it(number, capsys):
+    """In the middle of `import onnxruntime` it came out as an ImportError, with a traceback."""
+
+    def command(args):
+        try:
+            signal.raise_signal(number)
+        except BaseException:
+            raise ImportError("initialization failed") from None
+
+    assert run(argparse.ArgumentParser("simam-export"), command, []) == 130
+    assert capsys.readouterr().err == "simam: interrupted; nothing was left behind\n"
