@@ -8,11 +8,12 @@ from typing import Any
 import onnx_ir as ir
 from torch import nn
 
+from simam_deploy.graph.sites import dims
 from simam_deploy.models.attention.simam import SimAM
 from simam_deploy.op import contract
 from simam_deploy.source.direct import functions
 from simam_deploy.source.direct.extents import Unknown, Window
-from simam_deploy.source.direct.sheet import Sheet, shape_of
+from simam_deploy.source.direct.sheet import Sheet
 
 Writer = Callable[[Sheet, Any, ir.Value], ir.Value]
 
@@ -21,7 +22,7 @@ def simam(sheet: Sheet, module: SimAM, x: ir.Value) -> ir.Value:
     """Write the one node, which the graph passes lower."""
     attributes = {contract.LAMBDA_ATTRIBUTE: module.e_lambda}
     return sheet.op(
-        contract.OP_TYPE, x, shape=shape_of(x), domain=contract.DOMAIN, **attributes
+        contract.OP_TYPE, x, shape=dims(x), domain=contract.DOMAIN, **attributes
     )  # fmt: skip
 
 
@@ -31,7 +32,7 @@ def convolution(sheet: Sheet, module: nn.Conv1d | nn.Conv2d, x: ir.Value) -> ir.
         raise Unknown(f"padding {module.padding}, {module.padding_mode}")
     sides = module.kernel_size, module.stride, module.padding, module.dilation
     windows = [Window(*axis) for axis in zip(*sides, strict=True)]
-    batch, _, *sizes = shape_of(x)
+    batch, _, *sizes = dims(x)
     return sheet.op(
         "Conv", x, sheet.weight(module.weight),
         *([sheet.weight(module.bias)] if module.bias is not None else []),
@@ -48,7 +49,7 @@ def batch_norm(sheet: Sheet, module: nn.BatchNorm1d | nn.BatchNorm2d, x: ir.Valu
     if module.training or any(tensor is None for tensor in tensors):
         raise Unknown("a batch norm in training, or without its tensors")
     given = [sheet.weight(tensor) for tensor in tensors]
-    return sheet.op("BatchNormalization", x, *given, shape=shape_of(x), epsilon=module.eps)
+    return sheet.op("BatchNormalization", x, *given, shape=dims(x), epsilon=module.eps)
 
 
 def max_pool(sheet: Sheet, module: nn.MaxPool2d, x: ir.Value) -> ir.Value:
@@ -78,7 +79,7 @@ def _windows(module: nn.MaxPool2d | nn.AvgPool2d, dilation: int | tuple[int, ...
 def _pool(
     sheet: Sheet, op_type: str, windows: list[Window], x: ir.Value, **attributes: Any
 ) -> ir.Value:
-    batch, channels, *sizes = shape_of(x)
+    batch, channels, *sizes = dims(x)
     return sheet.op(
         op_type, x, shape=(batch, channels, *_over(windows, sizes)),
         kernel_shape=[w.kernel for w in windows], strides=[w.stride for w in windows],
@@ -96,7 +97,7 @@ def _over(windows: list[Window], sizes: list[int | str]) -> list[int | str]:
 
 def linear(sheet: Sheet, module: nn.Linear, x: ir.Value) -> ir.Value:
     """Write Gemm, of a matrix."""
-    batch, *features = shape_of(x)
+    batch, *features = dims(x)
     if len(features) != 1 or module.bias is None:
         raise Unknown("a linear layer without bias, or of more than a matrix")
     tensors = sheet.weight(module.weight), sheet.weight(module.bias)
@@ -107,7 +108,7 @@ def softmax(sheet: Sheet, module: nn.Softmax, x: ir.Value) -> ir.Value:
     """Write Softmax."""
     if module.dim is None:
         raise Unknown("a softmax without its axis")
-    return sheet.op("Softmax", x, shape=shape_of(x), axis=module.dim)
+    return sheet.op("Softmax", x, shape=dims(x), axis=module.dim)
 
 
 def nothing(sheet: Sheet, module: nn.Module, x: ir.Value) -> ir.Value:

@@ -10,7 +10,6 @@ import onnx_ir as ir
 import torch
 from onnx_ir.tensor_adapters import TorchTensor
 
-from simam_deploy.graph.sites import dims
 from simam_deploy.op import contract
 from simam_deploy.source.direct.extents import Size, Unknown
 
@@ -71,8 +70,3 @@ class Sheet:
         if name not in self.initializers:
             self.initializers[name] = ir.val(name, const_value=tensor)
         return self.initializers[name]
-
-
-def shape_of(value: ir.Value) -> tuple[Size, ...]:
-    """Give a value's shape; each value of a sheet has one."""
-    return dims(value)
