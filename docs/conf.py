@@ -39,7 +39,6 @@ templates_path = ["_templates"]
 myst_heading_anchors = 3
 # A page that is included says its figures in comments, and has no other HTML than a picture.
 myst_enable_extensions = ["attrs_inline"]
-suppress_warnings = ["myst.xref_missing_file"]
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
@@ -49,7 +48,6 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"simam-deploy {release}"
-html_static_path = ["_static"]
 html_additional_pages = {"index": "to_docs.html"}
 html_theme_options = {"navigation_with_keys": True}
 html_show_sphinx = False
