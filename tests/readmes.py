@@ -1,4 +1,4 @@
-"""What a README shows: its blocks, and the commands in them, run as they stand there."""
+"""What a document shows: its fenced blocks, and the commands in them, run as they stand there."""
 
 import contextlib
 import io
@@ -9,14 +9,19 @@ import shlex
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from markdown_it import MarkdownIt
 
 from simam_deploy.cli import main as simam
 
 _MEASURED = ("validated", "gates", "layers", "power", "time", "worst", "loss")
 """What begins a line of figures that differ between two runs or two machines."""
+_NOT_RUN = re.compile(r"<!-- not run: (?P<reason>\S[^>]*?) -->")
+_FOR_A_SHELL = re.compile(r"[|<>&]")
 
 
 @dataclass(frozen=True)
@@ -33,23 +38,52 @@ class Shown:
             assert line == "..." or _lasting(line) in found, f"{line!r} is not in:\n{printed}"
 
 
+@dataclass(frozen=True)
+class Fence:
+    """A fenced block: its language, its text, its first line's number, and why it is not run."""
+
+    language: str
+    text: str
+    line: int
+    not_run: str | None = None
+
+    @property
+    def commands(self) -> list[Shown]:
+        """The commands of a console's block."""
+        if self.language != "console":
+            return []
+        parts = re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]
+        lines = [part.replace("\\\n", " ").splitlines() for part in parts]
+        return [Shown(command, tuple(printed)) for command, *printed in lines]
+
+
 def _lasting(line: str) -> str:
     """Leave out the figures that a machine changes, and percentages."""
     measured = line.strip().startswith(_MEASURED)
     return re.sub(r"\S*\d\S*" if measured else r"\d\S*%", "#", line)
 
 
-def blocks(readme: Path, language: str) -> list[str]:
-    """Give the texts of the fenced blocks of a language."""
-    text = readme.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+def fences(document: Path) -> list[Fence]:
+    """Give the fenced blocks of a document; a comment before one may say why it is not run."""
+    found, reason = [], None
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(document.read_text("utf-8")):
+        if token.type == "fence":
+            found.append(Fence(token.info.strip(), token.content, token.map[0] + 1, reason))
+        said = _NOT_RUN.search(token.content) if token.type == "html_block" else None
+        reason = said and said["reason"]
+    return found
 
 
-def shown(readme: Path) -> list[Shown]:
+def shown(document: Path) -> list[Shown]:
     """Take the commands off the console blocks, with what is printed under each."""
-    parts = [re.split(r"^\$ ", b, flags=re.MULTILINE)[1:] for b in blocks(readme, "console")]
-    lines = [part.replace("\\\n", " ").splitlines() for block in parts for part in block]
-    return [Shown(command, tuple(printed)) for command, *printed in lines]
+    return [step for fence in fences(document) if not fence.not_run for step in fence.commands]
+
+
+def played(command: str) -> str:
+    """Run a command: here where it is ours alone, else by a shell; gives what it printed."""
+    ours = command.startswith(("simam", "python "))
+    bare = shlex.join(shlex.split(command, comments=True)) if ours else command
+    return here(command) if ours and not _FOR_A_SHELL.search(bare) else in_a_shell(command)
 
 
 def here(command: str) -> str:
@@ -60,7 +94,7 @@ def here(command: str) -> str:
         if program == "python":
             _script(arguments)
         else:
-            assert simam([program.removeprefix("simam-"), *arguments]) == 0
+            assert simam([program.removeprefix("simam-"), *arguments]) == 0, command
     return printed.getvalue()
 
 
@@ -94,3 +128,46 @@ def in_a_shell(command: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@dataclass
+class Played:
+    """Steps that are played one after another; a server stands where it was last started.
+
+    Args:
+        launch: Starts a process that the test's end ends, as `tests/conftest.py` has it.
+        run: Runs a command, and gives what it printed.
+    """
+
+    launch: Callable[..., subprocess.Popen[str]]
+    run: Callable[[str], str]
+    http: str = "nobody-listens-yet"
+    grpc: str = "nobody-listens-yet"
+
+    def step(self, step: Shown) -> None:
+        """Play a step, and hold what it prints against what is shown."""
+        if step.command.startswith("simam-serve "):
+            self._serve(step.command)
+        else:
+            step.check(self.run(self.directed(step.command)))
+
+    def directed(self, text: str) -> str:
+        """Have a command, or a program, ask the server that is there."""
+        for port, address in ((8000, self.http), (8001, self.grpc)):
+            text = re.sub(rf"\b(localhost|127\.0\.0\.1):{port}\b", address, text)
+        return text
+
+    def _serve(self, command: str) -> None:
+        """Start a server on any free ports instead of its own, and wait until it is ready."""
+        _, *arguments = shlex.split(command, comments=True)
+        ports = ["--http-port", "0", "--grpc-port", "0"]
+        serve = [sys.executable, "-m", "simam_deploy", "serve", *arguments, *ports]
+        server, said = self.launch(serve), ""
+        for line in server.stderr:
+            said += line
+            if "ready: " in line:
+                found = re.findall(r"(HTTP|gRPC) on (\S+)", said)
+                at = {kind: urlsplit(url).netloc or url for kind, url in found}
+                self.http, self.grpc = at["HTTP"], at["gRPC"]
+                return
+        raise AssertionError(said)

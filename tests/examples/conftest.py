@@ -1,16 +1,13 @@
 """An example as its reader has it: a folder of its own, beside the digits."""
 
-import re
-import shlex
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from tests.marks import slow
-from tests.readmes import Shown, here, in_a_shell, shown
+from tests.readmes import Played, Shown, here, in_a_shell, shown
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 Play = Callable[[Iterable[Shown]], None]
@@ -21,27 +18,11 @@ def play(request, launch) -> Play:
     """Run steps where we are, and hold what each prints against what is shown under it."""
 
     def run(steps: Iterable[Shown]) -> None:
-        address = "nobody listens yet"
+        played = Played(launch, request.param)
         for step in steps:
-            if step.command.startswith("simam-serve "):
-                address = _served(step.command, launch)
-            else:
-                step.check(request.param(step.command.replace("localhost:8000", address)))
+            played.step(step)
 
     return run
-
-
-def _served(command: str, launch) -> str:
-    """Start a server on any free port instead of its own; gives the address once it is ready."""
-    _, *arguments = shlex.split(command, comments=True)
-    ports = ["--http-port", "0", "--no-grpc"]
-    server = launch([sys.executable, "-m", "simam_deploy", "serve", *arguments, *ports])
-    said = ""
-    for line in server.stderr:
-        said += line
-        if "ready: " in line:
-            return re.search(r"HTTP on http://(\S+)", said)[1]
-    raise AssertionError(said)
 
 
 @pytest.fixture
