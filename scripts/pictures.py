@@ -60,7 +60,9 @@ def show_digits(folder: Path, browser: Browser) -> None:
     simam("export", CHECKPOINT, "-o", model)
     simam("export", CHECKPOINT, "-o", half, "--precision", "fp16")
     calibration = ("--calibration-data", folder / "train.npz")
-    simam("export", CHECKPOINT, "-o", folder / "digits.int8.onnx", "--precision", "int8", *calibration)
+    simam(
+        "export", CHECKPOINT, "-o", folder / "digits.int8.onnx", "--precision", "int8", *calibration
+    )
     data = ("--data", folder / "test.npz")
     digit = folder / "digit.png"
     with np.load(ROOT / "examples" / "digits_samples.npz") as samples:
@@ -92,7 +94,16 @@ def show_detector(folder: Path, browser: Browser) -> None:
 @contextlib.contextmanager
 def served(model: Path) -> Iterator[str]:
     """Serve a model on any free port; yields the page's address."""
-    command = [sys.executable, "-m", "simam_deploy", "serve", model, "--http-port", "0", "--no-grpc"]
+    command = [
+        sys.executable,
+        "-m",
+        "simam_deploy",
+        "serve",
+        model,
+        "--http-port",
+        "0",
+        "--no-grpc",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         said = ""
         while "ready: " not in said:

@@ -39,7 +39,7 @@ Row = Mapping[str, str]
 
 def documents() -> list[Path]:
     """List the Markdown files of the repository."""
-    folders = (ROOT, ROOT / "examples", ROOT / "plugins", ROOT / "scripts")
+    folders = (ROOT, ROOT / "docs", ROOT / "examples", ROOT / "plugins", ROOT / "scripts")
     found = (path for folder in folders[1:] for path in folder.rglob("*.md"))
     return sorted([*ROOT.glob("*.md"), *found])
 

@@ -36,11 +36,16 @@ def run(
     Returns:
         0, the error's exit code, or 130 after Ctrl-C or SIGTERM.
     """
+    with escaped():
+        args = _parsed(with_version(parser), _joined(sys.argv[1:] if argv is None else argv))
+        return _exit_code(parser, lambda: command(args))
+
+
+def with_version(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Give a command's parser the option that every command has."""
     version = f"simam-deploy {__version__}"
     parser.add_argument("--version", action="version", version=version, help="print it, and end")
-    with escaped():
-        args = _parsed(parser, _joined(sys.argv[1:] if argv is None else argv))
-        return _exit_code(parser, lambda: command(args))
+    return parser
 
 
 def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:

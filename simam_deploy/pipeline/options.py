@@ -48,7 +48,7 @@ class OnnxOptions(ConversionOptions):
     lowering: str = option(
         "auto",
         "what SimAM becomes: plain ops for any runtime (portable), the same without Pow (nopow), "
-        "arranged for engines (flat), "
+        "arranged for engines (flat, wide), "
         "one node with a function body (function), the same marked for TensorRT's plugin "
         "(plugin), or InstanceNormalization, fastest on ONNX Runtime's CPU but of fixed size "
         "(default: portable)",

@@ -25,7 +25,7 @@ SIDE = 32
 
 
 def digits(folder: Path) -> None:
-    """The trained digits network as model.pth, digits as pictures and as samples, and their names."""
+    """The trained digits network as model.pth; digits as pictures and samples, and their names."""
     shutil.copyfile(DIGITS, folder / "model.pth")
     example = folder / "examples" / DIGITS.parent.name
     example.mkdir(parents=True)
