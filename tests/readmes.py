@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from simam_deploy.cli import main as simam
 
@@ -63,10 +64,15 @@ def _lasting(line: str) -> str:
     return re.sub(r"\S*\d\S*" if measured else r"\d\S*%", "#", line)
 
 
+def parsed(text: str) -> Sequence[Token]:
+    """Parse a document as GitHub does; what is escaped in it stays a token of its own."""
+    return MarkdownIt("gfm-like", {"linkify": False}).disable("text_join").parse(text)
+
+
 def fences(document: Path) -> list[Fence]:
     """Give the fenced blocks of a document; a comment before one may say why it is not run."""
     found, reason = [], None
-    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(document.read_text("utf-8")):
+    for token in parsed(document.read_text("utf-8")):
         if token.type == "fence":
             found.append(Fence(token.info.strip(), token.content, token.map[0] + 1, reason))
         said = _NOT_RUN.search(token.content) if token.type == "html_block" else None
