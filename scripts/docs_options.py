@@ -76,7 +76,7 @@ def _cell(text: str) -> str:
 
 
 def _told(text: str) -> str:
-    """Write a help as Markdown: nothing in it is HTML, emphasis or a cell's end; options are code."""
+    """Write a help as Markdown: it makes no HTML, emphasis or cell; options are code."""
     plain = re.sub(r"([*_<>\\\[\]])", r"\\\1", _cell(text).replace(r"\|", "\0"))
     return re.sub(r"(?<![\w-])--[a-z][\w-]*", r"`\g<0>`", plain).replace("\0", r"\|")
 

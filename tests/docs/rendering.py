@@ -27,8 +27,8 @@ _BESIDE = re.compile(r"[\s.,;:()\"'-]?")
 _COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+", re.DOTALL)
 _LEFT = re.compile(
     r"""(?x)
-      (?:^|\n)\s*(?:\$[ ]|```|\|.*\||[|:-][\s|:]*-{3,}[\s|:-]*(?:\n|$))  # a command, a fence, a table
-    | (?<![\w-])--\w[\w-]*                           # an option: its dashes would become one
+      (?:^|\n)\s*(?:\$[ ]|```|\|.*\||[|:-][\s|:]*-{3,}[\s|:-]*(?:\n|$))  # command, fence, table
+    | (?<![\w-])--\w[\w-]*                          # an option: its dashes would become one
     | (?:^|\n)(?:simam|python|pip|curl)[\w-]*[ ]\S*[./]\w\S*  # a command without its $
     | \][ ]?[(\[] | \]:[ ]?http                      # a link
     | \*|(?<!\w)__?(?=\w)|(?<=\w)__?(?!\w)           # what was to be emphasis, or code

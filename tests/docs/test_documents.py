@@ -136,7 +136,7 @@ def test_a_planted_fault_is_found(fault):
 def test_what_is_no_fault_is_left_alone():
     assert not [
         *wrong(
-            "# So\n\n*Allowed* is 2 H\\*W, `a*b*c`, **NOT** <!--figure t :: a--> 3<!--/-->\n\n(*so*)\n\n"
+            "# So\n\n*Allowed* is 2 H\\*W, `a*b*c`, **NOT** <!--figure t-->3<!--/-->\n\n(*so*)\n\n"
             "- an item:\n\n  | a | b |\n  |---|---|\n  | `x\\|y` | well-known -- |\n"
         )
     ]
@@ -172,7 +172,7 @@ def test_a_file_that_is_not_there_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
         "`tests/docs/NAME.py`, `scripts/chek`, `scripts/bench/*.csv`\n\n"
-        "<!-- not run: tests/docs does it, as tests/cli/test_*s.py and tests/doks do -->\n```sh\n```\n"
+        "<!-- not run: tests/docs, tests/cli/test_*s.py and tests/doks do -->\n```sh\n```\n"
     )
     assert missing_files(page) == ["scripts/bench/*.csv", "scripts/chek", "tests/doks"]
 
