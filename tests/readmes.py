@@ -152,10 +152,9 @@ class Played:
 
     def step(self, step: Shown) -> None:
         """Play a step, and hold what it prints against what is shown."""
-        if step.command.startswith("simam-serve "):
-            self._serve(step.command)
-        else:
-            step.check(self.run(self.directed(step.command)))
+        serves = step.command.startswith("simam-serve ")
+        run = self._serve if serves else lambda command: self.run(self.directed(command))
+        step.check(run(step.command))
 
     def directed(self, text: str) -> str:
         """Have a command, or a program, ask the server that is there."""
@@ -163,8 +162,8 @@ class Played:
             text = re.sub(rf"\b(localhost|127\.0\.0\.1):{port}\b", address, text)
         return text
 
-    def _serve(self, command: str) -> None:
-        """Start a server on any free ports instead of its own, and wait until it is ready."""
+    def _serve(self, command: str) -> str:
+        """Start a server on any free ports; gives what it says until it is ready."""
         _, *arguments = shlex.split(command, comments=True)
         ports = ["--http-port", "0", "--grpc-port", "0"]
         serve = [sys.executable, "-m", "simam_deploy", "serve", *arguments, *ports]
@@ -175,5 +174,5 @@ class Played:
                 found = re.findall(r"(HTTP|gRPC) on (\S+)", said)
                 at = {kind: urlsplit(url).netloc or url for kind, url in found}
                 self.http, self.grpc = at["HTTP"], at["gRPC"]
-                return
+                return said
         raise AssertionError(said)
