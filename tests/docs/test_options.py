@@ -34,8 +34,8 @@ OTHERS = {
     ),
 }
 """Options of what is no command, by the file that takes them."""
-STRANGERS = ("--strict", "--stronglyTyped")
-"""Of mypy and trtexec."""
+STRANGERS = ("--backend-config", "--strict", "--stronglyTyped")
+"""Of Triton, mypy and trtexec."""
 
 
 def codes(document: Path) -> list[str]:
