@@ -50,16 +50,19 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def codes(document: Path) -> list[str]:
+    """Give what stands in backticks."""
+    tokens = parsed(document.read_text("utf-8"))
+    parts = [part for token in tokens for part in token.children or []]
+    return [part.content for part in parts if part.type == "code_inline"]
+
+
 def missing_files(document: Path) -> list[str]:
     """Give the files of the repository that a document speaks of and that are not there."""
-    code = (
-        child.content
-        for token in parsed(document.read_text("utf-8"))
-        for child in token.children or []
-        if child.type == "code_inline"
-    )
     reasons = (fence.not_run or "" for fence in fences(document))
-    named = {file.rstrip(".") for text in (*code, *reasons) for file in _FILES.findall(text)}
+    named = {
+        file.rstrip(".") for text in (*codes(document), *reasons) for file in _FILES.findall(text)
+    }
     return sorted(file for file in named.difference(_MADE) if not _is_there(document, file))
 
 

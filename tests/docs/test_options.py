@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import docs_options
-from tests.docs.documents import DOCUMENTS, ROOT
-from tests.readmes import fences, parsed
+from tests.docs.documents import DOCUMENTS, ROOT, codes
+from tests.readmes import fences
 
 PARSERS = docs_options.parsers()
 KNOWN = {flag for parser in PARSERS.values() for flag in parser._option_string_actions}
@@ -36,13 +36,6 @@ OTHERS = {
 """Options of what is no command, by the file that takes them."""
 STRANGERS = ("--backend-config", "--strict", "--stronglyTyped")
 """Of Triton, mypy and trtexec."""
-
-
-def codes(document: Path) -> list[str]:
-    """Give what stands in backticks; options in words are what rendering complains of."""
-    tokens = parsed(document.read_text("utf-8"))
-    parts = [part for token in tokens for part in token.children or []]
-    return [part.content for part in parts if part.type == "code_inline"]
 
 
 def strange(document: Path) -> list[str]:
