@@ -47,6 +47,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"simam-deploy {release}"
 html_additional_pages = {"index": "to_docs.html"}
 html_theme_options = {"navigation_with_keys": True}

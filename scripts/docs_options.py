@@ -62,7 +62,7 @@ def _rows(group: argparse._ArgumentGroup) -> Iterator[str]:
 
 def _typed(action: argparse.Action) -> str:
     """Write what is typed: every Python's argparse lays this out in another way."""
-    known = ",".join(map(str, action.choices)) if action.choices else ""
+    known = ", ".join(map(str, action.choices)) if action.choices else ""
     metavar = action.metavar or (f"{{{known}}}" if known else action.dest.upper())
     if not action.option_strings:
         return str(action.metavar or action.dest)

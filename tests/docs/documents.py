@@ -76,6 +76,7 @@ def toctree() -> Iterator[str]:
     for fence in fences(ROOT / "docs" / "index.md"):
         if fence.language == "{toctree}":
             for entry in re.findall(r"^([^:\n].*)$", fence.text, re.MULTILINE):
+                entry = re.sub(r".*<(.*)>", r"\1", entry)
                 yield f"{entry[1:] if entry.startswith('/') else f'docs/{entry}'}.md"
 
 
