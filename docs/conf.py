@@ -41,6 +41,9 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["attrs_inline"]
 
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
+python_display_short_literal_types = True
 autodoc_member_order = "bysource"
 autoclass_content = "class"
 napoleon_google_docstring = True
@@ -53,5 +56,6 @@ html_title = f"simam-deploy {release}"
 html_additional_pages = {"index": "to_docs.html"}
 html_theme_options = {"navigation_with_keys": True}
 html_show_sphinx = False
+html_show_copyright = False
 # `$ ` and what a command printed stay behind when a block is copied.
 copybutton_prompt_text = "$ "
