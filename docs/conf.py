@@ -40,6 +40,9 @@ myst_heading_anchors = 3
 # A page that is included says its figures in comments, and has no other HTML than a picture.
 myst_enable_extensions = ["attrs_inline"]
 
+# What docstrings have in single backticks.
+default_role = "code"
+
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
@@ -48,6 +51,9 @@ autodoc_member_order = "bysource"
 autoclass_content = "class"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+# A field is a line, and what stands before a colon in "Returns:" is not taken for a type.
+napoleon_use_ivar = True
+napoleon_use_rtype = False
 
 html_theme = "furo"
 html_static_path = ["_static"]
