@@ -14,6 +14,7 @@ from typing import Any
 from simam_deploy.core.arrays import Array, Feeds, numpy_type
 from simam_deploy.core.specs import TensorSpec, numpy_name
 from simam_deploy.errors import InputError
+from simam_deploy.graph.file.contents import with_data
 from simam_deploy.op.find import find_operators
 from simam_deploy.runtime.protocol import Closing
 
@@ -212,8 +213,13 @@ class OnnxRunner(Closing):
 
 
 def _from_memory(options: Any, path: Path, contents: Mapping[str, bytes]) -> bytes:
-    """Have a session copy the external data out of memory; give the model's bytes."""
+    """Have a session copy the external data out of memory; give the model's bytes.
+
+    Before 1.24 none can: then the data go with these bytes.
+    """
     data = {name: content for name, content in contents.items() if name != path.name}
+    if data and not hasattr(options, "add_external_initializers_from_files_in_memory"):
+        return with_data(contents[path.name], data)
     if data:
         sizes = [len(content) for content in data.values()]
         options.add_external_initializers_from_files_in_memory(

@@ -35,6 +35,31 @@ def onnx_contents(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     return facts, {path.name: model, **data}
 
 
+def with_data(model: bytes, data: Mapping[str, bytes]) -> bytes:
+    """Put external data into the message of a model, for a runtime that takes none out of memory.
+
+    Args:
+        model: An .onnx file's bytes, checked against its data as `onnx_contents` does.
+        data: Of every file of external data by its location.
+
+    Raises:
+        EncodeError: Together they are 2 GiB or more, which no message holds.
+    """
+    import onnx
+    from onnx.external_data_helper import ExternalDataInfo
+
+    from simam_deploy.graph.file.tensors import all_tensors, is_external, nbytes
+
+    proto = onnx.ModelProto.FromString(model)
+    for tensor in filter(is_external, all_tensors(proto)):
+        said = ExternalDataInfo(tensor)
+        begin = said.offset or 0
+        tensor.raw_data = data[said.location][begin : begin + nbytes(tensor)]
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+    return proto.SerializeToString()
+
+
 def _located(model: bytes, folder: Path) -> dict[str, Path]:
     """Find the external data that a model's bytes name, by location."""
     import onnx
