@@ -4,6 +4,7 @@ From there the links of README.md, docs/, examples/ and CONTRIBUTING.md lead to 
 as they do where the repository is read.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -65,3 +66,17 @@ html_show_sphinx = False
 html_show_copyright = False
 # `$ ` and what a command printed stay behind when a block is copied.
 copybutton_prompt_text = "$ "
+
+
+def setup(app) -> None:
+    """Take the sidebar from the index's lists, which are links where the repository is read."""
+    app.connect("source-read", _sidebar)
+
+
+def _sidebar(app, name: str, source: list[str]) -> None:
+    if name == root_doc:
+        for section in source[0].split("\n## ")[1:]:
+            entries = re.findall(r"^- \[(.*?)\]\((.*?)\.md\)", section, re.MULTILINE)
+            listed = "\n".join(f"{title} <{page}>" for title, page in entries)
+            caption = section.partition("\n")[0]
+            source[0] += f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{listed}\n```\n"

@@ -71,15 +71,7 @@ def _is_there(document: Path, file: str) -> bool:
     return any(any(start.glob(file.replace("NAME", "*"))) for start in (ROOT, document.parent))
 
 
-def toctree() -> Iterator[str]:
-    """Give the entries of the site's tables of contents, as files with stars in them."""
-    for fence in fences(ROOT / "docs" / "index.md"):
-        if fence.language == "{toctree}":
-            for entry in re.findall(r"^([^:\n].*)$", fence.text, re.MULTILINE):
-                entry = re.sub(r".*<(.*)>", r"\1", entry)
-                yield f"{entry[1:] if entry.startswith('/') else f'docs/{entry}'}.md"
-
-
 def on_the_site() -> set[Path]:
-    """Give the documents that the site's index leads to."""
-    return {path for entry in toctree() for path in ROOT.glob(entry)}
+    """Give the documents that the site's index links to, which is what its sidebar has."""
+    index = ROOT / "docs" / "index.md"
+    return {(index.parent / urlsplit(link).path).resolve() for link in links(index)}

@@ -17,7 +17,7 @@ from markdown_it.token import Token
 
 from tests.readmes import parsed
 
-LANGUAGES = ("console", "python", "sh", "{toctree}", "{eval-rst}")
+LANGUAGES = ("console", "python", "sh", "{eval-rst}")
 """A fence without one is what is left where an opening or closing line is missing."""
 _MARKDOWN = re.compile(r"^#{1,6} \S|\]\(\S|^\s*(?:```|~~~)|^- \*\*", re.MULTILINE)
 """What stands in prose, and never in what a machine prints."""
