@@ -27,16 +27,17 @@ _FOR_A_SHELL = re.compile(r"[|<>&]")
 
 @dataclass(frozen=True)
 class Shown:
-    """A command, and the lines that stand under it; "..." stands for some that were left out."""
+    """A command, and the lines that stand under it; "..." stands for any that were left out."""
 
     command: str
     printed: tuple[str, ...]
 
     def check(self, printed: str) -> None:
-        """Hold what the command printed against what is shown: the same lines in the same order."""
-        found = iter([_lasting(line) for line in printed.splitlines()])
-        for line in self.printed:
-            assert line == "..." or _lasting(line) in found, f"{line!r} is not in:\n{printed}"
+        """Hold what the command printed against what is shown: all of it, or nothing."""
+        shown = "".join(r"(?:.*\n)*" if line == "..." else _pattern(line) for line in self.printed)
+        found = "".join(f"{_lasting(line)}\n" for line in printed.splitlines())
+        same = not shown or re.fullmatch(shown, found)
+        assert same, f"{self.printed} is not what was printed:\n{found}"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Fence:
         parts = re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]
         lines = [part.replace("\\\n", " ").splitlines() for part in parts]
         return [Shown(command, tuple(printed)) for command, *printed in lines]
+
+
+def _pattern(line: str) -> str:
+    return re.escape(f"{_lasting(line)}\n")
 
 
 def _lasting(line: str) -> str:
