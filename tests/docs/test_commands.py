@@ -1,6 +1,8 @@
 """Every command and program of the documents that needs no GPU runs, in a fresh folder a page."""
 
 import re
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from tests.docs.documents import DOCUMENTS, ROOT
 from tests.docs.given import GIVEN
 from tests.marks import slow_but
-from tests.readmes import Fence, Played, fences, played
+from tests.readmes import Fence, Played, fences, played, shown
 
 RUNNING = ("console", "python")
 EXAMPLES = [document for document in DOCUMENTS if document.is_relative_to(ROOT / "examples")]
@@ -29,8 +31,19 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).with_suffix("").as_posix()
 
 
+def missing(page: Path) -> list[str]:
+    """Name what a page uses and this machine has not: curl, or TensorRT, which is for Linux."""
+    programs = {step.command.split()[0] for step in shown(page)}
+    strange = (each for each in programs if not each.startswith(("simam", "python")))
+    others = {each for each in strange if not shutil.which(each)}
+    builds = "simam-build" in programs and not find_spec("tensorrt_rtx")
+    return sorted(others | ({"tensorrt_rtx"} if builds else set()))
+
+
 @pytest.mark.parametrize("page", slow_but(QUICK, RUN), ids=name)
 def test_a_page_does_what_it_shows(page, tmp_path, monkeypatch, launch):
+    if lacking := missing(page):
+        pytest.skip(f"no {' and no '.join(lacking)}, which the page uses")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
     for make in GIVEN.get(page.stem, ()):
