@@ -21,8 +21,9 @@ RUN = [
     if page not in EXAMPLES
     and any(fence.language in RUNNING and not fence.not_run for fence in fences(page))
 ]
-SLOW = ("detectors", "engines")
-"""Of more than a minute: a Mask R-CNN is trained, engines are built. CI runs them too."""
+SLOW = ("benchmarks", "detectors", "engines")
+"""Half a minute to two: models take turns, a Mask R-CNN is trained, engines are built. CI runs them
+too, and without them the pages take two and a half minutes of a core."""
 QUICK = [page for page in RUN if page.stem not in SLOW]
 NOT_RUN = [(page, fence) for page in DOCUMENTS for fence in fences(page) if fence.not_run]
 
