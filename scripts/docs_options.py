@@ -47,7 +47,9 @@ def _section(name: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _title(group: argparse._ArgumentGroup) -> str:
-    return {"positional arguments": "what it takes"}.get(group.title or "", group.title or "")
+    return _told(
+        {"positional arguments": "what it takes"}.get(group.title or "", group.title or "")
+    )
 
 
 def _rows(group: argparse._ArgumentGroup) -> Iterator[str]:
@@ -60,7 +62,7 @@ def _rows(group: argparse._ArgumentGroup) -> Iterator[str]:
 
 def _typed(action: argparse.Action) -> str:
     """Write what is typed: every Python's argparse lays this out in another way."""
-    known = ",".join(map(str, action.choices)) if action.choices else ""
+    known = ", ".join(map(str, action.choices)) if action.choices else ""
     metavar = action.metavar or (f"{{{known}}}" if known else action.dest.upper())
     if not action.option_strings:
         return str(action.metavar or action.dest)
@@ -74,10 +76,9 @@ def _cell(text: str) -> str:
 
 
 def _told(text: str) -> str:
-    """Write a help as Markdown: nothing in it is HTML, emphasis or the end of a cell."""
-    return re.sub(r"([*_<>\\`\[\]])", r"\\\1", _cell(text).replace(r"\|", "\0")).replace(
-        "\0", r"\|"
-    )
+    """Write a help as Markdown: it makes no HTML, emphasis or cell; options are code."""
+    plain = re.sub(r"([*_<>\\\[\]])", r"\\\1", _cell(text).replace(r"\|", "\0"))
+    return re.sub(r"(?<![\w-])--[a-z][\w-]*", r"`\g<0>`", plain).replace("\0", r"\|")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from simam_deploy.cli import main as simam
 
@@ -26,16 +27,17 @@ _FOR_A_SHELL = re.compile(r"[|<>&]")
 
 @dataclass(frozen=True)
 class Shown:
-    """A command, and the lines that stand under it; "..." stands for some that were left out."""
+    """A command, and the lines that stand under it; "..." stands for any that were left out."""
 
     command: str
     printed: tuple[str, ...]
 
     def check(self, printed: str) -> None:
-        """Hold what the command printed against what is shown: the same lines in the same order."""
-        found = iter([_lasting(line) for line in printed.splitlines()])
-        for line in self.printed:
-            assert line == "..." or _lasting(line) in found, f"{line!r} is not in:\n{printed}"
+        """Hold what the command printed against what is shown: all of it, or nothing."""
+        shown = "".join(r"(?:.*\n)*" if line == "..." else _pattern(line) for line in self.printed)
+        found = "".join(f"{_lasting(line)}\n" for line in printed.splitlines())
+        same = not shown or re.fullmatch(shown, found)
+        assert same, f"{self.printed} is not what was printed:\n{found}"
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,25 @@ class Fence:
         return [Shown(command, tuple(printed)) for command, *printed in lines]
 
 
+def _pattern(line: str) -> str:
+    return re.escape(f"{_lasting(line)}\n")
+
+
 def _lasting(line: str) -> str:
     """Leave out the figures that a machine changes, and percentages."""
     measured = line.strip().startswith(_MEASURED)
     return re.sub(r"\S*\d\S*" if measured else r"\d\S*%", "#", line)
 
 
+def parsed(text: str) -> Sequence[Token]:
+    """Parse a document as GitHub does; what is escaped in it stays a token of its own."""
+    return MarkdownIt("gfm-like", {"linkify": False}).disable("text_join").parse(text)
+
+
 def fences(document: Path) -> list[Fence]:
     """Give the fenced blocks of a document; a comment before one may say why it is not run."""
     found, reason = [], None
-    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(document.read_text("utf-8")):
+    for token in parsed(document.read_text("utf-8")):
         if token.type == "fence":
             found.append(Fence(token.info.strip(), token.content, token.map[0] + 1, reason))
         said = _NOT_RUN.search(token.content) if token.type == "html_block" else None
@@ -146,10 +157,9 @@ class Played:
 
     def step(self, step: Shown) -> None:
         """Play a step, and hold what it prints against what is shown."""
-        if step.command.startswith("simam-serve "):
-            self._serve(step.command)
-        else:
-            step.check(self.run(self.directed(step.command)))
+        serves = step.command.startswith("simam-serve ")
+        run = self._serve if serves else lambda command: self.run(self.directed(command))
+        step.check(run(step.command))
 
     def directed(self, text: str) -> str:
         """Have a command, or a program, ask the server that is there."""
@@ -157,8 +167,8 @@ class Played:
             text = re.sub(rf"\b(localhost|127\.0\.0\.1):{port}\b", address, text)
         return text
 
-    def _serve(self, command: str) -> None:
-        """Start a server on any free ports instead of its own, and wait until it is ready."""
+    def _serve(self, command: str) -> str:
+        """Start a server on any free ports; gives what it says until it is ready."""
         _, *arguments = shlex.split(command, comments=True)
         ports = ["--http-port", "0", "--grpc-port", "0"]
         serve = [sys.executable, "-m", "simam_deploy", "serve", *arguments, *ports]
@@ -169,5 +179,5 @@ class Played:
                 found = re.findall(r"(HTTP|gRPC) on (\S+)", said)
                 at = {kind: urlsplit(url).netloc or url for kind, url in found}
                 self.http, self.grpc = at["HTTP"], at["gRPC"]
-                return
+                return said
         raise AssertionError(said)

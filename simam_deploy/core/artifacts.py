@@ -15,7 +15,21 @@ from simam_deploy.core.validation import ValidationReport
 class OnnxArtifact:
     """A validated ONNX file, its manifest beside it, and the facts both state.
 
-    `e_lambda` is None where the sites of a recognised graph have different ones.
+    Attributes:
+        path: The .onnx, and `manifest_path` its .json.
+        arch: The network's name.
+        e_lambda: None where the sites of a recognised graph have different ones.
+        e_lambda_source: Where it was found; an assumed one says so.
+        sites: Every SimAM, in the order of the graph.
+        lowering: What they became, a name of `graph.lower`.
+        precision: Of weights and activations: one of `PRECISIONS`.
+        opset: Of the default domain.
+        size: Bytes, external data included.
+        inputs: In the order of the graph, as are `outputs`.
+        validation: How it was held against its source.
+        notes: What was put right, left out or assumed on the way.
+        seconds: What it took.
+        contradictions: Where you, or the network, say otherwise than the file does.
     """
 
     path: Path

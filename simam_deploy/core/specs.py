@@ -77,7 +77,13 @@ def shape_text(shape: Sequence[int | str]) -> str:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A graph input or output; a string in `shape` is a dynamic dimension's name."""
+    """A graph input or output.
+
+    Attributes:
+        name: Its name in the graph.
+        dtype: As NumPy names it, and bfloat16.
+        shape: A string in it is a dynamic dimension's name; () is a single number.
+    """
 
     name: str
     dtype: str

@@ -156,11 +156,19 @@ class Departure:
 class ValidationReport:
     """What the comparison of two models found, and the rule that its bounds follow.
 
-    `results` is about the outputs; `gates` about every SimAM site by itself, where the candidate
-    shows them; `layers` about every layer of a half or int8 candidate; `departure` is where the
-    maps part, if the outputs failed and they part at one place; `power` what the outputs would
-    have shown of faults; `given` whether a user gave the bound; `whose` says
-    whose error the outputs show, if they failed; `notes` what a reader should know.
+    Attributes:
+        reference: What computed the outputs that are right, with its version.
+        candidate: What is held against it.
+        precision: The candidate's.
+        rule: How the bounds follow from the network, in words.
+        results: About the outputs, one for each output and case.
+        gates: About every SimAM site by itself, where the candidate shows them.
+        layers: About every layer of a half or int8 candidate.
+        departure: Where the maps part, if the outputs failed and they part at one place.
+        power: What the outputs would have shown of faults.
+        given: Whether a user gave the bound.
+        whose: Whose error the outputs show, if they failed.
+        notes: What a reader should know.
     """
 
     reference: str

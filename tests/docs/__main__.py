@@ -3,25 +3,36 @@
 python -m tests.docs
 """
 
+import sys
 from collections import Counter
+from pathlib import Path
 
-from tests.docs.test_commands import ROOT
-from tests.readmes import fences
+sys.path.append(str(Path(__file__).parents[2] / "scripts" / "bench"))
 
-EXAMPLES = sorted(ROOT.glob("examples/*/README.md"))
+from tests.docs.documents import DOCUMENTS
+from tests.readmes import Fence, fences
+
+WHAT = {"console": "commands", "python": "programs", "sh": "installations"}
 
 
 def main() -> None:
     run, reasons = Counter(), Counter()
-    for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *EXAMPLES):
-        for fence in fences(page):
-            what = "program" if fence.language == "python" else "command"
-            many = len(fence.commands) if what == "command" else 1
-            (reasons if fence.not_run else run)[fence.not_run or what] += many
-    print(f"{run['command']} commands and {run['program']} programs are run")
-    print(f"{reasons.total()} are not:")
+    for fence in (each for document in DOCUMENTS for each in fences(document)):
+        if fence.language in WHAT:
+            counter, kind = (
+                (reasons, fence.not_run) if fence.not_run else (run, WHAT[fence.language])
+            )
+            counter[kind] += _many(fence)
+    print(f"{run['commands']} commands and {run['programs']} programs are run")
+    print(f"{run['installations']} installations are read: their extras are there")
+    print(f"{reasons.total()} are not run:")
     for reason, many in reasons.most_common():
         print(f"  {many}  {reason}")
+
+
+def _many(fence: Fence) -> int:
+    """Count the commands of a block; a program, or settings, are one."""
+    return len(fence.commands) or fence.text.count("pip install") or 1
 
 
 if __name__ == "__main__":

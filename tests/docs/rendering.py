@@ -9,20 +9,32 @@ import ast
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from markdown_it import MarkdownIt
+from markdown_it.rules_block.table import escapedSplit
 from markdown_it.token import Token
 
-LANGUAGES = ("console", "python", "sh", "{toctree}", "{eval-rst}")
+from tests.readmes import parsed
+
+LANGUAGES = ("console", "python", "sh", "{eval-rst}")
 """A fence without one is what is left where an opening or closing line is missing."""
-_MARKDOWN = re.compile(r"^#{1,6} \S|\]\(\S|^```|^- \*\*", re.MULTILINE)
+_MARKDOWN = re.compile(r"^#{1,6} \S|\]\(\S|^\s*(?:```|~~~)|^- \*\*", re.MULTILINE)
 """What stands in prose, and never in what a machine prints."""
 _CODE = re.compile(r"[=^_/\\|]|\w\(|\d$")
 """What no emphasised words have in them, and formulas and names do."""
 _BESIDE = re.compile(r"[\s.,;:()\"'-]?")
-_SCRIPTS = re.compile(r"(?:^|\n)\s*(?:\$ |```|\|[^|\n]+\|)")
+_COMMENTS = re.compile(r"(?:<!--(?:(?!-->).)*-->\s*)+", re.DOTALL)
+_LEFT = re.compile(
+    r"""(?x)
+      (?:^|\n)\s*(?:\$[ ]|```|\|.*\||[|:-][\s|:]*-{3,}[\s|:-]*(?:\n|$))  # command, fence, table
+    | (?<![\w-])--\w[\w-]*                          # an option: its dashes would become one
+    | (?:^|\n)(?:simam|python|pip|curl)[\w-]*[ ]\S*[./]\w\S*  # a command without its $
+    | \][ ]?[(\[] | \]:[ ]?http                      # a link
+    | \*|(?<!\w)__?(?=\w)|(?<=\w)__?(?!\w)           # what was to be emphasis, or code
+    """
+)
+"""What has no place in words: markup that was not taken for it, or code outside of backticks."""
 
 
 def complaints(document: Path) -> list[str]:
@@ -33,26 +45,28 @@ def complaints(document: Path) -> list[str]:
 def wrong(text: str) -> Iterator[tuple[int, str]]:
     """Give what is wrong with a text: the line's number, and what."""
     lines = text.splitlines()
-    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
-    for token in tokens:
+    tokens = parsed(text)
+    for token, after in itertools.pairwise([*tokens, Token("end", "", 0)]):
         begin, end = token.map or (0, 0)
-        for what in _faults(token, lines[begin:end]):
+        for what in _faults(token, lines[begin:end], after):
             yield begin + 1, what
-    for heading, times in Counter(_headings(tokens)).items():
-        if times > 1:
-            yield 1, f"{times} headings are called {heading!r}"
+    yield from _of_headings(tokens)
 
 
-def _faults(token: Token, lines: list[str]) -> Iterator[str]:
+def _faults(token: Token, lines: list[str], after: Token) -> Iterator[str]:
     """Give what is wrong with a token, whose source is given."""
     if token.type == "fence":
         yield from _of_fence(token, lines)
+    elif token.type == "code_block":
+        yield from _of_indented(token.content)
     elif token.type == "html_block":
         yield from _of_html(token.content)
+        if "not run" in token.content and after.type != "fence":
+            yield "not run, and no fence below it"
     elif token.type == "table_open":
         yield from _of_table(lines)
     elif token.type == "inline":
-        yield from _of_words(token)
+        yield from _of_words(token.children)
 
 
 def _of_fence(token: Token, lines: list[str]) -> Iterator[str]:
@@ -76,13 +90,23 @@ def _of_program(content: str) -> Iterator[str]:
         yield f"this is no Python: {error}"
 
 
+def _of_indented(content: str) -> Iterator[str]:
+    """Refuse commands in a block that says no language, which nobody would run."""
+    if found := re.search(r"^\s*(?:\$ |simam-|python |scripts/).*", content, re.MULTILINE):
+        yield f"a command in an indented block: {found[0].strip()!r}"
+
+
 def _of_html(content: str) -> Iterator[str]:
-    """Allow comments alone: marks of figures, and reasons why a fence is not run."""
-    rest = re.sub(r"<!--.*?-->", "", content, flags=re.DOTALL).strip()
-    if found := re.search(r"<[^>]*>?", rest):
-        yield f"eaten as HTML: {found[0]!r}"
-    if re.search(r"<!-- *not run *:? *-->", content):
+    """Allow comments alone: marks of figures, and reasons why a fence is not run.
+
+    A line that begins with a comment is HTML to its end, within a paragraph too.
+    """
+    if not _COMMENTS.fullmatch(content):
+        yield f"eaten as HTML: {_COMMENTS.sub('', content).strip()!r}"
+    if re.search(r"<!--\s*not.?run\W*-->", content, re.IGNORECASE):
         yield "not run, and no reason why"
+    elif re.match(r"<!--\s*not.?run", content, re.IGNORECASE) and "<!-- not run: " not in content:
+        yield "not run, in other words than `<!-- not run: REASON -->`"
 
 
 def _of_table(lines: list[str]) -> Iterator[str]:
@@ -93,23 +117,24 @@ def _of_table(lines: list[str]) -> Iterator[str]:
 
 
 def _cells(line: str) -> int:
-    """Count cells: a `|` ends one but where it is escaped."""
-    return len(re.findall(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))) + 1
+    """Count cells as the parser does, which drops and fills up without a word."""
+    return len(escapedSplit(line.strip().removeprefix("|").removesuffix("|")))
 
 
-def _of_words(token: Token) -> Iterator[str]:
-    children = token.children or []
+def _of_words(children: Sequence[Token]) -> Iterator[str]:
     for number, child in enumerate(children):
         if child.type == "html_inline":
             yield from _of_html(child.content)
         if child.type in ("em_open", "strong_open"):
             yield from _of_emphasis(children, number)
+        if child.type == "image" and not child.content:
+            yield f"a picture without words: {child.attrGet('src')}"
     words = "".join(_word(child) for child in children)
-    if found := _SCRIPTS.search(words):
+    if found := _LEFT.search(words):
         yield f"left as text: {found[0].strip()!r}"
 
 
-def _of_emphasis(children: list[Token], number: int) -> Iterator[str]:
+def _of_emphasis(children: Sequence[Token], number: int) -> Iterator[str]:
     """Complain of emphasis that begins or ends within a word, or is of what looks like code.
 
     Emphasis is written with stars here: what underlines made of it was a name.
@@ -119,22 +144,30 @@ def _of_emphasis(children: list[Token], number: int) -> Iterator[str]:
     within = "".join(_word(child) for child in children[number + 1 : end])
     before = _word(children[number - 1])[-1:] if number else ""
     after = _word(children[end + 1])[:1] if end + 1 < len(children) else ""
-    if (
-        "_" in children[number].markup
-        or _CODE.search(within)
-        or not (_BESIDE.fullmatch(before) and _BESIDE.fullmatch(after))
-    ):
+    plain = _BESIDE.fullmatch(before) and _BESIDE.fullmatch(after)
+    if "_" in children[number].markup or _CODE.search(within) or not plain:
         yield f"eaten as emphasis: {before}{within}{after}"
 
 
 def _word(child: Token) -> str:
-    """Give a child as text; code is what it is, and hides nothing."""
+    """Give a child as text; code, and a character that is escaped, are what they are."""
     if child.type in ("softbreak", "hardbreak"):
         return "\n"
-    return child.content if child.type == "text" else ""
+    return child.content if child.type == "text" else "\0" if child.type == "code_inline" else ""
 
 
-def _headings(tokens: list[Token]) -> Iterator[str]:
-    for token, inner in itertools.pairwise(tokens):
-        if token.type == "heading_open":
-            yield inner.content
+def _of_headings(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
+    """Want one title, no level left out, and names that links tell apart."""
+    found = [
+        (token.map[0] + 1, int(token.tag[1]), inner.content)
+        for token, inner in itertools.pairwise(tokens)
+        if token.type == "heading_open"
+    ]
+    for heading, times in Counter(heading for _, _, heading in found).items():
+        if times > 1:
+            yield 1, f"{times} headings are called {heading!r}"
+    if [level for _, level, _ in found].count(1) != 1 or found[0][1] != 1:
+        yield 1, "a page begins with its one title"
+    for (_, above, _), (line, level, heading) in itertools.pairwise(found):
+        if level > above + 1:
+            yield line, f"{heading!r} is of level {level}, under one of {above}"

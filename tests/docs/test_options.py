@@ -1,19 +1,19 @@
 """Options: what `--help` has stands in the documents, and what stands there `--help` has."""
 
+import argparse
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import docs_options
-from tests.docs.documents import DOCUMENTS, ROOT
+from tests.docs.documents import DOCUMENTS, ROOT, codes
 from tests.readmes import fences
 
 PARSERS = docs_options.parsers()
 KNOWN = {flag for parser in PARSERS.values() for flag in parser._option_string_actions}
-OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+OPTION = re.compile(r"(?<![\w-])--[a-zA-Z][\w-]*")
 OTHERS = {
     "scripts/build_plugin": (
         "--tensorrt-include",
@@ -34,35 +34,32 @@ OTHERS = {
     ),
 }
 """Options of what is no command, by the file that takes them."""
-STRANGERS = ("--backend-config", "--strict")
-"""Of Triton and mypy."""
-
-
-def mentioned(document: Path) -> Iterator[str]:
-    """Give the options that a document's words and code speak of; fences are asked one by one."""
-    text = re.sub(
-        r"^ *```.*?^ *```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
-    )
-    text = re.sub(r"<!--.*?-->|^ {4}.*?$|`trtexec.*?`", "", text, flags=re.DOTALL | re.MULTILINE)
-    yield from OPTION.findall(text)
+STRANGERS = ("--backend-config", "--strict", "--stronglyTyped")
+"""Of Triton, mypy and trtexec."""
 
 
 def strange(document: Path) -> list[str]:
     """Give the options that nothing takes."""
     taken = {*KNOWN, *STRANGERS, *(flag for flags in OTHERS.values() for flag in flags)}
-    return sorted({*mentioned(document)} - taken)
+    return sorted({flag for code in codes(document) for flag in OPTION.findall(code)} - taken)
 
 
-def refused(document: Path) -> Iterator[str]:
+def refused(document: Path) -> list[str]:
     """Give the options of a document's commands that these do not take, whether run or not."""
-    for fence in fences(document):
-        for step in fence.commands:
-            program, *words = shlex.split(step.command, comments=True)
-            name = " ".join([program.removeprefix("simam-"), *words[:1]])
-            parser = PARSERS.get(name) or PARSERS.get(name.split()[0])
-            if program.startswith("simam-") and parser:
-                given = {word.partition("=")[0] for word in words if word.startswith("--")}
-                yield from sorted(given - {*parser._option_string_actions})
+    shown = [step.command for fence in fences(document) for step in fence.commands]
+    return [flag for command in (*shown, *codes(document)) for flag in _refused(command)]
+
+
+def _refused(command: str) -> list[str]:
+    """Give the options that one of our commands does not take."""
+    if not command.startswith(("simam-", "simam ")):
+        return []
+    program, *words = shlex.split(command.removeprefix("simam").lstrip("- "), comments=True)
+    parser = PARSERS.get(" ".join([program, *words[:1]])) or PARSERS.get(program)
+    if parser is None:  # simam-deploy is no command, and its packages are none
+        return [] if program.startswith("deploy") else [f"simam-{program}"]
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    return sorted(given - {*parser._option_string_actions})
 
 
 def test_the_page_is_what_help_says():
@@ -71,15 +68,21 @@ def test_the_page_is_what_help_says():
 
 
 def test_an_option_that_is_not_documented_is_found():
-    PARSERS["doctor"].add_argument("--planted", help="a fault")
-    assert "--planted" in docs_options._section("doctor", PARSERS["doctor"])
+    parser = docs_options.parsers()["doctor"]
+    parser.add_argument("--planted", help="a fault")
+    assert "--planted" in docs_options._section("doctor", parser)
     assert "--planted" not in docs_options.PAGE.read_text("utf-8")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_what_is_documented_is_there(document):
     assert strange(document) == []
-    assert [*refused(document)] == []
+    assert refused(document) == []
+
+
+def test_no_option_is_hidden():
+    every = [action for parser in PARSERS.values() for action in parser._actions]
+    assert [action.dest for action in every if action.help in (None, argparse.SUPPRESS)] == []
 
 
 @pytest.mark.parametrize("file", OTHERS)
@@ -90,6 +93,9 @@ def test_what_is_no_command_takes_what_is_said(file):
 
 def test_an_option_that_is_not_there_is_found(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("`--lowring` does\n\n```console\n$ simam-export m.pth --presision fp16\n```\n")
+    page.write_text(
+        "`--lowring` does, `simam-build --data D` not, nor `simam-exprt`\n\n"
+        "```console\n$ simam-export m.pth --presision=fp16\n$ simam bench ops --batch 1\n```\n"
+    )
     assert strange(page) == ["--lowring"]
-    assert [*refused(page)] == ["--presision"]
+    assert refused(page) == ["--presision", "--batch", "--data", "simam-exprt"]

@@ -26,13 +26,17 @@ def simam(x: Tensor, e_lambda: float) -> Tensor:
 class SimAM(nn.Module):
     """The attention module, without parameters or buffers.
 
-    Input and output: (N, C, H, W), any floating dtype, H*W >= 2.
+    Input and output: (N, C, H, W), any floating dtype, H*W >= 2. Over each plane (H, W), with
+    mean m (Yang et al., "SimAM: A Simple, Parameter-Free Attention Module for Convolutional Neural
+    Networks", ICML 2021):
+
+        d = (x - m)^2;  y = x sigmoid(d / (4 (sum(d) / (H*W - 1) + e_lambda)) + 0.5)
 
     It is plain operations to whoever traces it: torch.export, torch.onnx.export, TorchScript and
     torch.compile need nothing of this package to run what they make of it.
 
     Args:
-        e_lambda: The regulariser lambda.
+        e_lambda: The regulariser lambda, in units of x^2.
 
     Raises:
         ValueError: `e_lambda` is negative or not finite.
@@ -49,7 +53,14 @@ class SimAM(nn.Module):
         return f"e_lambda={self.e_lambda:g}"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` scaled by its gate."""
+        """Return `x` scaled by its gates, which lie from sigmoid(0.5) = 0.6225 to 1.
+
+        Args:
+            x: (N, C, H, W), any floating dtype.
+
+        Returns:
+            The same shape and dtype.
+        """
         return simam(x, self.e_lambda)
 
 
