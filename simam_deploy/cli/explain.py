@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import Steps, return_freed_memory, run
 from simam_deploy.errors import UsageError
@@ -44,7 +45,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-explain",
         description="Show where in a picture a network looks: Grad-CAM and SimAM's gates.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("source", help="checkpoint, or .onnx for attention alone")
     p.add_argument("picture", type=Path, help="JPEG, PNG, WebP, TIFF, BMP or PPM")
@@ -82,7 +82,8 @@ def _explain(args: argparse.Namespace) -> None:
             progress=Steps(args.quiet),
         )
         _draw(found, args.output)
-    print(json.dumps(found.to_json(), indent=2) if args.json else explain_table(found, args.output))
+    table = fitted(explain_table(found, args.output))
+    print(json.dumps(found.to_json(), indent=2) if args.json else table)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -11,16 +11,21 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+from simam_deploy.cli.given import check_given
+from simam_deploy.cli.help import HelpText
 from simam_deploy.cli.options import worded
+from simam_deploy.cli.streams import printing
 from simam_deploy.core.version import __version__
 from simam_deploy.errors import SimamError
 from simam_deploy.report.power_text import ADVICE
-from simam_deploy.report.terminal import lines, one_line
+from simam_deploy.report.terminal import one_line
 
 INTERRUPTED = 130
+ASKED = "_ARGCOMPLETE"
+"""The variable by which a shell asks for completions."""
 _M_MMAP_THRESHOLD = -3
 _MMAP_FROM = 1 << 20
 _OPTION, _NEGATIVE = re.compile(r"--[a-z][a-z-]*"), re.compile(r"-\d")
@@ -38,9 +43,15 @@ def run(
     """
     version = f"simam-deploy {__version__}"
     parser.add_argument("--version", action="version", version=version, help="print it, and end")
-    with escaped():
+    parser.formatter_class = HelpText
+    vars(parser)["color"] = False  # of Python 3.14, whose escapes would be shown as such
+    if ASKED in os.environ:
+        from simam_deploy.cli.completion import complete
+
+        complete(parser)
+    with printing() as ended:
         args = _parsed(parser, _joined(sys.argv[1:] if argv is None else argv))
-        return _exit_code(parser, lambda: command(args))
+        return ended(_exit_code(parser, args, command))
 
 
 def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
@@ -66,15 +77,16 @@ def _joined(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _exit_code(parser: argparse.ArgumentParser, command: Callable[[], None]) -> int:
+def _exit_code(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    command: Callable[[argparse.Namespace], None],
+) -> int:
     """Run a command; print what it raises on purpose as one line on stderr."""
     try:
         with _interruptible():
-            command()
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output, `head` for one, has seen enough. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            check_given(parser, args)
+            command(args)
     except SimamError as error:
         print(f"simam: error: {worded(error, parser)}", file=sys.stderr)
         return error.exit_code
@@ -82,46 +94,6 @@ def _exit_code(parser: argparse.ArgumentParser, command: Callable[[], None]) -> 
         print("simam: interrupted; nothing was left behind", file=sys.stderr)
         return INTERRUPTED
     return 0
-
-
-class _Escaping:
-    """A text stream that escapes what would steer a terminal, whoever writes it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write, and count what was asked for."""
-        self._stream.write(lines(text))
-        return len(text)
-
-    def writelines(self, texts: Iterable[str]) -> None:
-        """Write several."""
-        for text in texts:
-            self.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def escaped() -> Iterator[None]:
-    """Escape, in all that Python prints, what would steer a terminal.
-
-    Here, where every command passes, it cannot be forgotten. After an error that nobody foresaw
-    the streams stay as they are: Python prints its traceback when all else has ended.
-    """
-    kept = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast("TextIO", _Escaping(stream)) for stream in kept)
-    foreseen = True
-    try:
-        yield
-    except Exception:  # foreseen by nobody: its traceback is to be escaped too
-        foreseen = False
-        raise
-    finally:
-        if foreseen:
-            sys.stdout, sys.stderr = kept
 
 
 class _InterruptedError(BaseException):
