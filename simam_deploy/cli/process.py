@@ -105,13 +105,18 @@ class _InterruptedError(BaseException):
     """
 
 
+_came: list[int] = []
+"""The signals that came; a library may swallow what was raised for them, as onnxsim does, which
+tries to import ONNX Runtime and goes on without it. The next step then does not begin."""
+
+
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM unwind the stack, so that staged files are taken away."""
-    came: list[int] = []
+    _came.clear()
 
     def interrupt(number: int, frame: object) -> None:
-        came.append(number)
+        _came.append(number)
         raise _InterruptedError
 
     signals = signal.SIGINT, signal.SIGTERM
@@ -119,7 +124,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if came:  # whatever a library made of it: ONNX Runtime's import an ImportError
+        if _came:  # whatever a library made of it: ONNX Runtime's import an ImportError
             raise _InterruptedError from error
         raise
     finally:
@@ -166,7 +171,9 @@ class Steps:
         self._started = time.perf_counter()
 
     def __call__(self, step: str) -> None:
-        """Announce one step."""
+        """Announce one step; an interruption that a library made away with ends the work here."""
+        if _came:
+            raise _InterruptedError
         if not self._quiet:
             elapsed = time.perf_counter() - self._started
             print(f"[{elapsed:5.1f} s] {one_line(step)} ...", file=sys.stderr, flush=True)
