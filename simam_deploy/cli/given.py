@@ -21,6 +21,8 @@ _FETCH = {
 }
 """How what a URL names comes to be a file, by its scheme."""
 _READ = ("data", "calibration_data", "labels", "image", "picture")
+_ARRAYS = (".npz", ".npy")
+"""What is read holds pictures where it is no array of numbers."""
 _WRITTEN = ("output", "report", "plot", "csv")
 _NO_FILES = ("url",)
 """Of simam-load: where a server is."""
@@ -30,7 +32,7 @@ def check_given(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     """Refuse URLs, what is to be read and is not there, and places that cannot be written.
 
     Raises:
-        InputError: Says what to do.
+        InputError: Says what to do; also where pictures are named and Pillow is missing.
     """
     for name in _words_for_files(parser, args):
         _check_local(name)
@@ -92,6 +94,10 @@ def _check_there(path: Path, option: str) -> None:
         raise InputError(f"{path} is an empty folder", options=(option,))
     if not os.access(path, os.R_OK):
         raise InputError(f"cannot read {path}: Permission denied", options=(option,))
+    if option != "labels" and path.suffix.lower() not in _ARRAYS:
+        from simam_deploy.source.samples.pictures import require_pillow
+
+        require_pillow()
 
 
 def _check_writable(path: Path, option: str) -> None:
