@@ -11,7 +11,7 @@ from typing import Any
 
 from simam_deploy.cli.streams import printing
 from simam_deploy.core.version import __version__
-from simam_deploy.report.terminal import columns
+from simam_deploy.report.terminal import WIDEST, columns
 
 COMMANDS = {
     "export": "take a checkpoint to a validated ONNX file",
@@ -84,7 +84,7 @@ def _main(args: Sequence[str]) -> int:
 
 
 def _help() -> str:
-    width = columns() - 2
+    width = min(columns(), WIDEST) - 2
     listing = [
         textwrap.fill(about, width, initial_indent=f"  {name:12}", subsequent_indent=" " * 14)
         for name, about in COMMANDS.items()
