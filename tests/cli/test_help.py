@@ -1,9 +1,11 @@
 """Every text fits the terminal that it is read on, 40 columns too, and has no colours."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -13,6 +15,7 @@ from simam_deploy.cli import main as simam
 from simam_deploy.cli.help import fitted
 from tests.source import others
 
+ROOT = Path(__file__).parent.parent.parent
 EVERY = [["--help"], *([name, "--help"] for name in COMMANDS), ["bench", "ops", "--help"]]
 SUMMARY = """m.onnx
   validated    3 cases against PyTorch: worst difference 3.8e-07 of the largest value
@@ -120,3 +123,14 @@ print(*{"argparse", "shutil", "inspect", "dataclasses", "numpy", "torch"} & sys.
       file=sys.stderr)"""
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_the_page_of_the_commands_lists_them_and_every_variable():
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `simam (\S+)` \| (.+) \|$", page, re.MULTILINE)
+    assert dict(rows) == COMMANDS
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "simam_deploy").rglob("*.py"))
+    )
+    for name in {"COLUMNS", *re.findall(r'"((?:SIMAM|XDG|OTEL|OMP|OPENBLAS)_[A-Z_]+)"', code)}:
+        assert f"`{name}`" in page
