@@ -9,23 +9,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from simam_deploy.cli.commands import ASKED, COMMANDS
 from simam_deploy.cli.streams import printing
 from simam_deploy.core.version import __version__
 from simam_deploy.report.terminal import WIDEST, columns
-
-COMMANDS = {
-    "export": "take a checkpoint to a validated ONNX file",
-    "bench": "measure models side by side: time, memory, and agreement beside them",
-    "build": "build a TensorRT engine from an ONNX file or a checkpoint, and audit it",
-    "doctor": "show what is installed, what it can do here, and what is missing",
-    "explain": "show where in a picture a network looks: Grad-CAM and SimAM's gates",
-    "inspect": "show the SimAM sites of an ONNX file and what could be better",
-    "report": "show an artifact with all that is known of it, as one HTML page",
-    "completion": "print what makes a shell complete these commands with Tab",
-    "load": "put a bounded load on your own server and measure its answers",
-    "serve": "serve models over HTTP and gRPC (KServe V2 protocol)",
-    "validate": "hold one model against another: outputs, SimAM gates, accuracy",
-}
 
 _HEAD = """usage: simam COMMAND [OPTION ...]
 
@@ -41,7 +28,7 @@ Exit codes: 0 done, 1 the input cannot be used or the output not be printed, 2 u
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; the result is the process's exit code."""
-    if "_ARGCOMPLETE" in os.environ:
+    if ASKED in os.environ:
         return _complete()
     args = list(sys.argv[1:] if argv is None else argv)
     if args[:1] == ["help"] and len(args) == 2:
@@ -57,12 +44,12 @@ def _module(command: str) -> Any:
 
 
 def _complete() -> int:
-    from simam_deploy.cli.completion import complete_command, next_word
+    from simam_deploy.cli.tab import complete_command, next_word
 
     command = next_word(tuple(COMMANDS))
     if command is not None:
         return int(_module(command).main([]))
-    complete_command(COMMANDS)
+    complete_command()
     return 0
 
 

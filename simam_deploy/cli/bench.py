@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from simam_deploy.bench.options import BenchOptions
 from simam_deploy.cli.bench_options import add_outputs
-from simam_deploy.cli.completion import next_word
+from simam_deploy.cli.commands import ASKED
 from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options, argument, read_options
-from simam_deploy.cli.process import ASKED, INTERRUPTED, Steps, run
+from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.cli.report import add_report, check_page, typed, write_report
+from simam_deploy.cli.tab import next_word
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.errors import InputError, UsageError

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from simam_deploy.errors import InputError
+from simam_deploy.errors import InputError, UsageError
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _FETCH = {
@@ -32,6 +32,7 @@ def check_given(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     """Refuse URLs, what is to be read and is not there, and places that cannot be written.
 
     Raises:
+        UsageError: Two outputs would be one file.
         InputError: Says what to do; also where pictures are named and Pillow is missing.
     """
     for name in _words_for_files(parser, args):
@@ -39,9 +40,12 @@ def check_given(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     for option in _READ:
         if getattr(args, option, None) is not None:
             _check_there(Path(getattr(args, option)), option)
-    for option in _WRITTEN:
-        if getattr(args, option, None) is not None:
-            _check_writable(Path(getattr(args, option)), option)
+    written = [option for option in _WRITTEN if getattr(args, option, None) is not None]
+    for option in written:
+        _check_writable(Path(getattr(args, option)), option)
+    places = {Path(getattr(args, option)).absolute() for option in written}
+    if len(places) < len(written):
+        raise UsageError("two outputs have one name", options=tuple(written))
 
 
 def _words_for_files(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterator[str]:

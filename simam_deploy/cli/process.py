@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from simam_deploy.cli.commands import ASKED
 from simam_deploy.cli.given import check_given
 from simam_deploy.cli.help import HelpText
 from simam_deploy.cli.options import worded
@@ -24,8 +25,6 @@ from simam_deploy.report.power_text import ADVICE
 from simam_deploy.report.terminal import one_line
 
 INTERRUPTED = 130
-ASKED = "_ARGCOMPLETE"
-"""The variable by which a shell asks for completions."""
 _M_MMAP_THRESHOLD = -3
 _MMAP_FROM = 1 << 20
 _OPTION, _NEGATIVE = re.compile(r"--[a-z][a-z-]*"), re.compile(r"-\d")
@@ -46,7 +45,7 @@ def run(
     parser.formatter_class = HelpText
     vars(parser)["color"] = False  # of Python 3.14, whose escapes would be shown as such
     if ASKED in os.environ:
-        from simam_deploy.cli.completion import complete
+        from simam_deploy.cli.tab import complete
 
         complete(parser)
     with printing() as ended:

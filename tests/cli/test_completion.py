@@ -8,7 +8,7 @@ import sys
 import pexpect
 import pytest
 
-from simam_deploy.cli import COMMANDS
+from simam_deploy.cli.commands import COMMANDS
 
 PROGRAM = """#!{python}
 import sys

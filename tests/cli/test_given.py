@@ -94,6 +94,14 @@ def test_what_is_missing_is_found_before_torch_is_loaded(words, says, tmp_path):
     assert done.stdout == "1 False\n"
 
 
+def test_two_outputs_of_one_name_are_refused(capsys, tmp_path):
+    page = str(tmp_path / "p.html")
+    assert main(["validate", "m.onnx", "m.onnx", "--plot", page, "--report", page]) == 2
+    assert capsys.readouterr().err == (
+        "simam: error: two outputs have one name (--report, --plot)\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("lacking", "words"),
     [

@@ -10,8 +10,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from simam_deploy.cli import COMMANDS
 from simam_deploy.cli import main as simam
+from simam_deploy.cli.commands import COMMANDS
 from simam_deploy.cli.help import fitted
 from tests.source import others
 

@@ -7,7 +7,7 @@ import sys
 import onnx
 import pytest
 
-from simam_deploy.cli import COMMANDS
+from simam_deploy.cli.commands import COMMANDS
 from tests.source import others
 
 SIMAM = f"{sys.executable} -m simam_deploy"
