@@ -3,53 +3,81 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
+from simam_deploy.cli.commands import ASKED, COMMANDS
+from simam_deploy.cli.streams import printing
 from simam_deploy.core.version import __version__
+from simam_deploy.report.terminal import WIDEST, columns
 
-COMMANDS = {
-    "export": "take a checkpoint to a validated ONNX file",
-    "bench": "measure models side by side: time, memory, and agreement beside them",
-    "build": "build a TensorRT engine from an ONNX file or a checkpoint, and audit it",
-    "doctor": "show what is installed, what it can do here, and what is missing",
-    "explain": "show where in a picture a network looks: Grad-CAM and SimAM's gates",
-    "inspect": "show the SimAM sites of an ONNX file and what could be better",
-    "report": "show an artifact with all that is known of it, as one HTML page",
-    "load": "put a bounded load on your own server and measure its answers",
-    "serve": "serve models over HTTP and gRPC (KServe V2 protocol)",
-    "validate": "hold one model against another: outputs, SimAM gates, accuracy",
-}
-
-_HELP = """usage: simam COMMAND [OPTION ...]
+_HEAD = """usage: simam COMMAND [OPTION ...]
 
 From a trained SimAM network to a verified ONNX file.
 
-commands (each is also a program of its own, `simam-COMMAND`):
-{commands}
+commands (each is also a program of its own, `simam-COMMAND`):"""
+_FOOT = """
+`simam COMMAND --help` says more.
 
-`simam COMMAND --help` says more. Exit codes: 0 done, 1 the input cannot be used,
-2 usage, 3 validation failed, 130 interrupted."""
+Exit codes: 0 done, 1 the input cannot be used or the output not be printed, 2 usage, \
+3 validation failed, 130 interrupted."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; the result is the process's exit code."""
+    if ASKED in os.environ:
+        return _complete()
     args = list(sys.argv[1:] if argv is None else argv)
+    if args[:1] == ["help"] and len(args) == 2:
+        args = [args[1], "--help"]
     if args and args[0] in COMMANDS:
-        command = importlib.import_module(f"simam_deploy.cli.{args[0]}")
-        return int(command.main(args[1:]))
+        return int(_module(args[0]).main(args[1:]))
+    with printing() as ended:
+        return ended(_main(args))
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"simam_deploy.cli.{command}")
+
+
+def _complete() -> int:
+    from simam_deploy.cli.tab import complete_command, next_word
+
+    command = next_word(tuple(COMMANDS))
+    if command is not None:
+        return int(_module(command).main([]))
+    complete_command()
+    return 0
+
+
+def _main(args: Sequence[str]) -> int:
     if args == ["--version"]:
         print(f"simam-deploy {__version__}")
         return 0
-    listing = "\n".join(f"  {name:10} {about}" for name, about in COMMANDS.items())
-    text = _HELP.format(commands=listing)
-    if not args or args[0] in ("-h", "--help"):
-        print(text)
+    if not args or args[0] in ("-h", "--help") or args == ["help"]:
+        print(_help())
         return 0
     # As Python writes it: whatever the word holds, it does not steer a terminal.
     import difflib  # 3 ms, for those alone who mistyped
 
-    near = difflib.get_close_matches(args[0], COMMANDS, 1)
+    word = args[1] if args[0] == "help" else args[0]
+    near = difflib.get_close_matches(word, COMMANDS, 1)
     ways_on = f"did you mean {near[0]}?" if near else f"there is {', '.join(COMMANDS)}"
-    print(f"simam: error: no command {args[0]!a}; {ways_on}", file=sys.stderr)
+    print(f"simam: error: no command {word!a}; {ways_on}", file=sys.stderr)
     return 2
+
+
+def _help() -> str:
+    width = min(columns(), WIDEST) - 2
+    listing = [
+        textwrap.fill(about, width, initial_indent=f"  {name:12}", subsequent_indent=" " * 14)
+        for name, about in COMMANDS.items()
+    ]
+    return "\n".join([*_filled(_HEAD, width), *listing, *_filled(_FOOT, width)])
+
+
+def _filled(text: str, width: int) -> list[str]:
+    return [part for line in text.split("\n") for part in textwrap.wrap(line, width) or [""]]

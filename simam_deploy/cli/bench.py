@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from simam_deploy.bench.options import BenchOptions
 from simam_deploy.cli.bench_options import add_outputs
+from simam_deploy.cli.commands import ASKED
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options, argument, read_options
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.cli.report import add_report, check_page, typed, write_report
+from simam_deploy.cli.tab import next_word
 from simam_deploy.core.files import PLANS
 from simam_deploy.core.specs import PRECISIONS
 from simam_deploy.errors import InputError, UsageError
@@ -54,7 +58,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-bench",
         description="Measure models side by side: time, memory, and agreement beside them.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("models", nargs="+", help="checkpoints and other sources, .onnx files, plans")
     p.add_argument(
@@ -92,6 +95,8 @@ def _precisions(text: str) -> tuple[str, ...]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the result is the process's exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if ASKED in os.environ:
+        words = [word for word in (next_word(tuple(SUBCOMMANDS)),) if word]
     if words and words[0] in SUBCOMMANDS:
         return int(importlib.import_module(SUBCOMMANDS[words[0]]).main(words[1:]))
     reports: list[BenchReport] = []
@@ -106,7 +111,7 @@ def _bench(args: argparse.Namespace, reports: list[BenchReport], words: Sequence
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         report = _measure(args)
     reports.append(report)
-    print(json.dumps(report.to_json(), indent=2) if args.json else bench_table(report))
+    print(json.dumps(report.to_json(), indent=2) if args.json else fitted(bench_table(report)))
     if args.report:
         _report(args, report, typed("simam-bench", words))
     if report.failed and not (report.interrupted or args.precision):

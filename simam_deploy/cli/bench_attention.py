@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from simam_deploy.bench.options import BenchOptions, read_batches
 from simam_deploy.cli.bench_options import add_outputs
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options, argument
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.models.attention.kinds import KINDS, AttentionName
@@ -34,7 +35,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-bench attention",
         description="Measure SimAM beside SE, CBAM, ECA, GC, SRM, BAM and no attention.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
         "--backbones", type=_networks, metavar="A,B",
@@ -82,4 +82,4 @@ def _bench(args: argparse.Namespace, reports: list[AttentionReport]) -> None:
     )
     report = bench_attention(plan, table=args.csv, progress=Steps(args.quiet))
     reports.append(report)
-    print(json.dumps(report.to_json(), indent=2) if args.json else attention_table(report))
+    print(json.dumps(report.to_json(), indent=2) if args.json else fitted(attention_table(report)))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from simam_deploy.cli.bench_options import add_outputs
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import positive, shape
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.core.specs import shape_text
@@ -32,7 +33,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-bench ops",
         description="Measure SimAM alone in every lowering, against a copy of its map.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
         "--shape", type=shape, action="append", default=[], metavar="NxCxHxW",
@@ -68,4 +68,4 @@ def _bench(args: argparse.Namespace, reports: list[OpsReport]) -> None:
     )
     report = bench_operator(plan, table=args.csv, progress=Steps(args.quiet))
     reports.append(report)
-    print(json.dumps(report.to_json(), indent=2) if args.json else ops_table(report))
+    print(json.dumps(report.to_json(), indent=2) if args.json else fitted(ops_table(report)))

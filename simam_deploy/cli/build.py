@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from simam_deploy.cli.formats import BUILT
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options
 from simam_deploy.cli.process import Steps, return_freed_memory, run, warn_contradictions
 from simam_deploy.cli.report import add_report, check_page, typed, write_report
@@ -39,7 +40,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-build",
         description="Build a TensorRT or TensorRT-RTX engine and audit it.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("source", help=".onnx, or a checkpoint, which is exported first")
     p.add_argument("-o", "--output", help="file or folder (default: beside the source)")
@@ -75,7 +75,7 @@ def _build(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
     return_freed_memory()
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         made = BUILT[args.format](args, Steps(args.quiet))
-    print(json.dumps(made.document, indent=2) if args.json else made.table)
+    print(json.dumps(made.document, indent=2) if args.json else fitted(made.table))
     if args.report:
         assert made.path is not None
         _report(args, made.path, typed("simam-build", argv))

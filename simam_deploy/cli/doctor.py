@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.process import run
 
 _EPILOG = """Nothing is installed or changed. What is marked -- is missing or cannot be used here.
@@ -20,7 +21,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-doctor",
         description="Show what this machine can do with SimAM networks, and what is missing.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
     p.add_argument("--cache", action="store_true", help="list the engines that are kept instead")
@@ -38,4 +38,4 @@ def _examine(as_json: bool, cache: bool) -> None:
 
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         diagnosis = Diagnosis(list_cache()) if cache else diagnose()
-    print(json.dumps(diagnosis.to_json(), indent=2) if as_json else doctor_table(diagnosis))
+    print(json.dumps(diagnosis.to_json(), indent=2) if as_json else fitted(doctor_table(diagnosis)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import Steps, return_freed_memory, run
 from simam_deploy.errors import UsageError
@@ -44,12 +46,15 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-explain",
         description="Show where in a picture a network looks: Grad-CAM and SimAM's gates.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("source", help="checkpoint, or .onnx for attention alone")
     p.add_argument("picture", type=Path, help="JPEG, PNG, WebP, TIFF, BMP or PPM")
     p.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE.png", help="where to draw it"
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE.png",
+        help="where to draw it; of a folder (a new one ends in /) NAME.explained.png in it",
     )
     add_options(p, ExplainOptions)
     group = p.add_argument_group("the network, as simam-export takes it")
@@ -82,11 +87,15 @@ def _explain(args: argparse.Namespace) -> None:
             progress=Steps(args.quiet),
         )
         _draw(found, args.output)
-    print(json.dumps(found.to_json(), indent=2) if args.json else explain_table(found, args.output))
+    table = fitted(explain_table(found, args.output))
+    print(json.dumps(found.to_json(), indent=2) if args.json else table)
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Refuse what cannot be, before any work."""
+    """Say where it goes, and refuse what cannot be, before any work."""
+    is_folder = args.output.endswith(os.sep) or Path(args.output).is_dir()
+    inside = f"{args.picture.stem}.explained.png"
+    args.output = Path(args.output, inside) if is_folder else Path(args.output)
     if args.output.suffix.lower() != ".png":
         raise UsageError(f"the output must be named .png, got {args.output}")
     if args.output.resolve() in {Path(args.source).resolve(), args.picture.resolve()}:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from simam_deploy.cli.formats import FORMATS, Made
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options
 from simam_deploy.cli.process import (
     Steps,
@@ -50,7 +51,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-export",
         description="Export a trained SimAM network to ONNX or a TensorRT engine, proved.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("source", nargs="?", help="checkpoint, .pt2, TorchScript archive or .onnx")
     p.add_argument(
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _list() -> None:
     from simam_deploy.report.text import network_table
 
-    print(network_table())
+    print(fitted(network_table()))
 
 
 def _export(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
@@ -106,7 +106,7 @@ def _export(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         made = FORMATS[args.format](args, Steps(args.quiet))
     document = made.document
-    print(json.dumps(document, indent=2) if args.json else made.table)
+    print(json.dumps(document, indent=2) if args.json else fitted(made.table))
     if args.report:
         _report(args, made, typed("simam-export", argv))
     warn_contradictions(document)

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import run
 from simam_deploy.errors import ValidationError
@@ -31,7 +32,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-inspect",
         description="Show the SimAM sites of an ONNX file, its facts, and what could be better.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("model", help=".onnx file, opset 11 or newer; not run without --data")
     p.add_argument(
@@ -58,7 +58,7 @@ def _inspect(args: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # libraries that print must not spoil --json
         samples = read_options(SampleOptions, args)
         report = inspect_onnx(args.model, args.precision, samples, args.preprocess)
-    print(json.dumps(report.to_json(), indent=2) if args.json else inspect_table(report))
+    print(json.dumps(report.to_json(), indent=2) if args.json else fitted(inspect_table(report)))
     broken = [finding for finding in report.ranges if finding.level == "error"]
     if broken:
         raise ValidationError(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import shape
 from simam_deploy.cli.process import INTERRUPTED, Steps, run
 from simam_deploy.errors import InputError
@@ -36,7 +37,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-load",
         description="Put a bounded load on your own KServe V2 server and measure the answers.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
         "url", nargs="?", default="http://127.0.0.1:8000",
@@ -107,7 +107,7 @@ def _load(args: argparse.Namespace) -> LoadReport:
         allow_remote=args.allow_remote,
         progress=Steps(args.quiet),
     )
-    print(json.dumps(report.to_json(), indent=2) if args.json else load_table(report))
+    print(json.dumps(report.to_json(), indent=2) if args.json else fitted(load_table(report)))
     return report
 
 

@@ -11,14 +11,18 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
+from simam_deploy.cli.commands import ASKED
+from simam_deploy.cli.given import check_given
+from simam_deploy.cli.help import HelpText
 from simam_deploy.cli.options import worded
+from simam_deploy.cli.streams import printing
 from simam_deploy.core.version import __version__
 from simam_deploy.errors import SimamError
 from simam_deploy.report.power_text import ADVICE
-from simam_deploy.report.terminal import lines, one_line
+from simam_deploy.report.terminal import one_line
 
 INTERRUPTED = 130
 _M_MMAP_THRESHOLD = -3
@@ -36,9 +40,16 @@ def run(
     Returns:
         0, the error's exit code, or 130 after Ctrl-C or SIGTERM.
     """
-    with escaped():
-        args = _parsed(with_version(parser), _joined(sys.argv[1:] if argv is None else argv))
-        return _exit_code(parser, lambda: command(args))
+    parser = with_version(parser)
+    parser.formatter_class = HelpText
+    vars(parser)["color"] = False  # of Python 3.14, whose escapes would be shown as such
+    if ASKED in os.environ:
+        from simam_deploy.cli.tab import complete
+
+        complete(parser)
+    with printing() as ended:
+        args = _parsed(parser, _joined(sys.argv[1:] if argv is None else argv))
+        return ended(_exit_code(parser, args, command))
 
 
 def with_version(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -71,15 +82,16 @@ def _joined(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _exit_code(parser: argparse.ArgumentParser, command: Callable[[], None]) -> int:
+def _exit_code(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    command: Callable[[argparse.Namespace], None],
+) -> int:
     """Run a command; print what it raises on purpose as one line on stderr."""
     try:
         with _interruptible():
-            command()
-            sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output, `head` for one, has seen enough. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            check_given(parser, args)
+            command(args)
     except SimamError as error:
         print(f"simam: error: {worded(error, parser)}", file=sys.stderr)
         return error.exit_code
@@ -87,46 +99,6 @@ def _exit_code(parser: argparse.ArgumentParser, command: Callable[[], None]) -> 
         print("simam: interrupted; nothing was left behind", file=sys.stderr)
         return INTERRUPTED
     return 0
-
-
-class _Escaping:
-    """A text stream that escapes what would steer a terminal, whoever writes it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write, and count what was asked for."""
-        self._stream.write(lines(text))
-        return len(text)
-
-    def writelines(self, texts: Iterable[str]) -> None:
-        """Write several."""
-        for text in texts:
-            self.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-@contextlib.contextmanager
-def escaped() -> Iterator[None]:
-    """Escape, in all that Python prints, what would steer a terminal.
-
-    Here, where every command passes, it cannot be forgotten. After an error that nobody foresaw
-    the streams stay as they are: Python prints its traceback when all else has ended.
-    """
-    kept = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast("TextIO", _Escaping(stream)) for stream in kept)
-    foreseen = True
-    try:
-        yield
-    except Exception:  # foreseen by nobody: its traceback is to be escaped too
-        foreseen = False
-        raise
-    finally:
-        if foreseen:
-            sys.stdout, sys.stderr = kept
 
 
 class _InterruptedError(BaseException):
@@ -138,13 +110,18 @@ class _InterruptedError(BaseException):
     """
 
 
+_came: list[int] = []
+"""The signals that came; a library may swallow what was raised for them, as onnxsim does, which
+tries to import ONNX Runtime and goes on without it. The next step then does not begin."""
+
+
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM unwind the stack, so that staged files are taken away."""
-    came: list[int] = []
+    _came.clear()
 
     def interrupt(number: int, frame: object) -> None:
-        came.append(number)
+        _came.append(number)
         raise _InterruptedError
 
     signals = signal.SIGINT, signal.SIGTERM
@@ -152,7 +129,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if came:  # whatever a library made of it: ONNX Runtime's import an ImportError
+        if _came:  # whatever a library made of it: ONNX Runtime's import an ImportError
             raise _InterruptedError from error
         raise
     finally:
@@ -199,7 +176,9 @@ class Steps:
         self._started = time.perf_counter()
 
     def __call__(self, step: str) -> None:
-        """Announce one step."""
+        """Announce one step; an interruption that a library made away with ends the work here."""
+        if _came:
+            raise _InterruptedError
         if not self._quiet:
             elapsed = time.perf_counter() - self._started
             print(f"[{elapsed:5.1f} s] {one_line(step)} ...", file=sys.stderr, flush=True)

@@ -44,7 +44,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-report",
         description="Show an ONNX file, or an engine, with all that is known of it, on one page.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("output", type=Path, metavar="OUT.html", help="the page to write")
     p.add_argument(

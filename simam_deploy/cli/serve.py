@@ -44,7 +44,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-serve",
         description="Serve models over the KServe V2 (Open Inference) protocol.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
         "models", nargs="+", metavar="[NAME=]PATH",

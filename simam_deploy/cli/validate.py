@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simam_deploy.cli.help import fitted
 from simam_deploy.cli.options import add_options, read_options
 from simam_deploy.cli.process import Steps, run, wait_asleep, warn_unproved
 from simam_deploy.cli.report import add_report, check_page, typed, write_report
@@ -50,7 +51,6 @@ def parser() -> argparse.ArgumentParser:
         prog="simam-validate",
         description="Hold one model against another: outputs, SimAM gates, accuracy.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("reference", help="checkpoint, .pt2, TorchScript archive or float32 .onnx")
     p.add_argument("candidate", help=".onnx in float32, float16, bfloat16, int8 or fp8, or .engine")
@@ -91,7 +91,7 @@ def _validate(args: argparse.Namespace, argv: Sequence[str] | None) -> None:
     if args.plot:
         _plot(report, args.plot)
     document = json.dumps(report.to_json(), indent=2, allow_nan=False) if args.json else None
-    print(document or validate_table(report))
+    print(document or fitted(validate_table(report)))
     if args.report:
         _report(args, report, typed("simam-validate", argv))
     warn_unproved(report.passed, report.validation.proved)

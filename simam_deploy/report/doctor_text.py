@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from simam_deploy.pipeline.doctor import Diagnosis, Finding
-
-_WIDTH = 100
+from simam_deploy.report.columns import wrapped
+from simam_deploy.report.terminal import room
 
 
 def doctor_table(diagnosis: Diagnosis) -> str:
@@ -17,7 +15,10 @@ def doctor_table(diagnosis: Diagnosis) -> str:
 
 def _lines(finding: Finding, width: int) -> list[str]:
     mark = "ok" if finding.fine else "--"
-    gap = " " * (width + 6)
+    is_wide = room() >= 2 * (width + 6)
+    gap = " " * (width + 6 if is_wide else 4)
     text = [finding.found, *([finding.advice] if finding.advice else [])]
-    lines = [line for part in text for line in textwrap.wrap(part, _WIDTH - len(gap))]
+    lines = [line for part in text for line in wrapped(part, len(gap))]
+    if not is_wide:
+        return [f"{mark}  {finding.topic}", *(gap + line for line in lines)]
     return [f"{mark}  {finding.topic:{width}}  {lines[0]}", *(gap + line for line in lines[1:])]

@@ -1,4 +1,4 @@
-"""The tables of `simam inspect`, for a terminal 100 columns wide."""
+"""The tables of `simam inspect`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from simam_deploy.core.inspection import InspectReport, LintFinding, RangeFinding, Shape, SiteFacts
 from simam_deploy.core.onnx_metadata import split_metadata
 from simam_deploy.core.specs import TensorSpec
-from simam_deploy.report.columns import WIDTH, columns, short, size_text
-from simam_deploy.report.terminal import one_line
+from simam_deploy.report.columns import columns, short, size_text, wrapped
+from simam_deploy.report.terminal import one_line, room
 
 _PLACES = 3
 _TIED = "\N{NO-BREAK SPACE}"
@@ -84,9 +84,9 @@ def _size(report: InspectReport) -> str:
 def _rows(facts: Sequence[tuple[str, str]]) -> str:
     """Align labels and values, the values wrapped."""
     width = max(len(label) for label, _ in facts)
-    wrapped = [(label, textwrap.wrap(value, WIDTH - width - 4)) for label, value in facts]
+    rows = [(label, wrapped(value, width + 4)) for label, value in facts]
     gap = f"\n{' ' * (width + 4)}"
-    text = "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in wrapped)
+    text = "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in rows)
     return text.replace(_TIED, " ")
 
 
@@ -156,12 +156,12 @@ def _near_misses(misses: Sequence[tuple[str, str, str]]) -> Iterator[str]:
     places = columns([(name, shape) for name, shape, _ in misses]) if misses else []
     indent = max(map(len, places), default=0) + 2
     for place, (_, _, reason) in zip(places, misses, strict=True):
-        lines = textwrap.wrap(reason, max(WIDTH - indent, WIDTH // 3)) or [""]
+        lines = wrapped(reason, indent) or [""]
         yield place.ljust(indent) + f"\n{' ' * indent}".join(lines)
 
 
 def _lint(finding: LintFinding) -> str:
-    places = ", ".join(short(place, WIDTH // 3) for place in finding.places[:_PLACES])
+    places = ", ".join(short(place, room() // 3) for place in finding.places[:_PLACES])
     more = len(finding.places) - _PLACES
     where = f"at {places}{f' and {more} more' if more > 0 else ''}"
     head = f"  {finding.rule} ({len(finding.places)})"
@@ -170,7 +170,7 @@ def _lint(finding: LintFinding) -> str:
 
 def _paragraph(text: str) -> str:
     return textwrap.fill(
-        text, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
+        text, room(), initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from simam_deploy.core.specs import QUANTISED
 from simam_deploy.core.validation import GateCheck, LayerCheck, ValidationReport
-from simam_deploy.report.columns import WIDTH, columns
+from simam_deploy.report.columns import columns, wrapped
 from simam_deploy.report.power_text import power_lines, verdict_word
-from simam_deploy.report.terminal import one_line
+from simam_deploy.report.terminal import one_line, room
 from simam_deploy.verify.report import (
     Accuracy,
     Bisection,
@@ -190,15 +190,15 @@ def _rows(facts: Sequence[tuple[str, str]]) -> str:
     """Align labels and values, the values wrapped."""
     width = max(len(label) for label, _ in facts)
     gap = f"\n{' ' * (width + 4)}"
-    wrapped = ((label, textwrap.wrap(value, WIDTH - width - 4)) for label, value in facts)
-    text = "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in wrapped)
+    rows = ((label, wrapped(value, width + 4)) for label, value in facts)
+    text = "\n".join(f"  {label:{width}}  {gap.join(lines)}" for label, lines in rows)
     return text.replace(_TIED, " ")
 
 
 def _bullet(text: str) -> str:
     return textwrap.fill(
         f"! {text}",
-        WIDTH,
+        room(),
         initial_indent=_INDENT,
         subsequent_indent=f"{_INDENT}  ",
         break_on_hyphens=False,

@@ -1,6 +1,7 @@
 """Bad input to `simam export`: one clear line, the right exit code, nothing left behind."""
 
 import argparse
+import contextlib
 import pickle
 import resource
 import signal
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from simam_deploy.cli.export import main
-from simam_deploy.cli.process import run
+from simam_deploy.cli.process import Steps, run
 from simam_deploy.models.create import create
 from simam_deploy.models.zoo import NETWORKS
 
@@ -187,4 +188,20 @@ def test_an_interruption_is_one_whatever_a_library_makes_of_it(number, capsys):
             raise ImportError("initialization failed") from None
 
     assert run(argparse.ArgumentParser("simam-export"), command, []) == 130
+    assert capsys.readouterr().err == "simam: interrupted; nothing was left behind\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_that_a_library_swallows_ends_the_work_at_the_next_step(number, capsys):
+    """Onnxsim tries to import ONNX Runtime, and goes on where that fails."""
+    begun = []
+
+    def command(args):
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(number)
+        Steps(quiet=True)("next")
+        begun.append("next")
+
+    assert run(argparse.ArgumentParser("simam-export"), command, []) == 130
+    assert begun == []
     assert capsys.readouterr().err == "simam: interrupted; nothing was left behind\n"

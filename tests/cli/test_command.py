@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import simam_deploy
-from simam_deploy.cli import COMMANDS
+from simam_deploy.cli.commands import COMMANDS
 
 
 def simam(*args, **options):

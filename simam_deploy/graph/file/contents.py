@@ -57,7 +57,8 @@ def with_data(model: bytes, data: Mapping[str, bytes]) -> bytes:
         tensor.raw_data = data[said.location][begin : begin + nbytes(tensor)]
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
-    return proto.SerializeToString()
+    whole: bytes = proto.SerializeToString()
+    return whole
 
 
 def _located(model: bytes, folder: Path) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 import re
 import warnings
 from collections.abc import Callable
@@ -31,6 +32,7 @@ _FONT = re.compile(r"font:[^;]*?([\d.]+px)[^;]*")
 _FAMILY = re.compile(r"font-family:[^;]*;?")
 _REFERENCE = re.compile(r"#(?=[A-Za-z])")
 _POINTS = 72.0
+_BACKEND = "MPLBACKEND"
 
 
 def require_matplotlib() -> None:
@@ -54,7 +56,7 @@ def plot(name: str, label: str, size: tuple[float, float], draw: Callable[[Axes]
         size: Width and height in pixels.
         draw: Draws on the axes that it is given.
     """
-    import matplotlib as mpl
+    mpl = _matplotlib()
     from matplotlib.figure import Figure
 
     width, height = (side / _POINTS for side in size)
@@ -65,6 +67,21 @@ def plot(name: str, label: str, size: tuple[float, float], draw: Callable[[Axes]
         draw(figure.add_subplot())
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return _inline(file.getvalue(), name, label)
+
+
+def _matplotlib() -> Any:
+    """Import Matplotlib whatever MPLBACKEND says, which a notebook sets for those it runs.
+
+    It names a module of the notebook's own Python, and its import here fails where that is
+    another; a figure that is written as SVG has no use for it.
+    """
+    named = os.environ.pop(_BACKEND, None)
+    try:
+        import matplotlib as mpl
+    finally:
+        if named is not None:
+            os.environ[_BACKEND] = named
+    return mpl
 
 
 def _style() -> dict[Any, Any]:
