@@ -55,6 +55,8 @@ def _refused(command: str) -> list[str]:
     if not command.startswith(("simam-", "simam ")):
         return []
     program, *words = shlex.split(command.removeprefix("simam").lstrip("- "), comments=True)
+    if program == "help":  # prints another's, and takes no option
+        program, *words = words
     parser = PARSERS.get(" ".join([program, *words[:1]])) or PARSERS.get(program)
     if parser is None:  # simam-deploy is no command, and its packages are none
         return [] if program.startswith("deploy") else [f"simam-{program}"]
