@@ -87,3 +87,15 @@ def test_neither_the_picture_nor_the_model_is_overwritten(digits, picture, capsy
     assert main([str(digits), str(picture), "-o", str(picture), "-q"]) == 2
     assert "would be overwritten: name another file" in capsys.readouterr().err
     assert picture.read_bytes() == before
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_is_made_and_the_drawing_named_by_the_picture(
+    is_there, digits, picture, tmp_path, capsys
+):
+    folder = tmp_path / "new" / "out"
+    if is_there:
+        folder.mkdir(parents=True)
+    output = str(folder) if is_there else f"{folder}/"
+    assert main([str(digits), str(picture), "-o", output, "-q"]) == 0
+    assert [path.name for path in folder.iterdir()] == [f"{picture.stem}.explained.png"]
