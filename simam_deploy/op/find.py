@@ -5,6 +5,7 @@ looked for, the first that is there:
 
     1. where the environment variable SIMAM_PLUGIN says: a library, or a folder of both
     2. in build/plugin of the checkout, where scripts/build_plugin leaves them
+    3. in the package `simam_deploy_plugins`
 
 ONNX Runtime's operators are looked for likewise, by SIMAM_ONNXRUNTIME, and those of its CPU
 provider last in the package `simam_deploy_ort`; SIMAM_ONNXRUNTIME=off leaves them out. The library
@@ -13,6 +14,7 @@ for the CUDA provider has the CPU's operators too, so that a session takes one o
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +31,8 @@ LIBRARIES: Mapping[str, str] = {
 KERNELS = "simam_aot.ptx"
 """The kernels alone, for plans of TensorRT that carry these instead of a library."""
 
+_PLUGINS = "simam_deploy_plugins"
+"""The package, which is data: nothing of it is imported."""
 _BUILT = Path(__file__).parents[2] / "build" / "plugin"
 
 
@@ -47,20 +51,31 @@ def find_plugin(flavour: str) -> Path | None:
     named = os.environ.get(PLUGIN_VARIABLE)
     if named:
         return _named(Path(named), flavour)
-    built = _BUILT / LIBRARIES[flavour]
-    return built.resolve() if built.is_file() else None
+    return _built_or_packaged(LIBRARIES[flavour])
 
 
 def find_kernels() -> Path | None:
     """Find the kernels for a plan that needs no library.
 
     Returns:
-        The absolute path of the PTX, in the folder that SIMAM_PLUGIN names or in build/plugin;
-        None where there is none.
+        The absolute path of the PTX, in the folder that SIMAM_PLUGIN names, else in build/plugin or
+        the package; None where there is none.
     """
-    folder = Path(os.environ.get(PLUGIN_VARIABLE) or _BUILT)
-    kernels = folder / KERNELS
+    named = os.environ.get(PLUGIN_VARIABLE)
+    if not named:
+        return _built_or_packaged(KERNELS)
+    kernels = Path(named) / KERNELS
     return kernels.resolve() if kernels.is_file() else None
+
+
+def _built_or_packaged(file: str) -> Path | None:
+    """Give a file of the plugin's build, or of the package."""
+    built = _BUILT / file
+    if built.is_file():
+        return built.resolve()
+    package = importlib.util.find_spec(_PLUGINS)
+    packaged = Path(package.origin).with_name(file) if package and package.origin else None
+    return packaged if packaged and packaged.is_file() else None
 
 
 OPERATORS_VARIABLE = "SIMAM_ONNXRUNTIME"

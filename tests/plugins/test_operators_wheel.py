@@ -39,7 +39,7 @@ def test_it_runs_a_file_where_there_is_nothing_else_of_ours(tmp_path):
     if shutil.which("cmake") is None:
         pytest.skip("cmake is missing: pip install cmake")
     subprocess.run(["bash", SCRIPT, "--onnxruntime-include", header, tmp_path], check=True)
-    (wheel,) = tmp_path.glob("simam_deploy_ort-*-py3-none-manylinux2014_*.whl")
+    (wheel,) = tmp_path.glob("simam_deploy_ort-*-py3-none-manylinux_2_17_*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path)
     make_model(tmp_path / "m.onnx")
     import onnxruntime
@@ -66,7 +66,7 @@ def test_one_for_another_machine(tmp_path):
         pytest.skip("aarch64-linux-gnu-g++ or cmake is missing")
     options = ["--onnxruntime-include", header, "--target", "aarch64"]
     subprocess.run(["bash", SCRIPT, *options, tmp_path], check=True)
-    (wheel,) = tmp_path.glob("simam_deploy_ort-*-py3-none-manylinux2014_aarch64.whl")
+    (wheel,) = tmp_path.glob("simam_deploy_ort-*-py3-none-manylinux_2_17_aarch64.whl")
     library = zipfile.ZipFile(wheel).read("simam_deploy_ort/libsimam_onnxruntime.so")
     assert library[:5] == b"\x7fELF\x02"
     assert int.from_bytes(library[18:20], "little") == 183  # EM_AARCH64
