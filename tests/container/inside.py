@@ -1,9 +1,12 @@
 """Plays a container's life, inside: starts, is asked, is told to end; says as JSON what it saw.
 
-    python inside.py ENTRY HEALTH TOKEN, the first two lists in JSON
+    python inside.py ENTRY HEALTH TOKEN MODEL SHAPE
+
+ENTRY, HEALTH and the SHAPE of what MODEL is asked about are lists in JSON.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,19 +16,16 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 SERVER = "http://127.0.0.1:8000"
-LARGE = [[[[0.5] * 32] * 32] * 3] * 6
-"""Of 90 KiB as JSON, which is read in a process of its own."""
 
 
-def main(entry: str, health: str, token: str) -> None:
+def main(entry: str, health: str, token: str, model: str, shape: str) -> None:
     probe, seen = json.loads(health), {"user": os.getuid(), "written": written()}
     with subprocess.Popen(json.loads(entry), stderr=subprocess.PIPE, text=True) as server:
         seen["at once"] = subprocess.run(probe, capture_output=True).returncode
         seen["ready"] = wait(server, probe)
         if seen["ready"] == 0:
-            seen["without token"] = ask("/v2/models/digits", {})[0]
-            seen["answered"] = infer({"Authorization": f"Bearer {token}"})
-            seen["kept"] = [str(each) for each in Path("/tmp").iterdir()]
+            seen["without token"] = ask(f"/v2/models/{model}", {})[0]
+            seen["answered"] = infer(model, json.loads(shape), f"Bearer {token}")
         server.terminate()
         seen["said"] = server.communicate(timeout=60)[1]
         seen["ended"] = server.returncode
@@ -48,9 +48,13 @@ def wait(server: subprocess.Popen[str], probe: list[str]) -> int:
     return code
 
 
-def infer(headers: dict[str, str]) -> list[object]:
-    tensor = {"name": "input", "datatype": "FP32", "shape": [6, 3, 32, 32], "data": LARGE}
-    status, answer = ask("/v2/models/digits/infer", headers, json.dumps({"inputs": [tensor]}))
+def infer(model: str, shape: list[int], authorization: str) -> list[object]:
+    headers = {"Authorization": authorization}
+    (told,) = json.loads(ask(f"/v2/models/{model}", headers)[1])["inputs"]
+    data = [0.5] * math.prod(shape)
+    tensor = {"name": told["name"], "datatype": "FP32", "shape": shape, "data": data}
+    asked = json.dumps({"inputs": [tensor]})
+    status, answer = ask(f"/v2/models/{model}/infer", headers, asked)
     return [status, *(each["shape"] for each in json.loads(answer).get("outputs", ()))]
 
 

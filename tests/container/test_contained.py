@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.container.image import ROOT, Image
+from tests.marks import slow
+from tests.serve.graphs import free_size
 
 IMAGE = Image("cpu")
 TOKEN = "a-long-secret"
@@ -53,25 +55,18 @@ def _environment() -> list[str]:
     return [word for name, value in given.items() for word in ("--setenv", name, value)]
 
 
-def contained(models: Path, token: Path | None) -> dict[str, object]:
-    """Let a container live once, and give what was seen in it."""
+def contained(models: Path, token: Path | None, *asked: object) -> dict[str, object]:
+    """Let a container live once, asked for a model's name and of a shape; give what was seen."""
     if reason := without():
         pytest.skip(f"cannot make a container here: {reason}")
     bound = ["--ro-bind", str(models), "/models"]
     if token is not None:
         bound += ["--ro-bind", str(token), "/run/secrets/token"]
     inside = [sys.executable, str(Path(__file__).with_name("inside.py"))]
-    told = [json.dumps(IMAGE.command), json.dumps(IMAGE.health), TOKEN]
+    told = [json.dumps(IMAGE.command), json.dumps(IMAGE.health), TOKEN, *map(str, asked)]
     done = subprocess.run([*walls(*bound), *inside, *told], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory, digits) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    shutil.copyfile(digits, folder / "digits.pth.tar")
-    return folder
 
 
 @pytest.fixture
@@ -82,20 +77,36 @@ def token(tmp_path) -> Path:
     return file
 
 
-def test_it_serves_as_nobody_and_writes_nothing_but_tmp(models, token):
-    """A checkpoint, which is exported first; the health check says when, SIGTERM ends it."""
-    seen = contained(models, token)
+def mean(folder: Path, digits: Path) -> tuple[str, list[int], list[int]]:
+    """A small graph, asked with more JSON than the server's own process reads."""
+    free_size(folder)
+    return "free", [1, 1, 200, 200], [1, 1, 1, 1]
+
+
+def checkpoint(folder: Path, digits: Path) -> tuple[str, list[int], list[int]]:
+    """The trained digits, which are exported first."""
+    shutil.copyfile(digits, folder / "digits.pth.tar")
+    return "digits", [6, 3, 32, 32], [6, 10]
+
+
+@pytest.mark.parametrize("make", [mean, *slow([checkpoint])])
+def test_it_serves_as_nobody_and_writes_nothing_but_tmp(make, tmp_path, token, digits):
+    """The health check says when; SIGTERM ends it."""
+    models = tmp_path / "models"
+    models.mkdir()
+    name, shape, answered = make(models, digits)
+    seen = contained(models, token, name, shape)
     assert seen["user"] == 10001 != os.getuid()
     assert seen["written"] == ["/tmp"]
     assert seen["at once"] == 1, "the health check was content before there was a server"
     assert seen["ready"] == 0, seen["said"]
     assert seen["without token"] == 401
-    assert seen["answered"] == [200, [6, 10]]
+    assert seen["answered"] == [200, answered]
     assert seen["ended"] == 0
     assert "WARNING" not in seen["said"] and "Traceback" not in seen["said"]
 
 
-def test_without_its_token_it_ends(models):
-    seen = contained(models, None)
+def test_without_its_token_it_ends(tmp_path):
+    seen = contained(tmp_path, None, "none", [])
     assert seen["ended"] == 1
     assert "/run/secrets/token" in seen["said"] and "Traceback" not in seen["said"]
