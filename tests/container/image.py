@@ -39,6 +39,7 @@ class Image:
     """What a target of the Dockerfile comes to."""
 
     def __init__(self, target: str, text: str | None = None) -> None:
+        self.target = target
         found = stages(DOCKERFILE.read_text("utf-8") if text is None else text)
         chain = [target]
         while (base := found[chain[0]][0]) in found:
