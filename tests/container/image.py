@@ -75,8 +75,7 @@ class Image:
     @property
     def environment(self) -> dict[str, str]:
         """What it sets, variables in it as they stand."""
-        pairs = [word.split("=", 1) for rest in self.all("ENV") for word in shlex.split(rest)]
-        return {name: value for name, value in pairs}
+        return dict(word.split("=", 1) for rest in self.all("ENV") for word in shlex.split(rest))
 
     @property
     def extras(self) -> Sequence[str]:

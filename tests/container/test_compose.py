@@ -1,4 +1,4 @@
-"""compose.yaml: what it asks of Docker fits the image and the command, and shuts what can be shut."""
+"""compose.yaml: what it asks of Docker fits the image and the command, and shuts what it can."""
 
 import copy
 from pathlib import Path
