@@ -34,8 +34,15 @@ OTHERS = {
     ),
 }
 """Options of what is no command, by the file that takes them."""
-STRANGERS = ("--backend-config", "--strict", "--stronglyTyped")
-"""Of Triton, mypy and trtexec."""
+STRANGERS = (
+    "--backend-config",
+    "--build-arg",
+    "--gpus",
+    "--health-cmd",
+    "--strict",
+    "--stronglyTyped",
+)
+"""Of Triton, Docker, mypy and trtexec."""
 
 
 def strange(document: Path) -> list[str]:
