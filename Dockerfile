@@ -39,8 +39,10 @@ RUN test -e /opt/simam/nvidia/cudnn/lib/libcudnn.so.9 \
     && awk '/not found/ && !/libcuda\.so/ {print; missing = 1} END {exit missing}' needs
 
 FROM python:${PYTHON}-slim AS server
+# ONNX Runtime's Linux wheels tell Microsoft of every model (since 1.29) unless they are told not to.
 ENV PATH=/opt/simam/bin:$PATH \
-    XDG_CACHE_HOME=/tmp/cache
+    XDG_CACHE_HOME=/tmp/cache \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /models
 # By number, which Kubernetes' runAsNonRoot asks for; it owns nothing in the image.
 USER 10001:10001

@@ -5,12 +5,14 @@
 ENTRY, HEALTH and the SHAPE of what MODEL is asked about are lists in JSON.
 """
 
+import contextlib
 import json
 import math
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -20,7 +22,10 @@ SERVER = "http://127.0.0.1:8000"
 
 def main(entry: str, health: str, token: str, model: str, shape: str) -> None:
     probe, seen = json.loads(health), {"user": os.getuid(), "written": written()}
-    with subprocess.Popen(json.loads(entry), stderr=subprocess.PIPE, text=True) as server:
+    with (
+        subprocess.Popen(json.loads(entry), stderr=subprocess.PIPE, text=True) as server,
+        ended(server),
+    ):
         seen["at once"] = subprocess.run(probe, capture_output=True).returncode
         seen["ready"] = wait(server, probe)
         if seen["ready"] == 0:
@@ -29,7 +34,18 @@ def main(entry: str, health: str, token: str, model: str, shape: str) -> None:
         server.terminate()
         seen["said"] = server.communicate(timeout=60)[1]
         seen["ended"] = server.returncode
+    files = [each for each in Path("/tmp").iterdir() if each.is_file()]
+    seen["left"] = sorted(each.name for each in (*files, *Path("/tmp/cache").glob("*")))
     print(json.dumps(seen))
+
+
+@contextlib.contextmanager
+def ended(server: subprocess.Popen[str]) -> Iterator[None]:
+    """Wait for no server of a life that failed."""
+    try:
+        yield
+    finally:
+        server.kill()
 
 
 def written() -> list[str]:
