@@ -34,6 +34,7 @@ STATED = {
     "behind one that sends 55 MB": "what a benchmark asks",
     "3.3 MB for 5000 boxes": "24 bytes a box and a bit a pair",
     "of at most 256 kB": "a limit",
+    "its 30 s, as": "a setting",
     "of 25 ms Hamming windows": "what the features are",
     "every 10 ms": "what the features are",
     "of samples times 32768": "what the features are",

@@ -26,8 +26,9 @@ NOT_PAGES = (
     "docs/index.md",
     "scripts/bench/predictions.md",
     "plugins/simam/onnxruntime/package/README.md",
+    "plugins/simam/tensorrt/package/README.md",
 )
-"""The index itself, what is written before a benchmark, and what a package says of itself."""
+"""The index itself, what is written before a benchmark, and what packages say of themselves."""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,1 +1,1 @@
-"""SimAM's plugin for TensorRT and TensorRT-RTX, and its kernels: compiled code, beside this file."""
+"""SimAM's plugin for TensorRT and TensorRT-RTX, and its kernels, as files beside this one."""
