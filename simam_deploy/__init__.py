@@ -7,6 +7,7 @@ does not import torch.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from simam_deploy.core.version import __version__ as __version__
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
     from simam_deploy.source.options import SampleOptions as SampleOptions
     from simam_deploy.source.samples.heatmap import Heatmap as Heatmap
     from simam_deploy.verify.report import ComparisonReport as ComparisonReport
+
+# ONNX Runtime 1.32 tells its maker of models that are run, their names and hashes among it, and
+# keeps files of that in the user's cache, unless this is set before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "CheckpointError": "errors",
