@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import pytest
 from tests.engine.conftest import cache, digits_onnx, fakes, gpu, tensorrt
 
 __all__ = ["cache", "digits_onnx", "fakes", "gpu", "tensorrt"]
+
+# pytest-xdist tells its workers how wide the terminal is, and what is printed would be folded for it.
+os.environ.pop("COLUMNS", None)
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
