@@ -14,7 +14,7 @@ from tests.engine.conftest import cache, digits_onnx, fakes, gpu, tensorrt
 
 __all__ = ["cache", "digits_onnx", "fakes", "gpu", "tensorrt"]
 
-# pytest-xdist tells its workers how wide the terminal is, and what is printed would be folded for it.
+# pytest-xdist tells its workers how wide the terminal is: what is printed would be folded for it.
 os.environ.pop("COLUMNS", None)
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
