@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import product
 
 import numpy as np
@@ -51,6 +52,9 @@ def assert_told(cell: Cell, variants: Sequence[Variant]) -> None:
     findings = recognise(model)
     wrong = [fault for variant in variants for fault in faults(variant, variants, findings)]
     assert wrong == []
+    release = tuple(map(int, version("onnxruntime").split(".")[:2]))
+    if str(cell).startswith("torchscript") and str(cell).endswith("fp16") and release < (1, 31):
+        pytest.skip("ONNX Runtime before 1.31 leaves a Cast of these graphs in the wrong type")
     assert_same_outputs(cell, variants, proto, model, findings)
 
 
