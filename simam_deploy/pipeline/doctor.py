@@ -18,6 +18,7 @@ from simam_deploy.engine.plan.cache_guard import Entry, check_entry, check_own, 
 from simam_deploy.engine.plan.manifest import read_manifest
 from simam_deploy.errors import EngineError, InputError, SimamError
 from simam_deploy.op.find import find_plugin
+from simam_deploy.pipeline.requirements import unmet
 from simam_deploy.runtime.gpu import Gpus, find_gpus
 
 
@@ -50,6 +51,7 @@ def diagnose() -> Diagnosis:
             Finding("python", True, f"{platform.python_version()} on {platform.machine()}"),
             _package("torch", "pip install simam-deploy"),
             _onnxruntime(),
+            *(Finding(each.name, False, each.found, each.advice) for each in unmet()),
             _gpu(gpus),
             *(finding for f in FLAVOURS.values() for finding in _flavour(f, gpus)),
             _cache(),
